@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Files and paths. Every function returns 0 or -errno unless it says otherwise.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct buffer;
+
+/* Append the whole file to @ret. */
+int file_read(const char *path, struct buffer *ret);
+
+/* Write a new file beside @path and rename it over: readers see old or new, never half. */
+int file_write(const char *path, const void *bytes, size_t size, mode_t mode);
+
+/* Copy the content of @from to the new inode @to (by reflink where that works). */
+int file_copy(const char *from, const char *to);
+
+/* mkdir -p */
+int file_make_directories(const char *path);
+
+/* rm -r; what is not there is fine. Doesn't follow links. */
+int file_remove_tree(const char *path);
+
+bool file_exists(const char *path);
+bool file_is_directory(const char *path);
+
+/* "a/b"; free(). */
+char *path_join(const char *directory, const char *name);
+
+/* The part after the last '/'. Points into @path. */
+const char *path_name(const char *path);
+
+/* The suffix with its dot ("matmul.c" -> ".c"), "" where there is none. Points into @path. */
+const char *path_suffix(const char *path);
+
+/* Whether @path is @directory itself or lies below it; both absolute and normalised. */
+bool path_is_below(const char *path, const char *directory);
+
+/* The directory our own program was started from, without '/'; free(). */
+char *path_of_program(void);
+
+/* A helper program or file of ours: beside the program, else $prefix/libexec/devserve/; free(). */
+char *path_of_helper(const char *name);

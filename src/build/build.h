@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Build
+ *
+ * Sources → one image file. Each source becomes an object, found by content in the store
+ * or compiled; the objects become an image, found or linked. At most `jobs` compilers run.
+ * Nothing here knows of deployments that serve: the caller decides what a result means.
+ *
+ * The builder works on one loop's thread. Compilers are child processes without a shell.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "base/hash.h"
+
+struct builder; /* the toolchain, the store and the queue of compilers; one a server */
+struct build;   /* one attempt for one deployment */
+
+struct builder_options {
+	const char *state_dir;   /* absolute; the store is below it: objects/ images/ stubs/ */
+	const char *include_dir; /* where <devserve/deployment.h> is found */
+	const char *root;        /* plugins root: -I, for shared headers */
+	unsigned jobs;           /* 0: one a CPU */
+	uint64_t time_limit_ms;  /* of one compiler; 0: 120,000 */
+	uint64_t memory_limit;   /* of one compiler; 0: 4 GiB */
+	uint64_t store_limit;    /* bytes kept in the store; 0: 1 GiB */
+	bool color;              /* diagnostics with colour as the compiler makes it */
+};
+
+/*
+ * What is to be built. Sources are all `.c .cc .cpp .cxx .S .cu` below @path, in sorted
+ * order (recipe_scan), or the one file @path.
+ */
+struct recipe {
+	char *name;      /* of the deployment; for messages and file names */
+	char *path;      /* absolute: directory or single source */
+	char **sources;  /* absolute, sorted */
+	size_t n_sources;
+};
+
+enum build_outcome {
+	BUILD_OK,
+	BUILD_FAILED,      /* a compiler or the linker said no: see diagnostics */
+	BUILD_UNSUPPORTED, /* e.g. a .cu and no CUDA toolkit: the sentence is in diagnostics */
+};
+
+struct diagnostic { /* one message of a compiler, as data */
+	char *file;        /* absolute where the compiler named a file, else NULL */
+	unsigned line, column; /* from 1; 0: not known */
+	char *severity;    /* "error", "warning", "note" */
+	char *message;
+};
+
+struct build_result {
+	enum build_outcome outcome;
+	const char *image;         /* path in the store; NULL unless OK */
+	struct hash image_hash;    /* of the image's content */
+	struct hash source_hash;   /* of all that went in: sources, headers, flags, compiler */
+	bool cached;               /* no compiler ran at all */
+	const char *text;          /* what the compilers printed, verbatim, cut at 64 KiB */
+	const struct diagnostic *diagnostics;
+	size_t n_diagnostics;
+	uint64_t compile_ns, link_ns; /* 0 when found in the store */
+	const char *compiler;      /* "gcc", "g++", "nvcc": the stage's name in the save line */
+};
+
+/* The result and all it points to live during the callback. Never called for a cancelled build. */
+typedef void (*build_done_fn)(void *context, const struct build_result *result);
+
+int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer *why,
+		struct builder **ret);
+/* Kills what runs. NULL is fine. Returns NULL. */
+struct builder *builder_free(struct builder *b);
+
+/* Find the sources below @path. -ENOENT: none (then it is no deployment, only headers). */
+int recipe_scan(const char *name, const char *path, struct recipe *ret);
+void recipe_fini(struct recipe *r);
+
+/*
+ * A fingerprint of everything that a build of @r would read, as far as earlier builds told
+ * (sources, the headers in their depfiles, flags): the same fingerprint, the same image.
+ */
+int builder_fingerprint(struct builder *b, const struct recipe *r, struct hash *ret);
+
+/* Whether @path (absolute) is a source of @r or was read by its last build. */
+bool builder_depends(struct builder *b, const struct recipe *r, const char *path);
+
+/* Copies what it needs of @r. Several builds may be under way; @done comes from the loop, later. */
+int build_start(struct builder *b, const struct recipe *r, build_done_fn done, void *context,
+		struct build **ret);
+/* Kill its compilers; @done will not come. Returns NULL. */
+struct build *build_cancel(struct build *b);
+
+/* Write @state_dir/../compile_commands.json for @recipes, so that clangd works in plugins. */
+int builder_write_compile_commands(struct builder *b, const struct recipe *recipes, size_t n,
+				   const char *path);
+
+/* Remove the least recently used until the store is within its limit. Bytes freed, or -errno. */
+int64_t builder_trim(struct builder *b);

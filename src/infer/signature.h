@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Signature
+ *
+ * What a deployment takes and gives: the static part of its devserve_entry, copied
+ * out of the image's file and checked. Counted: requests hold the one they were
+ * checked against while a newer generation may already have another.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <devserve/deployment.h>
+
+struct buffer;
+
+struct signature_port {
+	char *name;
+	uint32_t dtype;
+	uint32_t rank;                    /* without the batch */
+	int64_t shape[DEVSERVE_MAX_RANK]; /* -1: free */
+};
+
+struct signature {
+	unsigned n_refs;
+	char *description; /* or NULL */
+	uint32_t n_inputs, n_outputs;
+	struct signature_port inputs[DEVSERVE_MAX_TENSORS];
+	struct signature_port outputs[DEVSERVE_MAX_TENSORS];
+	uint32_t max_batch_size; /* 0: no batch dimension */
+	uint32_t max_queue_delay_us;
+	uint32_t output_shape; /* enum devserve_shape */
+};
+
+/* All zero, one reference. */
+struct signature *signature_new(void);
+struct signature *signature_ref(struct signature *s);
+struct signature *signature_unref(struct signature *s); /* NULL is fine. Returns NULL. */
+
+/* Same ports in the same order, same batching: old clients notice nothing. */
+bool signature_equal(const struct signature *a, const struct signature *b);
+
+/* GET /v2/models/NAME: JSON appended to @ret. */
+void signature_metadata(const struct signature *s, const char *name, struct buffer *ret);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Ingress
+ *
+ * Listeners and HTTP/1.1: bytes <-> infer requests. Inference routes are its own
+ * (ingress/v2.c); everything else is a table of routes that serve/ hands in.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct buffer;
+struct deploy;
+struct exchange;
+struct ingress;
+
+/* A control or page route. @path is exact, or a prefix where it ends with '/'. */
+struct route {
+	const char *method; /* "GET" answers HEAD too */
+	const char *path;
+	bool token;         /* needs the token (Authorization: Bearer …) */
+	void (*handle)(void *context, struct exchange *x);
+	void *context;
+};
+
+struct ingress_options {
+	const char *host;        /* NULL: 127.0.0.1 and [::1]; else an address or a name */
+	unsigned port;           /* 0: the kernel picks one, the same for both families */
+	uint64_t max_body;       /* bytes; 413 above */
+	unsigned max_connections; /* 1024 */
+	const char *token;       /* for routes that need it; for everything but health beyond loopback */
+	const char *version;     /* server metadata */
+	const struct route *routes; /* ends with a NULL path; borrowed */
+	/* Whether every first build has ended: /v2/health/ready. */
+	bool (*ready)(void *context);
+	void *context;
+};
+
+/* 0, or -errno with a sentence and a hint in @why (port busy: by whom, where it can be known). */
+int ingress_start(uv_loop_t *loop, struct deploy *deploy, const struct ingress_options *o,
+		  struct buffer *why, struct ingress **ret);
+
+/* "http://127.0.0.1:8000" */
+const char *ingress_url(const struct ingress *in);
+
+/*
+ * Stop accepting; let what is under way finish; then call @done. A second call ends all at
+ * once. Idle connections are closed immediately, streams are ended.
+ */
+void ingress_stop(struct ingress *in, void (*done)(void *context), void *context);
+
+/* What a route's handler sees of a request. Strings live until the exchange ends. */
+const char *exchange_path(const struct exchange *x);              /* decoded, without query */
+const char *exchange_query(const struct exchange *x, const char *key); /* decoded, or NULL */
+const char *exchange_header(const struct exchange *x, const char *name);
+const char *exchange_body(const struct exchange *x, size_t *ret_size);
+
+/* Answer; once. @type e.g. "application/json". */
+void exchange_respond(struct exchange *x, int status, const char *type, const void *body, size_t size);
+
+/*
+ * Or answer later: keep @x; on_gone is called if the client leaves before exchange_respond()
+ * (@x is then invalid).
+ */
+void exchange_defer(struct exchange *x, void (*on_gone)(void *context), void *context);
+
+/*
+ * Or stream (server-sent events): headers go out at once, then each piece; on_gone when the
+ * client leaves or is too slow (more than 1 MiB waits): no write after that.
+ */
+void exchange_stream(struct exchange *x, const char *type, void (*on_gone)(void *context),
+		     void *context);
+void exchange_write(struct exchange *x, const void *bytes, size_t size);
+void exchange_end(struct exchange *x);
