@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Events
+ *
+ * Everything that is worth telling, told once: emitted where it is decided, rendered by
+ * sinks (terminal lines, `--json` on stdout, server-sent events). Names and members are an
+ * interface: scripts and tests wait on them. As JSON each event is one object on one line,
+ *
+ *	{"event":"swap.done","time":"2026-01-31T14:03:22.123Z","deployment":"matmul",
+ *	 "generation":8,"build":12, …}
+ *
+ * `deployment`, `generation` and `build` are there where they mean something; the members
+ * after them are those of struct event that are set.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buffer;
+struct diagnostic;
+
+/* name, and the members it carries beside the common ones */
+#define EVENTS(X)                                                                         \
+	X(SERVER_READY, "server.ready")             /* url, took_ns */                    \
+	X(SERVER_STOPPED, "server.stopped")         /* */                                 \
+	X(DEPLOYMENT_ADDED, "deployment.added")     /* path */                            \
+	X(DEPLOYMENT_REMOVED, "deployment.removed") /* path */                            \
+	X(DEPLOYMENT_READY, "deployment.ready")     /* took_ns: its first generation serves */ \
+	X(DEPLOYMENT_UNAVAILABLE, "deployment.unavailable") /* reason */                  \
+	X(BUILD_STARTED, "build.started")           /* path */                            \
+	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
+	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
+	X(SWAP_DONE, "swap.done")                   /* from, cached, unmapped */          \
+	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
+	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, reason, took_ns */ \
+	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
+	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
+	X(WATCH_OVERFLOW, "watch.overflow")         /* count */                           \
+	X(NOTICE, "notice")                         /* reason: a sentence for the author */ \
+	X(LOG, "log")                               /* level, text: a line of the deployment's */
+
+enum event_kind {
+#define EVENT_KIND(kind, name) EVENT_##kind,
+	EVENTS(EVENT_KIND)
+#undef EVENT_KIND
+};
+
+struct event_stage {
+	const char *name; /* "settle", "gcc", "link", "trial", "swap" */
+	uint64_t ns;
+};
+
+struct event {
+	enum event_kind kind;
+	const char *deployment; /* or NULL */
+	uint32_t generation;    /* or 0 */
+	uint64_t build;         /* or 0: counts the saves that were acted on, one count a server */
+	const char *path, *url, *reason, *text, *level;
+	const char *outcome;    /* save.done: swapped unchanged build-failed trial-failed refused superseded */
+	uint32_t from;          /* generation that served before */
+	bool cached;            /* the image was known: no compiler ran */
+	bool unmapped;          /* the old image is gone from the worker */
+	const struct event_stage *stages;
+	size_t n_stages;
+	const struct diagnostic *diagnostics;
+	size_t n_diagnostics;
+	uint64_t took_ns;       /* save.done: the save's first file event to the swap */
+	uint64_t count;
+	int pid;
+};
+
+struct events;
+
+/* A sink gets the event and its JSON, one line with '\n', made once for all. */
+typedef void (*event_sink_fn)(void *context, const struct event *e, const char *json, size_t size);
+
+struct events *events_new(void);
+struct events *events_free(struct events *e);
+void events_add_sink(struct events *e, event_sink_fn sink, void *context);
+void events_remove_sink(struct events *e, event_sink_fn sink, void *context);
+void events_emit(struct events *e, const struct event *event);
+
+const char *event_name(enum event_kind kind);
