@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Link
+ *
+ * What the server shares with one worker: two rings, the doorbells, and places for the
+ * few things that don't fit into a message. A sealed memfd of fixed size, made anew for
+ * every worker (the epoch counts them), for a dead writer leaves counters in any state.
+ * Tensors are not here: they lie in the deployment's arena, which outlives workers.
+ *
+ * Field by field, who writes:
+ *	magic, version, epoch   the server, before the worker starts
+ *	to_worker.tail, entries the server;   to_worker.head  the worker
+ *	to_server.tail, entries the worker;   to_server.head  the server
+ *	worker_sleeps           the worker sets it, whoever wakes it takes it back (a futex)
+ *	server_sleeps           the server sets it, the worker takes it back
+ *	load_path               the server, before LINK_LOAD, not again before LINK_LOADED
+ *	sentence                the worker, before LINK_LOADED; read after it
+ *	grant_*                 the server; grant_seq is a futex the worker waits on
+ *	cpu_ns                  the worker: CPU time used so far; shown, never trusted
+ *
+ * Sleeping without losing a wake-up: the sleeper sets its flag, fences, and looks at the
+ * ring once more; the waker publishes, fences, and exchanges the flag to 0. One of the two
+ * sees the other (store-load on both sides, hence seq_cst fences).
+ */
+
+#include <stddef.h>
+
+#include "ring/ring.h"
+
+#define LINK_MAGIC 0x4b4e494cu /* "LINK" */
+#define LINK_VERSION 1u
+
+/* Descriptors a worker starts with. */
+#define LINK_FD 3     /* this memory */
+#define LINK_ARENA 4  /* the deployment's arena */
+#define LINK_BELL 5   /* eventfd: the worker rings the server */
+
+enum link_message {
+	/* to the worker */
+	LINK_CALL = 1, /* offset: of a struct call in the arena; slot comes back */
+	LINK_LOAD,     /* map the image at load_path and create(), beside the one that serves */
+	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation */
+	LINK_DISCARD,  /* drop the loaded image */
+	LINK_STOP,     /* destroy() and exit(0) */
+	/* to the server */
+	LINK_DONE,     /* slot: the call has ended, its struct call says how */
+	LINK_NEED,     /* slot, size: memory for an output, please; answered by a grant */
+	LINK_UP,       /* the worker is ready to load */
+	LINK_LOADED,   /* extra: 0, or errno with `sentence` */
+	LINK_SWAPPED,  /* extra: nanoseconds the swap took between two calls */
+	LINK_UNLOADED, /* the old image; extra: 1 when it is really unmapped */
+};
+
+struct link_shared {
+	uint32_t magic, version;
+	uint64_t epoch;
+	struct ring_shared to_worker;
+	struct ring_shared to_server;
+	alignas(64) _Atomic uint32_t worker_sleeps;
+	alignas(64) _Atomic uint32_t server_sleeps;
+	alignas(64) _Atomic uint32_t grant_seq;
+	uint32_t reserved;
+	uint64_t grant_offset, grant_size; /* size 0: refused */
+	_Atomic uint64_t cpu_ns;
+	alignas(64) char load_path[4096];
+	char sentence[1024];
+};
+
+_Static_assert(offsetof(struct link_shared, to_worker) == 64, "layout of the link");
+_Static_assert(offsetof(struct link_shared, worker_sleeps) == 64 + 2 * sizeof(struct ring_shared),
+	       "layout of the link");
+_Static_assert(sizeof(struct link_shared) == 64 + 2 * sizeof(struct ring_shared) + 3 * 64 + 4096 + 1024,
+	       "layout of the link");
+
+/* A sealed memfd of @size bytes, mapped, not inherited by forks; -errno. */
+int link_memory(const char *name, size_t size, int *ret_fd, void **ret_map);
+
+/* Wake the worker if it sleeps. Returns whether it did. */
+bool link_wake_worker(struct link_shared *l);
+
+/* The worker's sleep: returns when woken, or at once when @readable says so after the flag is set. */
+void link_worker_sleep(struct link_shared *l, bool (*readable)(void *context), void *context);
+
+/* Grants: the server answers, the worker waits for the answer to request number @seq. */
+void link_grant(struct link_shared *l, uint64_t offset, uint64_t size);
+void link_await_grant(struct link_shared *l, uint32_t seq, uint64_t *ret_offset, uint64_t *ret_size);

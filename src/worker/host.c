@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The spill is memory of the call that the server guessed from earlier answers; outputs are
+ * cut from it one after the other. Only when it doesn't suffice the server is asked, which
+ * costs two wake-ups. BYTES elements are collected in private memory first, since only the
+ * end of infer() tells how long they are together.
+ */
+
+#include "worker/host.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "worker/image.h"
+
+struct invocation {
+	char *arena;
+	host_need_fn need;
+	void *need_context;
+
+	struct call *call;
+	uint32_t slot;
+	const struct devserve_port *ports; /* outputs as declared */
+	uint32_t max_batch_size;
+	uint64_t spilled; /* bytes of the spill that are used */
+	struct devserve_tensor in[DEVSERVE_MAX_TENSORS];
+	struct devserve_tensor out[DEVSERVE_MAX_TENSORS];
+	struct buffer bytes[DEVSERVE_MAX_TENSORS];
+	struct devserve_call view;
+};
+
+static const uint8_t sizes[] = {
+	[DEVSERVE_BOOL] = 1,   [DEVSERVE_UINT8] = 1, [DEVSERVE_UINT16] = 2, [DEVSERVE_UINT32] = 4,
+	[DEVSERVE_UINT64] = 8, [DEVSERVE_INT8] = 1,  [DEVSERVE_INT16] = 2,  [DEVSERVE_INT32] = 4,
+	[DEVSERVE_INT64] = 8,  [DEVSERVE_FP16] = 2,  [DEVSERVE_FP32] = 4,   [DEVSERVE_FP64] = 8,
+	[DEVSERVE_BYTES] = 0,  [DEVSERVE_BF16] = 2,
+};
+
+static int host_fail(const struct devserve_call *view, int error, const char *format, ...)
+{
+	struct invocation *v = view->context;
+	va_list args;
+	int n;
+
+	if (v->call->error_size == 0) {
+		va_start(args, format);
+		n = vsnprintf(v->call->error, CALL_ERROR_SIZE, format, args);
+		va_end(args);
+		v->call->error_size = n < 0 ? 0 : n < CALL_ERROR_SIZE ? (uint32_t)n : CALL_ERROR_SIZE - 1;
+	}
+	return error > 0 ? -error : error;
+}
+
+static _Thread_local char *captured;
+static _Thread_local size_t captured_size;
+
+void host_capture(char *sentence, size_t size)
+{
+	captured = sentence;
+	captured_size = size;
+}
+
+/* A line for the server: level in front, which it takes off again. */
+static void host_log(const struct devserve_host *host, int level, const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+	int n;
+
+	(void)host;
+	line[0] = '\001';
+	line[1] = (char)('0' + (level < 0 ? 0 : level > DEVSERVE_ERROR ? DEVSERVE_ERROR : level));
+	va_start(args, format);
+	n = vsnprintf(line + 2, sizeof(line) - 3, format, args);
+	va_end(args);
+	if (n < 0)
+		return;
+	if (captured && level == DEVSERVE_ERROR)
+		snprintf(captured, captured_size, "%s", line + 2);
+	n = n < (int)sizeof(line) - 3 ? n + 2 : (int)sizeof(line) - 2;
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		return; /* nobody listens: nothing that a deployment could do */
+}
+
+static const void *host_extension(const struct devserve_host *host, const char *id)
+{
+	(void)host, (void)id;
+	return NULL;
+}
+
+static void *allocate(struct invocation *v, uint64_t size)
+{
+	uint64_t rounded = (size + 63) & ~UINT64_C(63);
+
+	if (rounded < size)
+		return NULL;
+	if (rounded <= v->call->spill_size - v->spilled) {
+		char *p = v->arena + v->call->spill_offset + v->spilled;
+
+		v->spilled += rounded;
+		return p;
+	}
+	return v->need(v->need_context, v->slot, rounded);
+}
+
+/* Whether @shape is one that output @index was declared with. */
+static bool fits(const struct invocation *v, uint32_t index, const int64_t *shape, uint32_t rank)
+{
+	const struct devserve_port *port = &v->ports[index];
+	uint32_t batch = v->max_batch_size ? 1 : 0, declared = 0;
+
+	while (declared < DEVSERVE_MAX_RANK && port->shape[declared])
+		declared++;
+	if (rank != declared + batch || (batch && shape[0] != v->view.batch))
+		return false;
+	for (uint32_t i = batch; i < rank; i++)
+		if (shape[i] < 0 || (port->shape[i - batch] > 0 && shape[i] != port->shape[i - batch]))
+			return false;
+	return true;
+}
+
+static bool bytes_of(const int64_t *shape, uint32_t rank, uint32_t dtype, uint64_t *ret)
+{
+	uint64_t size = sizes[dtype];
+
+	for (uint32_t i = 0; i < rank; i++)
+		if (__builtin_mul_overflow(size, (uint64_t)shape[i], &size))
+			return false;
+	*ret = size;
+	return size <= INT64_MAX;
+}
+
+static void *host_output(const struct devserve_call *view, uint32_t index, const int64_t *shape,
+			 uint32_t rank)
+{
+	struct invocation *v = view->context;
+	struct call_tensor *t;
+	uint64_t size;
+
+	if (index >= view->n_out || rank > DEVSERVE_MAX_RANK || !fits(v, index, shape, rank)) {
+		host_fail(view, EIO, "devserve_output(%u): the shape contradicts the declaration", index);
+		return NULL;
+	}
+	t = &v->call->tensors[v->call->n_in + index];
+	if (!bytes_of(shape, rank, t->dtype, &size)) {
+		host_fail(view, EIO, "devserve_output(%u): the size overflows", index);
+		return NULL;
+	}
+	memcpy(t->shape, shape, rank * sizeof(*shape));
+	t->rank = rank;
+	v->out[index].rank = rank;
+	if (t->dtype == DEVSERVE_BYTES)
+		return v->arena; /* not NULL; elements come by devserve_append() */
+	if (size > v->out[index].size || !v->out[index].data)
+		v->out[index].data = allocate(v, size ? size : 1);
+	if (!v->out[index].data) {
+		host_fail(view, ENOMEM, "no memory for %llu bytes of output \"%s\"",
+			  (unsigned long long)size, v->ports[index].name);
+		return NULL;
+	}
+	v->out[index].size = t->size = size;
+	t->offset = (uint64_t)((char *)v->out[index].data - v->arena);
+	return v->out[index].data;
+}
+
+static int host_append(const struct devserve_call *view, uint32_t index, const void *bytes, size_t size)
+{
+	struct invocation *v = view->context;
+	uint8_t prefix[4] = { (uint8_t)size, (uint8_t)(size >> 8), (uint8_t)(size >> 16),
+			      (uint8_t)(size >> 24) };
+
+	if (index >= view->n_out || v->out[index].dtype != DEVSERVE_BYTES || size > UINT32_MAX)
+		return host_fail(view, EIO, "devserve_append(%u): not a BYTES output", index);
+	buffer_append(&v->bytes[index], prefix, 4);
+	buffer_append(&v->bytes[index], bytes, size);
+	return 0;
+}
+
+static const struct devserve_host table = {
+	.struct_size = sizeof(struct devserve_host),
+	.abi_major = DEVSERVE_ABI_MAJOR,
+	.abi_minor = DEVSERVE_ABI_MINOR,
+	.log = host_log,
+	.extension = host_extension,
+	.output = host_output,
+	.append = host_append,
+	.fail = host_fail,
+};
+
+const struct devserve_host *host_table(void)
+{
+	return &table;
+}
+
+struct invocation *invocation_new(char *arena, host_need_fn need, void *context)
+{
+	struct invocation *v = xcalloc(1, sizeof(*v));
+
+	v->arena = arena;
+	v->need = need;
+	v->need_context = context;
+	v->view = (struct devserve_call){
+		.struct_size = sizeof(struct devserve_call),
+		.in = v->in,
+		.out = v->out,
+		.host = &table,
+		.context = v,
+	};
+	return v;
+}
+
+static void view_tensor(const struct invocation *v, struct devserve_tensor *t,
+			const struct call_tensor *from, const char *name)
+{
+	*t = (struct devserve_tensor){
+		.name = name,
+		.data = from->offset ? v->arena + from->offset : NULL,
+		.shape = from->shape,
+		.size = from->size,
+		.rank = from->rank,
+		.dtype = from->dtype,
+		.device = 1, /* kDLCPU */
+	};
+}
+
+/* Collected BYTES go to the arena; an output that never got its memory is the plugin's mistake. */
+static int finish_output(struct invocation *v, uint32_t i)
+{
+	struct call_tensor *t = &v->call->tensors[v->call->n_in + i];
+
+	if (t->dtype == DEVSERVE_BYTES) {
+		char *p = allocate(v, v->bytes[i].size ? v->bytes[i].size : 1);
+
+		if (!p)
+			return host_fail(&v->view, ENOMEM, "no memory for %zu bytes of output \"%s\"",
+					 v->bytes[i].size, v->ports[i].name);
+		memcpy(p, buffer_text(&v->bytes[i]), v->bytes[i].size);
+		t->offset = (uint64_t)(p - v->arena);
+		t->size = v->bytes[i].size;
+	}
+	if (!t->offset)
+		return host_fail(&v->view, EIO,
+				 "output \"%s\" has free extents and infer() did not call "
+				 "devserve_output() for it", v->ports[i].name);
+	return 0;
+}
+
+void invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot)
+{
+	const struct devserve_deployment *entry = image->entry;
+	uint64_t started;
+	int r = 0;
+
+	v->call = call;
+	v->slot = slot;
+	v->spilled = 0;
+	v->ports = entry->outputs;
+	v->max_batch_size = entry->max_batch_size;
+	v->view.n_in = call->n_in;
+	v->view.n_out = call->n_out;
+	v->view.batch = call->batch;
+	v->view.self = image->self;
+	for (uint32_t i = 0; i < call->n_in; i++)
+		view_tensor(v, &v->in[i], &call->tensors[i], entry->inputs[i].name);
+	for (uint32_t i = 0; i < call->n_out; i++) {
+		view_tensor(v, &v->out[i], &call->tensors[call->n_in + i], entry->outputs[i].name);
+		if (v->bytes[i].size)
+			buffer_reset(&v->bytes[i]);
+	}
+	started = clock_ns();
+	r = entry->infer(&v->view);
+	call->compute_ns = clock_ns() - started;
+	for (uint32_t i = 0; i < call->n_out && r == 0; i++)
+		r = finish_output(v, i);
+	call->status = r > 0 ? -EPROTO : r;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Host
+ *
+ * The table that deployments see (struct devserve_host), and one call as they see it: a
+ * struct call of the arena becomes a struct devserve_call. Outputs whose shape the
+ * deployment finds get their memory here: from the call's spill, else from the server.
+ */
+
+#include <stdint.h>
+
+#include <devserve/deployment.h>
+
+#include "ring/call.h"
+
+struct image;
+struct invocation;
+
+/* Asks the server for memory: a place in the arena, or NULL. Blocks until it answers. */
+typedef void *(*host_need_fn)(void *context, uint32_t slot, uint64_t size);
+
+/* One a worker; [infer] uses it for one call at a time. */
+struct invocation *invocation_new(char *arena, host_need_fn need, void *context);
+
+/*
+ * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.
+ */
+void invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot);
+
+/* The table; valid for the life of the process. */
+const struct devserve_host *host_table(void);
+
+/*
+ * From now on the last line that this thread logs as DEVSERVE_ERROR is kept in @sentence too:
+ * create() has no call to fail. NULL ends it. [control]
+ */
+void host_capture(char *sentence, size_t size);

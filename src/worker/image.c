@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * dlclose() returns 0 also when it unmaps nothing: a GNU_UNIQUE symbol, a thread_local with
+ * a destructor, DF_1_NODELETE. So it is asked of the loader's list afterwards whether the
+ * address is still mapped by an object, and the answer goes to the server.
+ */
+
+#include "worker/image.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/host.h"
+
+static uint32_t count_ports(const struct devserve_port *ports)
+{
+	uint32_t n = 0;
+
+	while (n < DEVSERVE_MAX_TENSORS && ports[n].name)
+		n++;
+	return n;
+}
+
+static int refuse(char *sentence, size_t size, int error, const char *text)
+{
+	snprintf(sentence, size, "%s", text);
+	return error;
+}
+
+static int check(const struct devserve_deployment *entry, char *sentence, size_t size)
+{
+	if (!entry)
+		return refuse(sentence, size, ENOEXEC,
+			      "the image has no devserve_entry; end one source with "
+			      "DEVSERVE_DEPLOYMENT(...)");
+	if (entry->abi_major != DEVSERVE_ABI_MAJOR)
+		return refuse(sentence, size, ENOEXEC,
+			      "the image was built for another ABI; build it against this "
+			      "devserve's headers");
+	if (!entry->infer)
+		return refuse(sentence, size, ENOEXEC, "the deployment has no .infer");
+	return 0;
+}
+
+static int open_entry(struct image *image, const char *path, char *sentence, size_t size)
+{
+	struct link_map *map;
+
+	if (dlopen(path, RTLD_NOW | RTLD_NOLOAD))
+		return refuse(sentence, size, EEXIST, "the loader still holds an image of this path");
+	image->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!image->dl)
+		return refuse(sentence, size, ENOEXEC, dlerror());
+	if (dlinfo(image->dl, RTLD_DI_LINKMAP, &map) == 0)
+		image->base = map->l_addr;
+	image->entry = dlsym(image->dl, "devserve_entry");
+	return check(image->entry, sentence, size);
+}
+
+static int create(struct image *image, const struct devserve_host *host, char *sentence, size_t size)
+{
+	int r = 0;
+
+	host_capture(sentence, size);
+	if (image->entry->create)
+		r = image->entry->create(host, &image->self);
+	host_capture(NULL, 0);
+	if (r == 0)
+		return 0;
+	if (!sentence[0])
+		snprintf(sentence, size, "create() returned %d (%s)", r, strerror(r < 0 ? -r : r));
+	return r < 0 ? -r : EPROTO;
+}
+
+int image_open(struct image *ret, const char *path, const struct devserve_host *host,
+	       char *sentence, size_t size)
+{
+	struct image image = { .dl = NULL };
+	int r;
+
+	sentence[0] = '\0';
+	r = open_entry(&image, path, sentence, size);
+	if (r == 0)
+		r = create(&image, host, sentence, size);
+	if (r != 0) {
+		if (image.dl)
+			dlclose(image.dl);
+		return r;
+	}
+	image.n_in = count_ports(image.entry->inputs);
+	image.n_out = count_ports(image.entry->outputs);
+	*ret = image;
+	return 0;
+}
+
+static int is_mapped_at(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)size;
+	return info->dlpi_addr == *(const uintptr_t *)context;
+}
+
+bool image_close(struct image *image)
+{
+	uintptr_t base = image->base;
+
+	if (image->entry->destroy)
+		image->entry->destroy(image->self);
+	dlclose(image->dl);
+	*image = (struct image){ .dl = NULL };
+	return dl_iterate_phdr(is_mapped_at, &base) == 0;
+}

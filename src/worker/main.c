@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * devserve-worker: one replica. Started by devserve with three descriptors (ring/link.h);
+ * takes messages from its ring, runs calls on the image that serves, and ends with its
+ * parent. Two threads: this one, which serves, and the control thread, which maps images.
+ *
+ * Completions are published, and the server woken, once for all messages that were taken
+ * in one go: a wake-up costs more than most kernels.
+ */
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ring/call.h"
+#include "ring/link.h"
+#include "worker/control.h"
+#include "worker/host.h"
+#include "worker/image.h"
+
+struct worker {
+	struct link_shared *link;
+	char *arena;
+	struct ring from_server, to_server;
+	struct control *control;
+	struct invocation *invocation;
+	struct image serving; /* dl is NULL until the first swap */
+	struct image loaded;  /* waits for LINK_SWAP or LINK_DISCARD */
+	bool has_serving, has_loaded, stopping;
+	uint32_t n_grants;
+};
+
+static void ring_bell(struct worker *w)
+{
+	uint64_t one = 1;
+
+	ring_publish(&w->to_server);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&w->link->server_sleeps, memory_order_relaxed) &&
+	    atomic_exchange(&w->link->server_sleeps, 0) && write(LINK_BELL, &one, sizeof(one)) < 0)
+		_exit(1); /* the server's end is gone, and so should we be */
+}
+
+/* The server empties its ring all the time; a full one means that it is about to. */
+static void send(struct worker *w, const struct message *m)
+{
+	int r;
+
+	while ((r = ring_put(&w->to_server, m)) == -EAGAIN) {
+		ring_bell(w);
+		sched_yield();
+	}
+	if (r < 0)
+		_exit(1);
+}
+
+static void *need(void *context, uint32_t slot, uint64_t size)
+{
+	struct worker *w = context;
+	uint64_t offset, granted;
+
+	send(w, &(struct message){ .kind = LINK_NEED, .slot = slot, .size = size });
+	ring_bell(w);
+	link_await_grant(w->link, ++w->n_grants, &offset, &granted);
+	return granted >= size ? w->arena + offset : NULL;
+}
+
+static void run_call(struct worker *w, const struct message *m)
+{
+	struct call *call = (struct call *)(w->arena + m->offset);
+
+	invocation_run(w->invocation, &w->serving, call, m->slot);
+	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
+}
+
+static void swap(struct worker *w, const struct message *m)
+{
+	uint64_t started = clock_ns();
+
+	if (w->has_serving)
+		control_close(w->control, &w->serving);
+	w->serving = w->loaded;
+	w->serving.generation = (uint32_t)m->extra;
+	w->has_serving = true;
+	w->has_loaded = false;
+	send(w, &(struct message){ .kind = LINK_SWAPPED, .extra = clock_ns() - started });
+}
+
+static void take_result(struct worker *w)
+{
+	static struct control_result result;
+	struct message m = { .kind = LINK_LOADED };
+
+	if (!control_take(w->control, &result))
+		return;
+	if (result.order == CONTROL_CLOSE) {
+		m = (struct message){ .kind = LINK_UNLOADED, .extra = result.unmapped };
+	} else if (result.error) {
+		m.extra = (uint64_t)result.error;
+		memcpy(w->link->sentence, result.sentence, sizeof(w->link->sentence));
+	} else {
+		w->loaded = result.image;
+		w->has_loaded = true;
+	}
+	send(w, &m);
+}
+
+static void obey(struct worker *w, const struct message *m)
+{
+	switch (m->kind) {
+	case LINK_CALL:
+		run_call(w, m);
+		break;
+	case LINK_LOAD:
+		control_load(w->control, w->link->load_path);
+		break;
+	case LINK_SWAP:
+		swap(w, m);
+		break;
+	case LINK_DISCARD:
+		if (w->has_loaded)
+			control_close(w->control, &w->loaded);
+		w->has_loaded = false;
+		break;
+	case LINK_STOP:
+		w->stopping = true;
+		break;
+	}
+}
+
+static bool has_work(void *context)
+{
+	struct worker *w = context;
+
+	return ring_readable(&w->from_server) || control_ready(w->control);
+}
+
+static void serve(struct worker *w)
+{
+	struct message m;
+	int r;
+
+	while (!w->stopping) {
+		unsigned n = 0;
+
+		while (n < 64 && !w->stopping && (r = ring_take(&w->from_server, &m)) != 0) {
+			if (r < 0)
+				_exit(1);
+			ring_consume(&w->from_server);
+			obey(w, &m);
+			n++;
+		}
+		take_result(w);
+		if (ring_readable(&w->to_server) || n || control_ready(w->control))
+			ring_bell(w);
+		if (!has_work(w) && !w->stopping)
+			link_worker_sleep(w->link, has_work, w);
+	}
+}
+
+/* destroy() what is mapped; the process ends anyway, but the deployment may have files to close. */
+static void stop(struct worker *w)
+{
+	if (w->has_serving)
+		control_close(w->control, &w->serving);
+	if (w->has_loaded)
+		control_close(w->control, &w->loaded);
+	control_drain(w->control);
+}
+
+static void on_control_done(void *context)
+{
+	struct worker *w = context;
+
+	link_wake_worker(w->link);
+}
+
+/*
+ * Libraries whose threads and state must outlive every image: mapped once, never unmapped.
+ * A plugin that brought libgomp itself would crash the process at its dlclose().
+ */
+static void hold_libraries(void)
+{
+	setenv("OPENBLAS_THREAD_TIMEOUT", "4", 0); /* or its pool burns a core for 100 ms */
+	dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
+static void end_with_parent(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == 1 && !getenv("DEVSERVE_ALLOW_INIT_PARENT"))
+		_exit(1);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+static void *map_descriptor(int fd)
+{
+	struct stat st;
+	void *map = MAP_FAILED;
+
+	if (fstat(fd, &st) == 0)
+		map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (map == MAP_FAILED) {
+		fprintf(stderr, "devserve-worker: started by hand? It is devserve that starts it.\n");
+		exit(2);
+	}
+	madvise(map, (size_t)st.st_size, MADV_DONTFORK);
+	return map;
+}
+
+int main(void)
+{
+	static struct worker w;
+
+	w.link = map_descriptor(LINK_FD);
+	w.arena = map_descriptor(LINK_ARENA);
+	end_with_parent();
+	if (w.link->magic != LINK_MAGIC || w.link->version != LINK_VERSION) {
+		fprintf(stderr, "devserve-worker: not of the same version as devserve\n");
+		return 2;
+	}
+	hold_libraries();
+	ring_init(&w.from_server, &w.link->to_worker);
+	ring_init(&w.to_server, &w.link->to_server);
+	w.invocation = invocation_new(w.arena, need, &w);
+	w.control = control_new(on_control_done, &w);
+	if (!w.control)
+		return 1;
+	send(&w, &(struct message){ .kind = LINK_UP });
+	ring_bell(&w);
+	serve(&w);
+	stop(&w);
+	return 0;
+}
