@@ -10,7 +10,7 @@
  * Tensors are not here: they lie in the deployment's arena, which outlives workers.
  *
  * Field by field, who writes:
- *	magic, version, epoch   the server, before the worker starts
+ *	magic … server_pid      the server, before the worker starts
  *	to_worker.tail, entries the server;   to_worker.head  the worker
  *	to_server.tail, entries the worker;   to_server.head  the server
  *	worker_sleeps           the worker sets it, whoever wakes it takes it back (a futex)
@@ -56,6 +56,7 @@ enum link_message {
 struct link_shared {
 	uint32_t magic, version;
 	uint64_t epoch;
+	uint32_t server_pid; /* a worker with another parent ends */
 	struct ring_shared to_worker;
 	struct ring_shared to_server;
 	alignas(64) _Atomic uint32_t worker_sleeps;

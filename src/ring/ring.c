@@ -27,6 +27,11 @@ void ring_publish(struct ring *r)
 	atomic_store_explicit(&r->shared->tail, r->mine, memory_order_release);
 }
 
+bool ring_unpublished(const struct ring *r)
+{
+	return atomic_load_explicit(&r->shared->tail, memory_order_relaxed) != r->mine;
+}
+
 int ring_take(struct ring *r, struct message *ret)
 {
 	uint32_t tail = atomic_load_explicit(&r->shared->tail, memory_order_acquire);

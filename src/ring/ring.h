@@ -55,6 +55,7 @@ void ring_init(struct ring *r, struct ring_shared *shared);
  */
 int ring_put(struct ring *r, const struct message *m);
 void ring_publish(struct ring *r);
+bool ring_unpublished(const struct ring *r);
 
 /* Reader. 1 and a copy in @ret, 0 when empty, -EPROTO. ring_consume() frees what was taken. */
 int ring_take(struct ring *r, struct message *ret);

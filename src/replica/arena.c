@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Blocks are powers of two times UNIT. Free blocks of an order form a list through two
+ * arrays indexed by unit (not through the blocks, which workers can write). The smallest
+ * orders keep up to N_KEPT blocks apart, uncoalesced: small requests come and go a hundred
+ * thousand times a second, and splitting and joining is most of what they would cost.
+ */
+
+#include "replica/arena.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "ring/link.h"
+
+#define UNIT_BITS 10
+#define UNIT (UINT64_C(1) << UNIT_BITS)
+#define N_ORDERS 48
+#define N_KEPT_ORDERS 4
+#define N_KEPT 256
+#define NONE UINT32_MAX
+#define FREE 0x80
+
+struct arena_books {
+	uint32_t n_units;
+	unsigned top; /* order of the whole arena */
+	uint32_t heads[N_ORDERS];
+	uint32_t kept[N_KEPT_ORDERS][N_KEPT];
+	unsigned n_kept[N_KEPT_ORDERS];
+	uint8_t *state;  /* of a block's first unit: its order, | FREE in a list */
+	uint32_t *next, *previous;
+};
+
+static void push_free(struct arena_books *b, uint32_t unit, unsigned order)
+{
+	b->state[unit] = (uint8_t)(order | FREE);
+	b->next[unit] = b->heads[order];
+	b->previous[unit] = NONE;
+	if (b->heads[order] != NONE)
+		b->previous[b->heads[order]] = unit;
+	b->heads[order] = unit;
+}
+
+static void unlink_free(struct arena_books *b, uint32_t unit, unsigned order)
+{
+	if (b->previous[unit] != NONE)
+		b->next[b->previous[unit]] = b->next[unit];
+	else
+		b->heads[order] = b->next[unit];
+	if (b->next[unit] != NONE)
+		b->previous[b->next[unit]] = b->previous[unit];
+	b->state[unit] = (uint8_t)order;
+}
+
+/* Cut a block of @order from the smallest that is large enough. */
+static uint32_t cut(struct arena_books *b, unsigned order)
+{
+	unsigned from = order;
+	uint32_t unit;
+
+	while (from <= b->top && b->heads[from] == NONE)
+		from++;
+	if (from > b->top)
+		return NONE;
+	unit = b->heads[from];
+	unlink_free(b, unit, from);
+	while (from > order)
+		push_free(b, unit + (1u << --from), from);
+	b->state[unit] = (uint8_t)order;
+	return unit;
+}
+
+/* Give a block back, joined with its free buddies. */
+static void join(struct arena_books *b, uint32_t unit, unsigned order)
+{
+	while (order < b->top) {
+		uint32_t buddy = unit ^ (1u << order);
+
+		if (b->state[buddy] != (order | FREE))
+			break;
+		unlink_free(b, buddy, order);
+		unit = unit < buddy ? unit : buddy;
+		order++;
+	}
+	push_free(b, unit, order);
+}
+
+static unsigned order_of(uint64_t size)
+{
+	uint64_t units = (size + UNIT - 1) >> UNIT_BITS;
+
+	return units <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(units - 1);
+}
+
+static int memory_reserve(struct infer_memory *m, size_t size, void **ret, uint64_t *ret_block)
+{
+	struct arena *a = container_of(m, struct arena, memory);
+	uint64_t offset = arena_reserve(a, size);
+
+	if (!offset)
+		return -ENOMEM;
+	*ret = a->base + offset;
+	*ret_block = offset;
+	return 0;
+}
+
+static void memory_release(struct infer_memory *m, uint64_t block)
+{
+	arena_release(container_of(m, struct arena, memory), block);
+}
+
+static struct arena_books *books_new(uint64_t size)
+{
+	struct arena_books *b = xcalloc(1, sizeof(*b));
+
+	b->n_units = (uint32_t)(size >> UNIT_BITS);
+	b->top = order_of(size);
+	for (unsigned i = 0; i < N_ORDERS; i++)
+		b->heads[i] = NONE;
+	b->state = xcalloc(b->n_units, 1);
+	b->next = xcalloc(b->n_units, sizeof(uint32_t));
+	b->previous = xcalloc(b->n_units, sizeof(uint32_t));
+	push_free(b, 0, b->top);
+	return b;
+}
+
+int arena_init(struct arena *a, const char *name, struct arena_budget *budget)
+{
+	uint64_t size = UINT64_C(1) << 20;
+	void *map;
+	int r;
+
+	/* Rounding up to powers of two may waste half: twice the budget always has room for it. */
+	while (size < 2 * budget->limit && size < UINT64_C(1) << 40)
+		size *= 2;
+	*a = (struct arena){ .fd = -1, .budget = budget, .size = size };
+	r = link_memory(name, size, &a->fd, &map);
+	if (r < 0)
+		return r;
+	a->base = map;
+	a->memory.reserve = memory_reserve;
+	a->memory.release = memory_release;
+	a->books = books_new(size);
+	cut(a->books, 0); /* offset 0 means "none" */
+	return 0;
+}
+
+void arena_fini(struct arena *a)
+{
+	if (!a->books)
+		return;
+	munmap(a->base, a->size);
+	close(a->fd);
+	free(a->books->state);
+	free(a->books->next);
+	free(a->books->previous);
+	free(a->books);
+	a->books = NULL;
+}
+
+uint64_t arena_reserve(struct arena *a, uint64_t size)
+{
+	struct arena_books *b = a->books;
+	uint64_t block;
+	unsigned order;
+	uint32_t unit;
+
+	/* The last block may round up past the limit, or half a budget could not be used at all. */
+	if (size > a->budget->limit || a->budget->used + size > a->budget->limit)
+		return 0;
+	order = order_of(size);
+	block = UNIT << order;
+	if (order < N_KEPT_ORDERS && b->n_kept[order])
+		unit = b->kept[order][--b->n_kept[order]];
+	else
+		unit = cut(b, order);
+	if (unit == NONE)
+		return 0;
+	a->budget->used += block;
+	return (uint64_t)unit << UNIT_BITS;
+}
+
+void arena_release(struct arena *a, uint64_t offset)
+{
+	struct arena_books *b = a->books;
+	uint32_t unit = (uint32_t)(offset >> UNIT_BITS);
+	unsigned order = b->state[unit];
+
+	assert(offset && unit < b->n_units && !(order & FREE));
+	a->budget->used -= UNIT << order;
+	if (order < N_KEPT_ORDERS && b->n_kept[order] < N_KEPT)
+		b->kept[order][b->n_kept[order]++] = unit;
+	else
+		join(b, unit, order);
+}
+
+uint64_t arena_block_size(const struct arena *a, uint64_t offset)
+{
+	return UNIT << (a->books->state[offset >> UNIT_BITS] & ~FREE);
+}
+
+void arena_trim(struct arena *a)
+{
+	struct arena_books *b = a->books;
+
+	for (unsigned order = 6; order <= b->top; order++)
+		for (uint32_t unit = b->heads[order]; unit != NONE; unit = b->next[unit])
+			fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				  (off_t)((uint64_t)unit << UNIT_BITS), (off_t)(UNIT << order));
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A replica ends in one place, on_end(): whatever the reason (asked to stop, crashed, killed
+ * for breaking the ring's rules), the process's end is what counts. Completions that were
+ * published before it are still drained; calls that remain in the table are lost.
+ *
+ * The struct is freed when its last libuv handle is closed, never inside a callback, so that
+ * the hub may go on walking its list.
+ */
+
+#include "replica/replica.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "replica/arena.h"
+#include "replica/hub.h"
+#include "ring/link.h"
+
+#define MAX_LINE 1024
+
+struct slot {
+	void *call; /* NULL: free */
+	uint64_t offset;
+};
+
+struct replica {
+	struct replica *next_in_hub;
+	struct hub *hub;
+	const struct replica_callbacks *callbacks;
+	void *context;
+	struct child *child;
+	pid_t pid;
+	bool stopping, gone, broken;
+	unsigned n_handles;
+
+	int link_fd, bell_fd;
+	struct link_shared *link;
+	struct ring to_worker, to_server;
+	uv_poll_t bell;
+	uv_timer_t grace;
+
+	struct slot slots[REPLICA_MAX_CALLS];
+	uint16_t free_slots[REPLICA_MAX_CALLS];
+	unsigned n_free;
+
+	struct buffer lines[2]; /* unfinished ones of stdout and stderr */
+};
+
+struct replica **replica_link(struct replica *r)
+{
+	return &r->next_in_hub;
+}
+
+pid_t replica_pid(const struct replica *r)
+{
+	return r->pid;
+}
+
+unsigned replica_room(const struct replica *r)
+{
+	return r->gone || r->broken ? 0 : r->n_free;
+}
+
+unsigned replica_in_flight(const struct replica *r)
+{
+	return REPLICA_MAX_CALLS - r->n_free;
+}
+
+void replica_set_callbacks(struct replica *r, const struct replica_callbacks *callbacks, void *context)
+{
+	r->callbacks = callbacks;
+	r->context = context;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct replica *r = handle->data;
+
+	if (--r->n_handles)
+		return;
+	munmap(r->link, sizeof(*r->link));
+	close(r->link_fd);
+	close(r->bell_fd);
+	buffer_fini(&r->lines[0]);
+	buffer_fini(&r->lines[1]);
+	free(r);
+}
+
+/* No callback after this. */
+static void dismantle(struct replica *r)
+{
+	r->gone = true;
+	r->hub->n_in_flight -= replica_in_flight(r);
+	hub_remove(r->hub, r);
+	uv_close((uv_handle_t *)&r->bell, on_closed);
+	uv_close((uv_handle_t *)&r->grace, on_closed);
+}
+
+/* The worker wrote what it must not: it is not talked to any more, and dies of it. */
+static void break_off(struct replica *r)
+{
+	if (r->broken)
+		return;
+	r->broken = true;
+	child_kill(r->child, SIGKILL);
+}
+
+static void one_line(struct replica *r, const char *text, size_t size)
+{
+	int level = 1;
+
+	if (size >= 2 && text[0] == '\001' && text[1] >= '0' && text[1] <= '3') {
+		level = text[1] - '0';
+		text += 2;
+		size -= 2;
+	}
+	r->callbacks->line(r->context, level, text, size < MAX_LINE ? size : MAX_LINE);
+}
+
+static void on_text(void *context, int fd, const char *text, size_t size)
+{
+	struct replica *r = context;
+	struct buffer *line = &r->lines[fd - 1];
+	const char *end;
+
+	if (size == 0 && line->size) {
+		one_line(r, line->data, line->size);
+		buffer_reset(line);
+	}
+	while (size) {
+		end = memchr(text, '\n', size);
+		if (line->size < 2 * MAX_LINE)
+			buffer_append(line, text, end ? (size_t)(end - text) : size);
+		if (!end)
+			return;
+		one_line(r, buffer_text(line), line->size);
+		buffer_reset(line);
+		size -= (size_t)(end + 1 - text);
+		text = end + 1;
+	}
+}
+
+static void describe_end(const struct replica *r, const struct child_end *end, char *ret, size_t size)
+{
+	if (r->broken)
+		snprintf(ret, size, "wrote where only the server may write and was stopped");
+	else if (end->signal)
+		snprintf(ret, size, "was killed by signal %d (%s)", end->signal, strsignal(end->signal));
+	else
+		snprintf(ret, size, "ended with exit status %d", end->code);
+}
+
+static void on_end(void *context, const struct child_end *end)
+{
+	struct replica *r = context;
+	char how[128];
+
+	r->child = NULL;
+	while (!r->broken && replica_drain(r))
+		;
+	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++) {
+		void *call = r->slots[i].call;
+
+		if (!call)
+			continue;
+		r->slots[i].call = NULL;
+		r->free_slots[r->n_free++] = (uint16_t)i;
+		r->hub->n_in_flight--;
+		r->callbacks->lost(r->context, call);
+	}
+	describe_end(r, end, how, sizeof(how));
+	dismantle(r);
+	r->callbacks->died(r->context, r->pid, how);
+}
+
+static void on_bell(uv_poll_t *poll, int status, int events)
+{
+	struct replica *r = poll->data;
+	uint64_t count;
+
+	(void)status, (void)events;
+	if (read(r->bell_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		break_off(r); /* the drain itself happens in the hub's check */
+}
+
+static int start_child(struct replica *r, const struct replica_options *o)
+{
+	const char *argv[] = { o->worker, o->name, NULL };
+	const struct child_options options = {
+		.argv = argv,
+		.fds = { r->link_fd, o->arena->fd, r->bell_fd },
+		.n_fds = 3,
+		.on_text = on_text,
+		.on_end = on_end,
+		.context = r,
+	};
+
+	return child_start(r->hub->loop, &options, &r->child);
+}
+
+static int make_link(struct replica *r, const struct replica_options *o)
+{
+	void *map;
+	int e = link_memory(o->name, sizeof(*r->link), &r->link_fd, &map);
+
+	if (e < 0)
+		return e;
+	r->link = map;
+	r->link->magic = LINK_MAGIC;
+	r->link->version = LINK_VERSION;
+	r->link->epoch = o->epoch;
+	r->link->server_pid = (uint32_t)getpid();
+	ring_init(&r->to_worker, &r->link->to_worker);
+	ring_init(&r->to_server, &r->link->to_server);
+	r->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->bell_fd >= 0)
+		return 0;
+	e = -errno;
+	munmap(map, sizeof(*r->link));
+	close(r->link_fd);
+	return e;
+}
+
+int replica_start(struct hub *hub, const struct replica_options *o, struct replica **ret)
+{
+	struct replica *r = xcalloc(1, sizeof(*r));
+	int e;
+
+	r->hub = hub;
+	r->callbacks = o->callbacks;
+	r->context = o->context;
+	e = make_link(r, o);
+	if (e < 0) {
+		free(r);
+		return e;
+	}
+	e = start_child(r, o);
+	if (e < 0) {
+		munmap(r->link, sizeof(*r->link));
+		close(r->link_fd);
+		close(r->bell_fd);
+		free(r);
+		return e;
+	}
+	r->pid = child_pid(r->child);
+	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++)
+		r->free_slots[r->n_free++] = (uint16_t)(REPLICA_MAX_CALLS - 1 - i);
+	uv_poll_init(hub->loop, &r->bell, r->bell_fd);
+	uv_timer_init(hub->loop, &r->grace);
+	r->bell.data = r->grace.data = r;
+	r->n_handles = 2;
+	uv_poll_start(&r->bell, UV_READABLE, on_bell);
+	hub_add(hub, r);
+	*ret = r;
+	return 0;
+}
+
+static void order(struct replica *r, const struct message *m)
+{
+	if (r->gone || r->broken)
+		return;
+	if (ring_put(&r->to_worker, m) < 0) {
+		break_off(r); /* calls leave room for orders: the counters are wrong */
+		return;
+	}
+	replica_flush(r);
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+	struct replica *r = timer->data;
+
+	if (r->child)
+		child_kill(r->child, SIGKILL);
+}
+
+void replica_stop(struct replica *r, unsigned grace_ms)
+{
+	if (r->gone || r->stopping)
+		return;
+	r->stopping = true;
+	order(r, &(struct message){ .kind = LINK_STOP });
+	uv_timer_start(&r->grace, on_grace_over, grace_ms, 0);
+}
+
+struct replica *replica_abandon(struct replica *r)
+{
+	if (!r || r->gone)
+		return NULL;
+	r->child = child_abandon(r->child);
+	dismantle(r);
+	return NULL;
+}
+
+void replica_load(struct replica *r, const char *path)
+{
+	snprintf(r->link->load_path, sizeof(r->link->load_path), "%s", path);
+	order(r, &(struct message){ .kind = LINK_LOAD });
+}
+
+void replica_swap(struct replica *r, uint32_t generation)
+{
+	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation });
+}
+
+void replica_discard(struct replica *r)
+{
+	order(r, &(struct message){ .kind = LINK_DISCARD });
+}
+
+int replica_call(struct replica *r, uint64_t offset, void *call)
+{
+	unsigned slot;
+
+	if (!replica_room(r))
+		return -EAGAIN;
+	slot = r->free_slots[r->n_free - 1];
+	if (ring_put(&r->to_worker,
+		     &(struct message){ .kind = LINK_CALL, .slot = slot, .offset = offset }) < 0)
+		return -EAGAIN;
+	r->n_free--;
+	r->slots[slot] = (struct slot){ .call = call, .offset = offset };
+	r->hub->n_in_flight++;
+	r->hub->submitted = true;
+	return 0;
+}
+
+void replica_flush(struct replica *r)
+{
+	if (r->gone || !ring_unpublished(&r->to_worker))
+		return;
+	ring_publish(&r->to_worker);
+	link_wake_worker(r->link);
+	if (r->hub->submitted)
+		r->hub->last_submit_ns = clock_ns();
+}
+
+void replica_arm(struct replica *r)
+{
+	atomic_store_explicit(&r->link->server_sleeps, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+bool replica_pending(const struct replica *r)
+{
+	return !r->broken && ring_readable(&r->to_server);
+}
+
+/* The call of a slot that the worker named, or NULL where it named none of ours. */
+static void *call_in_slot(struct replica *r, uint32_t slot)
+{
+	return slot < REPLICA_MAX_CALLS ? r->slots[slot].call : NULL;
+}
+
+static void handle_done(struct replica *r, uint32_t slot)
+{
+	void *call = call_in_slot(r, slot);
+
+	if (!call) {
+		break_off(r);
+		return;
+	}
+	r->slots[slot].call = NULL;
+	r->free_slots[r->n_free++] = (uint16_t)slot;
+	r->hub->n_in_flight--;
+	r->callbacks->done(r->context, call);
+}
+
+static void handle_need(struct replica *r, const struct message *m)
+{
+	void *call = call_in_slot(r, m->slot);
+	uint64_t offset;
+
+	if (!call) {
+		break_off(r);
+		return;
+	}
+	offset = r->callbacks->need(r->context, call, m->size);
+	link_grant(r->link, offset, offset ? m->size : 0);
+}
+
+static void handle_loaded(struct replica *r, const struct message *m)
+{
+	char sentence[sizeof(r->link->sentence)];
+
+	memcpy(sentence, r->link->sentence, sizeof(sentence));
+	sentence[sizeof(sentence) - 1] = '\0';
+	r->callbacks->loaded(r->context, (int)(m->extra & 0xffff), m->extra ? sentence : "");
+}
+
+static void handle(struct replica *r, const struct message *m)
+{
+	switch (m->kind) {
+	case LINK_DONE:
+		handle_done(r, m->slot);
+		break;
+	case LINK_NEED:
+		handle_need(r, m);
+		break;
+	case LINK_UP:
+		r->callbacks->up(r->context);
+		break;
+	case LINK_LOADED:
+		handle_loaded(r, m);
+		break;
+	case LINK_SWAPPED:
+		r->callbacks->swapped(r->context, m->extra);
+		break;
+	case LINK_UNLOADED:
+		r->callbacks->unloaded(r->context, m->extra == 1);
+		break;
+	default:
+		break_off(r);
+	}
+}
+
+bool replica_drain(struct replica *r)
+{
+	struct message m;
+	bool any = false;
+	int n = 0;
+
+	while (!r->gone && !r->broken && (n = ring_take(&r->to_server, &m)) > 0) {
+		ring_consume(&r->to_server);
+		handle(r, &m);
+		any = true;
+	}
+	if (n < 0)
+		break_off(r);
+	return any;
+}
