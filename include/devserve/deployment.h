@@ -15,7 +15,7 @@
  *		const float *x = call->in[0].data;
  *		float *y = call->out[0].data;
  *
- *		for (size_t i = 0; i < devserve_count(&call->in[0]); i++)
+ *		for (size_t i = 0, n = devserve_count(&call->in[0]); i < n; i++)
  *			y[i] = 2 * x[i];
  *		return 0;
  *	}
@@ -57,6 +57,16 @@ extern "C" {
 #else
 #define DEVSERVE_ABSENT
 #endif
+
+/* The entry must be a constant of the file: C++ that would fill it at run time doesn't compile. */
+#ifdef __cpp_constinit
+#define DEVSERVE_CONSTANT constinit const
+#else
+#define DEVSERVE_CONSTANT const
+#endif
+
+/* Arguments are checked against the format, as printf()'s are. */
+#define DEVSERVE_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 
 #define DEVSERVE_ABI_MAJOR 1u /* differs: the image is refused with a sentence */
 #define DEVSERVE_ABI_MINOR 0u /* grows with each field or extension added      */
@@ -129,7 +139,8 @@ struct devserve_host {
 	void *context; /* the host's own */
 
 	/* A line to the author's terminal. Cut at 1,000 bytes. [any] */
-	void (*log)(const struct devserve_host *host, int level, const char *format, ...);
+	void (*log)(const struct devserve_host *host, int level, const char *format, ...)
+		DEVSERVE_PRINTF(3, 4);
 
 	/* The host's table for @id, or NULL where this host has none. [any] */
 	const void *(*extension)(const struct devserve_host *host, const char *id);
@@ -143,7 +154,8 @@ struct devserve_host {
 		      size_t size);
 
 	/* Keep the sentence that goes with @error; returns -@error. [infer] */
-	int (*fail)(const struct devserve_call *call, int error, const char *format, ...);
+	int (*fail)(const struct devserve_call *call, int error, const char *format, ...)
+		DEVSERVE_PRINTF(3, 4);
 };
 
 /* One call. Everything it points to ends with it. */
@@ -204,7 +216,10 @@ struct devserve_deployment {
 	 */
 	int (*infer)(const struct devserve_call *call) DEVSERVE_ABSENT;
 
-	/* What else this image can do; NULL ends the list. */
+	/*
+	 * What else this image can do; NULL ends the list. A host ignores those it
+	 * doesn't know: what an image can't do without, create() asks the host for.
+	 */
 	const struct devserve_extension *extensions[DEVSERVE_MAX_EXTENSIONS] DEVSERVE_ABSENT;
 };
 
@@ -218,15 +233,18 @@ struct devserve_deployment {
 DEVSERVE_EXPORT const struct devserve_deployment devserve_entry;
 
 #define DEVSERVE_TENSORS(...) { __VA_ARGS__ }
-#define DEVSERVE_DEPLOYMENT(...)                                   \
-	const struct devserve_deployment devserve_entry = {        \
-		.struct_size = sizeof(struct devserve_deployment), \
-		.abi_major = DEVSERVE_ABI_MAJOR,                   \
-		.abi_minor = DEVSERVE_ABI_MINOR,                   \
-		__VA_ARGS__                                        \
+#define DEVSERVE_DEPLOYMENT(...)                                        \
+	DEVSERVE_CONSTANT struct devserve_deployment devserve_entry = { \
+		.struct_size = sizeof(struct devserve_deployment),      \
+		.abi_major = DEVSERVE_ABI_MAJOR,                        \
+		.abi_minor = DEVSERVE_ABI_MINOR,                        \
+		__VA_ARGS__                                             \
 	};
 
-/* Elements of @t, those of the whole batch. [any] */
+/*
+ * Elements of @t, those of the whole batch. Ask before the loop, not in its condition:
+ * what the loop stores might be @t for all that the compiler knows. [any]
+ */
 static inline size_t devserve_count(const struct devserve_tensor *t)
 {
 	size_t count = 1;
