@@ -72,8 +72,10 @@ static uint32_t cut(struct arena_books *b, unsigned order)
 		return NONE;
 	unit = b->heads[from];
 	unlink_free(b, unit, from);
-	while (from > order)
-		push_free(b, unit + (1u << --from), from);
+	while (from > order) {
+		from--;
+		push_free(b, unit + (1u << from), from);
+	}
 	b->state[unit] = (uint8_t)order;
 	return unit;
 }

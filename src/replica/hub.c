@@ -86,7 +86,14 @@ void hub_init(struct hub *h, uv_loop_t *loop, bool (*flush)(void *context), void
 
 static bool should_poll(struct hub *h)
 {
-	return h->n_in_flight && clock_ns() - h->last_submit_ns < POLL_NS;
+	uint64_t now;
+
+	if (!h->n_in_flight && !h->poll_until_ns)
+		return false;
+	now = clock_ns();
+	if (now >= h->poll_until_ns)
+		h->poll_until_ns = 0;
+	return h->poll_until_ns || (h->n_in_flight && now - h->last_submit_ns < POLL_NS);
 }
 
 void hub_run(struct hub *h)

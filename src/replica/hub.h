@@ -24,6 +24,7 @@ struct hub {
 	uv_idle_t idle; /* active: the loop must not block */
 	struct replica *replicas; /* linked by replica->next_in_hub */
 	uint64_t last_submit_ns;
+	uint64_t poll_until_ns;   /* somebody waits for a moment that timers are too coarse for */
 	uint32_t n_in_flight;     /* calls, over all replicas */
 	bool polling, submitted;
 	unsigned n_open;

@@ -115,7 +115,8 @@ static void break_off(struct replica *r)
 	if (r->broken)
 		return;
 	r->broken = true;
-	child_kill(r->child, SIGKILL);
+	if (r->child)
+		child_kill(r->child, SIGKILL);
 }
 
 static void one_line(struct replica *r, const char *text, size_t size)

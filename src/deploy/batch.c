@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Batch
+ *
+ * When: at the end of an iteration of the loop, everything that arrived in it is there to be
+ * joined. Requests join when they agree in every extent but the first. A batch of one is
+ * passed as it lies; a batch of several is gathered here, when it closes, so that a slow
+ * client never holds a hole in somebody else's batch.
+ *
+ * How many: a worker gets at most WINDOW_NS of work in advance (by the moving mean of its
+ * calls), at least two calls so that it never waits for us. What waits longer, waits here,
+ * where it can still find company.
+ *
+ * Trust: of what the worker wrote only status, sentence, times and, for outputs whose shape
+ * the deployment finds, shape, offset and size are read; each once, into our own memory, and
+ * checked against the blocks that belong to the call.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "deploy/internal.h"
+#include "infer/dtype.h"
+#include "infer/signature.h"
+#include "ring/call.h"
+
+#define WINDOW_NS (50 * NS_PER_US)
+#define MAX_SCAN 256
+#define MIN_SPILL_GUESS UINT64_C(16384)
+#define MAX_SPILL_GUESS (UINT64_C(64) << 20)
+
+static uint64_t align64(uint64_t n)
+{
+	return (n + 63) & ~UINT64_C(63);
+}
+
+/* Memory and life */
+
+static struct batch *batch_new(struct deployment *d)
+{
+	struct batch *b = SLIST_FIRST(&d->deploy->free_batches);
+
+	if (b)
+		SLIST_REMOVE_HEAD(&d->deploy->free_batches, entry);
+	else
+		b = xmalloc(sizeof(*b));
+	b->ticket = TICKET_BATCH;
+	b->deployment = d;
+	b->signature = signature_ref(d->handle.signature);
+	b->generation = d->handle.generation;
+	b->rows = 0;
+	b->n_members = b->n_users = b->n_granted = b->n_orphans = 0;
+	b->block = 0;
+	deployment_ref(d);
+	return b;
+}
+
+static void batch_free(struct batch *b)
+{
+	struct deployment *d = b->deployment;
+
+	if (b->block)
+		arena_release(&d->arena, b->block);
+	for (unsigned i = 0; i < b->n_granted; i++)
+		arena_release(&d->arena, b->granted[i]);
+	for (unsigned i = 0; i < b->n_orphans; i++)
+		arena_release(&d->arena, b->orphans[i]);
+	signature_unref(b->signature);
+	SLIST_INSERT_HEAD(&d->deploy->free_batches, b, entry);
+	deployment_settle_removal(d);
+	deployment_unref(d);
+}
+
+void batch_drop_user(struct batch *b)
+{
+	if (--b->n_users == 0)
+		batch_free(b);
+}
+
+/* The client went away. Its inputs stay: the kernel may be reading them. */
+void batch_forget(struct batch *b, struct infer_request *r)
+{
+	for (unsigned i = 0; i < b->n_members; i++) {
+		if (b->members[i].request != r)
+			continue;
+		b->members[i].request = NULL;
+		if (r->has_block) {
+			b->orphans[b->n_orphans++] = r->block;
+			r->has_block = false;
+		}
+		return;
+	}
+	batch_drop_user(b); /* it was answered already and is being sent */
+}
+
+uint64_t batch_grant(struct batch *b, uint64_t size)
+{
+	struct arena *arena = &b->deployment->arena;
+	uint64_t offset;
+
+	if (b->n_granted == ARRAY_SIZE(b->granted))
+		return 0;
+	offset = arena_reserve(arena, size);
+	if (offset)
+		b->granted[b->n_granted++] = offset;
+	return offset;
+}
+
+/* Choosing */
+
+static bool agree(const struct infer_request *a, const struct infer_request *b)
+{
+	for (uint32_t i = 0; i < a->n_inputs; i++) {
+		const struct tensor *x = &a->inputs[i], *y = &b->inputs[i];
+
+		if (x->rank != y->rank ||
+		    memcmp(x->shape + 1, y->shape + 1, (x->rank - 1) * sizeof(*x->shape)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void add_member(struct batch *b, struct waiting *w)
+{
+	b->members[b->n_members].request = w->request;
+	b->members[b->n_members].rows = w->request->batch;
+	b->members[b->n_members].since_ns = w->since_ns;
+	b->n_members++;
+	b->rows += w->request->batch;
+}
+
+/* The first that waits, and whoever fits to it. They stay in the queue. */
+static void choose(struct deployment *d, struct batch *b, struct waiting **chosen)
+{
+	uint32_t limit = b->signature->max_batch_size;
+	struct waiting *w = TAILQ_FIRST(&d->queue);
+	const struct infer_request *first = w->request;
+	unsigned scanned = 0;
+
+	chosen[0] = w;
+	add_member(b, w);
+	while (limit && (w = TAILQ_NEXT(w, entry)) && b->rows < limit &&
+	       b->n_members < BATCH_MAX_MEMBERS && scanned++ < MAX_SCAN) {
+		if (b->rows + w->request->batch > limit || !agree(first, w->request))
+			continue;
+		chosen[b->n_members] = w;
+		add_member(b, w);
+	}
+}
+
+/* Nanoseconds that the first request should still wait for company; 0: go. */
+static uint64_t patience(const struct batch *b)
+{
+	uint64_t delay = b->signature->max_queue_delay_us * NS_PER_US;
+	uint64_t waited;
+
+	if (!delay || b->rows >= b->signature->max_batch_size || b->deployment->removed)
+		return 0;
+	waited = clock_ns() - b->members[0].since_ns;
+	return waited < delay ? delay - waited : 0;
+}
+
+/* Building the call */
+
+static bool is_fixed(const struct signature_port *port)
+{
+	for (uint32_t k = 0; k < port->rank; k++)
+		if (port->shape[k] < 0)
+			return false;
+	return true;
+}
+
+/* What is known of output @i before the call: its shape, and from that its size. */
+static int know_output(const struct batch *b, uint32_t i, struct known_output *ret)
+{
+	const struct signature *s = b->signature;
+	const struct signature_port *port = &s->outputs[i];
+	const struct tensor *in = &b->members[0].request->inputs[i];
+	uint32_t front = s->max_batch_size ? 1 : 0;
+	int64_t n;
+
+	ret->offset = ret->size = 0;
+	ret->rank = 0;
+	ret->shaped = true;
+	if (s->output_shape == DEVSERVE_SAME_SHAPE) {
+		ret->rank = in->rank;
+		memcpy(ret->shape, in->shape, in->rank * sizeof(*ret->shape));
+	} else if (is_fixed(port)) {
+		ret->rank = port->rank + front;
+		memcpy(ret->shape + front, port->shape, port->rank * sizeof(*ret->shape));
+	} else {
+		ret->shaped = false;
+		return 0;
+	}
+	if (front)
+		ret->shape[0] = b->rows;
+	n = tensor_elements(ret->shape, ret->rank);
+	if (n < 0 || __builtin_mul_overflow((uint64_t)n, dtype_size(port->dtype), &ret->size) ||
+	    ret->size > b->deployment->deploy->budget.limit)
+		return -EOVERFLOW;
+	return 0;
+}
+
+static uint64_t gathered_size(const struct batch *b, uint32_t i)
+{
+	uint64_t size = 0;
+
+	for (unsigned m = 0; m < b->n_members; m++)
+		size += b->members[m].request->inputs[i].size;
+	return size;
+}
+
+/* Sizes first, then one block for all. -EOVERFLOW, -ENOMEM. */
+static int reserve_call(struct batch *b, uint64_t *ret_spill)
+{
+	const struct signature *s = b->signature;
+	uint64_t total = align64(sizeof(struct call) +
+				 (s->n_inputs + s->n_outputs) * sizeof(struct call_tensor));
+	bool spills = false;
+
+	for (uint32_t i = 0; i < s->n_inputs && b->n_members > 1; i++)
+		total += align64(gathered_size(b, i));
+	for (uint32_t i = 0; i < s->n_outputs; i++) {
+		if (know_output(b, i, &b->outputs[i]) < 0)
+			return -EOVERFLOW;
+		spills |= !b->outputs[i].shaped || s->outputs[i].dtype == DEVSERVE_BYTES;
+		total += align64(b->outputs[i].size);
+	}
+	*ret_spill = spills ? b->deployment->spill_guess : 0;
+	b->block = arena_reserve(&b->deployment->arena, total + *ret_spill);
+	return b->block ? 0 : -ENOMEM;
+}
+
+static uint64_t gather(const struct batch *b, uint32_t i, uint64_t at)
+{
+	char *base = b->deployment->arena.base;
+
+	for (unsigned m = 0; m < b->n_members; m++) {
+		const struct tensor *t = &b->members[m].request->inputs[i];
+
+		memcpy(base + at, t->data, t->size);
+		at += t->size;
+	}
+	return at;
+}
+
+static uint64_t place_inputs(const struct batch *b, struct call *call, uint64_t at)
+{
+	char *base = b->deployment->arena.base;
+
+	for (uint32_t i = 0; i < call->n_in; i++) {
+		const struct tensor *first = &b->members[0].request->inputs[i];
+		struct call_tensor *t = &call->tensors[i];
+
+		t->rank = first->rank;
+		t->dtype = first->dtype;
+		memcpy(t->shape, first->shape, first->rank * sizeof(*t->shape));
+		if (b->n_members == 1) {
+			t->offset = (uint64_t)((char *)first->data - base);
+			t->size = first->size;
+			continue;
+		}
+		t->shape[0] = b->rows;
+		t->offset = at;
+		t->size = gather(b, i, at) - at;
+		at += align64(t->size);
+	}
+	return at;
+}
+
+static uint64_t place_outputs(struct batch *b, struct call *call, uint64_t at)
+{
+	for (uint32_t i = 0; i < call->n_out; i++) {
+		struct call_tensor *t = &call->tensors[call->n_in + i];
+		struct known_output *o = &b->outputs[i];
+
+		t->dtype = b->signature->outputs[i].dtype;
+		if (o->shaped && t->dtype != DEVSERVE_BYTES)
+			o->offset = at;
+		t->offset = o->offset;
+		t->size = o->size;
+		t->rank = o->rank;
+		memcpy(t->shape, o->shape, o->rank * sizeof(*t->shape));
+		at += align64(o->size);
+	}
+	return at;
+}
+
+static void write_call(struct batch *b, uint64_t spill)
+{
+	const struct signature *s = b->signature;
+	struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	uint64_t at = b->block + align64(sizeof(*call) + (s->n_inputs + s->n_outputs) *
+								 sizeof(struct call_tensor));
+
+	call->n_in = s->n_inputs;
+	call->n_out = s->n_outputs;
+	call->batch = s->max_batch_size ? b->rows : 1;
+	call->status = -EIO;
+	call->error_size = 0;
+	at = place_inputs(b, call, at);
+	at = place_outputs(b, call, at);
+	call->spill_offset = at;
+	call->spill_size = spill;
+}
+
+static void refuse_members(struct batch *b, enum infer_status status, const char *sentence)
+{
+	for (unsigned m = 0; m < b->n_members; m++)
+		if (b->members[m].request)
+			deployment_refuse(b->deployment, b->members[m].request, status,
+					  b->members[m].since_ns, sentence);
+	batch_free(b);
+}
+
+static void submit(struct batch *b)
+{
+	uint64_t spill = 0;
+	int r = reserve_call(b, &spill);
+
+	if (r == -EOVERFLOW) {
+		refuse_members(b, INFER_TOO_LARGE, "the outputs would not fit into the memory budget (--max-memory)");
+		return;
+	}
+	if (r < 0) {
+		refuse_members(b, INFER_UNAVAILABLE, "no memory for the outputs now; the budget is --max-memory");
+		return;
+	}
+	write_call(b, spill);
+	b->submitted_ns = clock_ns();
+	for (unsigned m = 0; m < b->n_members; m++)
+		b->members[m].request->deploy = b;
+	r = replica_call(b->deployment->serving, b->block, b);
+	assert(r == 0); /* there was room */
+}
+
+static bool has_room(const struct deployment *d)
+{
+	unsigned in_flight, window;
+
+	if (!d->serving || !replica_room(d->serving))
+		return false;
+	in_flight = replica_in_flight(d->serving);
+	window = d->window_ns ? (unsigned)(WINDOW_NS / d->window_ns) : REPLICA_MAX_CALLS;
+	return in_flight < (window < 2 ? 2 : window);
+}
+
+static void on_delay_over(uv_timer_t *timer)
+{
+	struct deployment *d = timer->data;
+
+	d->delay_armed = false; /* the flush at the end of this iteration does the rest */
+}
+
+/* Timers count milliseconds; the last of them is polled, so that 100 µs mean 100 µs. */
+static void wait_for_company(struct deployment *d, uint64_t ns)
+{
+	struct hub *hub = d->deploy->hub;
+
+	if (ns <= 2 * NS_PER_MS) {
+		hub->poll_until_ns = clock_ns() + ns;
+		return;
+	}
+	if (d->delay_armed)
+		return;
+	d->delay_armed = true;
+	uv_update_time(hub->loop);
+	uv_timer_start(&d->delay, on_delay_over, ns / NS_PER_MS - 1, 0);
+}
+
+bool batch_dispatch(struct deployment *d)
+{
+	struct waiting *chosen[BATCH_MAX_MEMBERS];
+	bool any = false;
+
+	while (d->n_waiting && has_room(d)) {
+		struct batch *b = batch_new(d);
+		uint64_t wait;
+
+		choose(d, b, chosen);
+		wait = patience(b);
+		if (wait) {
+			wait_for_company(d, wait);
+			batch_free(b);
+			break;
+		}
+		for (unsigned i = 0; i < b->n_members; i++) {
+			TAILQ_REMOVE(&d->queue, chosen[i], entry);
+			d->n_waiting--;
+			waiting_free(d->deploy, chosen[i]);
+		}
+		submit(b);
+		any = true;
+	}
+	return any;
+}
+
+/* Reading the answer */
+
+static bool is_ours(const struct batch *b, uint64_t offset, uint64_t size)
+{
+	const struct arena *a = &b->deployment->arena;
+
+	for (unsigned i = 0; i <= b->n_granted; i++) {
+		uint64_t block = i == b->n_granted ? b->block : b->granted[i];
+		uint64_t end = block + arena_block_size(a, block);
+
+		if (offset >= block && offset <= end && size <= end - offset)
+			return true;
+	}
+	return false;
+}
+
+static bool shape_is_declared(const struct batch *b, uint32_t i, const struct call_tensor *t)
+{
+	const struct signature_port *port = &b->signature->outputs[i];
+	uint32_t front = b->signature->max_batch_size ? 1 : 0;
+
+	if (t->rank != port->rank + front || (front && t->shape[0] != b->rows))
+		return false;
+	for (uint32_t k = 0; k < port->rank; k++)
+		if (port->shape[k] >= 0 && t->shape[front + k] != port->shape[k])
+			return false;
+	return tensor_elements(t->shape, t->rank) >= 0;
+}
+
+/* Output @i as one tensor of the whole batch. False: the worker wrote nonsense. */
+static bool read_output(const struct batch *b, const struct call *call, uint32_t i, struct call_tensor *ret)
+{
+	const struct signature *s = b->signature;
+	const struct known_output *o = &b->outputs[i];
+	struct call_tensor t = call->tensors[s->n_inputs + i];
+	uint64_t size;
+
+	t.dtype = s->outputs[i].dtype;
+	if (o->shaped) {
+		t.rank = o->rank;
+		memcpy(t.shape, o->shape, o->rank * sizeof(*t.shape));
+	}
+	if (o->offset) {
+		t.offset = o->offset;
+		t.size = o->size;
+		*ret = t;
+		return true;
+	}
+	if (t.rank > DEVSERVE_MAX_RANK || !shape_is_declared(b, i, &t) || !is_ours(b, t.offset, t.size))
+		return false;
+	if (t.dtype != DEVSERVE_BYTES &&
+	    (__builtin_mul_overflow((uint64_t)tensor_elements(t.shape, t.rank), dtype_size(t.dtype), &size) ||
+	     size != t.size))
+		return false;
+	*ret = t;
+	return true;
+}
+
+/* Bytes of the first @n elements of a BYTES tensor, or UINT64_MAX where they don't fit. */
+static uint64_t bytes_prefix(const char *data, uint64_t size, int64_t n)
+{
+	uint64_t at = 0;
+
+	for (; n > 0; n--) {
+		uint32_t length;
+
+		if (size - at < sizeof(length))
+			return UINT64_MAX;
+		memcpy(&length, data + at, sizeof(length));
+		at += sizeof(length);
+		if (length > size - at)
+			return UINT64_MAX;
+		at += length;
+	}
+	return at;
+}
+
+/* The rows of @t that follow *@at belong to @ret, whose first extent is set. */
+static bool slice(const struct batch *b, const struct call_tensor *t, struct tensor *ret, uint64_t *at)
+{
+	char *data = b->deployment->arena.base + t->offset;
+
+	ret->data = data + *at;
+	if (t->dtype == DEVSERVE_BYTES)
+		ret->size = bytes_prefix(ret->data, t->size - *at, tensor_elements(ret->shape, ret->rank));
+	else
+		ret->size = (uint64_t)tensor_elements(ret->shape, ret->rank) * dtype_size(t->dtype);
+	if (ret->size > t->size - *at)
+		return false;
+	*at += ret->size;
+	return true;
+}
+
+/* Give every member its rows of output @i. */
+static bool hand_out(struct batch *b, const struct call *call, uint32_t i)
+{
+	struct call_tensor t;
+	uint64_t at = 0;
+
+	if (!read_output(b, call, i, &t))
+		return false;
+	for (unsigned m = 0; m < b->n_members; m++) {
+		struct infer_request *r = b->members[m].request;
+		struct tensor scratch, *out = r ? &r->outputs[i] : &scratch;
+
+		out->port = i;
+		out->dtype = t.dtype;
+		out->rank = t.rank;
+		memcpy(out->shape, t.shape, t.rank * sizeof(*t.shape));
+		if (b->signature->max_batch_size)
+			out->shape[0] = b->members[m].rows;
+		if (!slice(b, &t, out, &at))
+			return false;
+	}
+	return true;
+}
+
+/* @compute_ns and sizes are the worker's word: bounded, since they steer only how much we wait. */
+static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
+{
+	struct deployment *d = b->deployment;
+	uint64_t spilled = 0;
+
+	for (uint32_t i = 0; i < b->signature->n_outputs; i++)
+		if (!b->outputs[i].offset)
+			spilled += align64(call->tensors[b->signature->n_inputs + i].size);
+	if (spilled < MIN_SPILL_GUESS)
+		spilled = MIN_SPILL_GUESS;
+	if (spilled > MAX_SPILL_GUESS)
+		spilled = MAX_SPILL_GUESS;
+	if (spilled > d->spill_guess)
+		d->spill_guess = spilled;
+	else
+		d->spill_guess -= (d->spill_guess - spilled) / 64;
+	d->window_ns = d->window_ns ? (d->window_ns * 7 + compute_ns) / 8 : compute_ns;
+	d->stats.executions++;
+	d->stats.compute_ns += compute_ns;
+}
+
+/*
+ * Answer every member. The batch stays until the last one that got outputs releases it; an
+ * extra user of our own keeps it while callbacks run.
+ */
+static void finish(struct batch *b, enum infer_status status, const char *sentence, size_t size,
+		   uint64_t compute_ns)
+{
+	b->n_users = 1;
+	for (unsigned m = 0; m < b->n_members; m++) {
+		struct infer_request *r = b->members[m].request;
+
+		if (!r)
+			continue;
+		b->members[m].request = NULL;
+		r->generation = b->generation;
+		r->compute_ns = compute_ns;
+		r->queue_ns = b->submitted_ns - b->members[m].since_ns;
+		r->deploy = NULL;
+		if (status == INFER_OK) {
+			r->n_outputs = b->signature->n_outputs;
+			r->status = INFER_OK;
+			r->deploy = b;
+			b->n_users++;
+		} else {
+			b->deployment->stats.failures++;
+			infer_request_refuse(r, status, "%.*s", (int)size, sentence);
+		}
+		b->deployment->stats.queue_ns += r->queue_ns;
+		r->done(r);
+	}
+	batch_drop_user(b);
+}
+
+static void finish_failed(struct batch *b, const struct call *call, int status, uint64_t compute_ns)
+{
+	char sentence[CALL_ERROR_SIZE];
+	uint32_t size = call->error_size;
+
+	if (size > sizeof(sentence))
+		size = 0;
+	memcpy(sentence, call->error, size);
+	if (!size)
+		size = (uint32_t)snprintf(sentence, sizeof(sentence), "infer() returned %d (%s)", status,
+					  strerror(-status));
+	finish(b, infer_status_from_errno(status), sentence, size, compute_ns);
+}
+
+void batch_done(struct batch *b)
+{
+	static const char nonsense[] = "the deployment answered with an output that isn't its own memory";
+	const struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	uint64_t elapsed = clock_ns() - b->submitted_ns, compute_ns = call->compute_ns;
+	int32_t status = call->status;
+
+	if (compute_ns > elapsed)
+		compute_ns = elapsed;
+	learn(b, call, compute_ns);
+	if (status < 0) {
+		finish_failed(b, call, status < -4095 ? -EIO : status, compute_ns);
+		return;
+	}
+	for (uint32_t i = 0; i < b->signature->n_outputs; i++) {
+		if (!hand_out(b, call, i)) {
+			finish(b, INFER_INTERNAL, nonsense, sizeof(nonsense) - 1, 0);
+			return;
+		}
+	}
+	finish(b, INFER_OK, NULL, 0, compute_ns);
+}
+
+void batch_lost(struct batch *b, const char *sentence)
+{
+	finish(b, INFER_INTERNAL, sentence, strlen(sentence), 0);
+}

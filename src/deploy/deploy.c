@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/deploy.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "deploy/internal.h"
+
+int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,
+	       struct deploy **ret)
+{
+	struct deploy *d = xcalloc(1, sizeof(*d));
+	static struct arena_budget none = { .limit = 4096 };
+	int r;
+
+	d->hub = hub;
+	d->cb = *cb;
+	d->worker = xstrdup(o->worker);
+	d->generations_dir = xstrdup(o->generations_dir);
+	d->max_queue = o->max_queue;
+	d->budget.limit = o->max_memory;
+	LIST_INIT(&d->deployments);
+	LIST_INIT(&d->removed);
+	TAILQ_INIT(&d->refused);
+	TAILQ_INIT(&d->free_waiting);
+	SLIST_INIT(&d->free_batches);
+	file_remove_tree(o->generations_dir); /* of a server before us */
+	r = file_make_directories(o->generations_dir);
+	if (r == 0)
+		r = arena_init(&d->trial_arena, "trial", &none);
+	if (r < 0) {
+		deploy_free(d);
+		return r;
+	}
+	*ret = d;
+	return 0;
+}
+
+static void answer_refused(struct deploy *d)
+{
+	struct waiting *w;
+
+	while ((w = TAILQ_FIRST(&d->refused))) {
+		struct infer_request *r = w->request;
+
+		TAILQ_REMOVE(&d->refused, w, entry);
+		waiting_free(d, w);
+		r->deploy = NULL;
+		r->done(r);
+	}
+}
+
+bool deploy_flush(void *context)
+{
+	struct deploy *d = context;
+	struct deployment *at, *next;
+	bool any = !TAILQ_EMPTY(&d->refused);
+
+	for (at = LIST_FIRST(&d->deployments); at; at = LIST_NEXT(at, entry))
+		any |= batch_dispatch(at);
+	for (at = LIST_FIRST(&d->removed); at; at = next) {
+		next = LIST_NEXT(at, entry);
+		any |= batch_dispatch(at);
+	}
+	answer_refused(d);
+	return any;
+}
+
+/*
+ * The loop itself tells when everything has ended: hub_run() returns when no handle is
+ * active. So closing is only a matter of asking everybody to end.
+ */
+void deploy_close(struct deploy *d, bool now)
+{
+	struct deployment *at;
+
+	d->closing = true;
+	d->spare = replica_abandon(d->spare);
+	LIST_FOREACH(at, &d->deployments, entry)
+		rollout_close(at, now);
+	LIST_FOREACH(at, &d->removed, entry)
+		rollout_close(at, now);
+	while (d->trials)
+		trial_cancel(d->trials);
+}
+
+struct deploy *deploy_free(struct deploy *d)
+{
+	struct waiting *w;
+	struct batch *b;
+
+	if (!d)
+		return NULL;
+	while (!LIST_EMPTY(&d->deployments))
+		deployment_forget(LIST_FIRST(&d->deployments));
+	while ((w = TAILQ_FIRST(&d->free_waiting))) {
+		TAILQ_REMOVE(&d->free_waiting, w, entry);
+		free(w);
+	}
+	while ((b = SLIST_FIRST(&d->free_batches))) {
+		SLIST_REMOVE_HEAD(&d->free_batches, entry);
+		free(b);
+	}
+	arena_fini(&d->trial_arena);
+	free(d->worker);
+	free(d->generations_dir);
+	free(d);
+	return NULL;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Deploy
+ *
+ * All deployments of a server: queues and batches in front of workers, and the rollout that
+ * puts a new image behind a handle without a gap. Knows nothing of HTTP, of sources or of
+ * compilers. Loop's thread only.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct buffer;
+struct deploy;
+struct deployment;
+struct hub;
+struct signature;
+
+struct deploy_callbacks {
+	/* A line that a deployment (or a library in its worker) printed. */
+	void (*line)(void *context, const char *name, uint32_t generation, int level,
+		     const char *text, size_t size);
+	void (*worker_died)(void *context, const char *name, uint32_t generation, pid_t pid,
+			    const char *how);
+	/* Another worker serves in its place, @took_ns after the death. */
+	void (*worker_replaced)(void *context, const char *name, uint32_t generation, pid_t pid,
+				uint64_t took_ns);
+	/* The image of @generation is still mapped although it was closed; @why is a hint. */
+	void (*not_unmapped)(void *context, const char *name, uint32_t generation);
+	void *context;
+};
+
+struct deploy_options {
+	const char *worker;          /* path of devserve-worker */
+	const char *generations_dir; /* images that are mapped are copied there, one file each */
+	uint64_t max_memory;         /* bytes, of all tensors together */
+	unsigned max_queue;          /* waiting requests of one deployment */
+};
+
+enum rollout_outcome {
+	ROLLOUT_SWAPPED,
+	ROLLOUT_TRIAL_FAILED, /* it would not load, or create() said no, or crashed: nothing changed */
+	ROLLOUT_REFUSED,      /* the serving worker could not take it: nothing changed */
+	ROLLOUT_SUPERSEDED,   /* a newer one came before this one was under way */
+};
+
+struct rollout {
+	const char *image;           /* path; copied during the call */
+	struct signature *signature; /* a reference is taken */
+	uint32_t generation;         /* its number, should it come to serve; 0: the next */
+};
+
+struct rollout_result {
+	enum rollout_outcome outcome;
+	const char *sentence;  /* when it didn't swap */
+	uint32_t generation;   /* that serves now */
+	uint32_t from;         /* that served before; 0: none */
+	uint64_t trial_ns, swap_ns, pause_ns;
+};
+
+/* @result lives during the call. */
+typedef void (*rollout_done_fn)(void *context, const struct rollout_result *result);
+
+/* Facts for status pages. */
+struct deployment_stats {
+	pid_t pid; /* 0: no worker */
+	uint64_t requests, failures, executions, compute_ns, queue_ns;
+	unsigned waiting, in_flight;
+	uint64_t restarts;
+};
+
+int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,
+	       struct deploy **ret);
+
+/* hub_init()'s flush. */
+bool deploy_flush(void *context);
+
+/*
+ * Ask all workers to end, or kill them (@now, also in a second call). They are gone when
+ * hub_run() returns. No callback comes any more.
+ */
+void deploy_close(struct deploy *d, bool now);
+
+/* After hub_run(). NULL is fine. Returns NULL. */
+struct deploy *deploy_free(struct deploy *d);
+
+/* A new deployment, LOADING. -EEXIST where one of that name is there. */
+int deployment_add(struct deploy *d, const char *name, struct deployment **ret);
+
+/* The highest number that generations of it have had so far, in this server or before. */
+void deployment_set_last_generation(struct deployment *d, uint32_t generation);
+
+struct handle *deployment_handle(struct deployment *d);
+
+/* Finish what waits and runs, then stop its worker. The pointer is gone. */
+void deployment_remove(struct deployment *d);
+
+/* No generation can serve: @reason is a sentence. Only while none serves. */
+void deployment_set_unavailable(struct deployment *d, const char *reason);
+
+/* Why the newest save isn't the one that serves: a static string, or NULL. */
+void deployment_set_stale(struct deployment *d, const char *stale);
+
+/*
+ * Bring an image into service: copy, trial in a spare worker, load beside the old one, swap
+ * between two batches. @done comes once. While one is under way the newest waits.
+ */
+void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done_fn done,
+		     void *context);
+
+void deployment_get_stats(const struct deployment *d, struct deployment_stats *ret);
