@@ -4,24 +4,27 @@
 # here touches the network but `make deps`, which `make serve` and `make test` call first.
 
 VERSION := 0.1.0
-SANITIZE ?=
-DEVELOPER ?=
 PREFIX ?= /usr/local
 BUILD ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 comma := ,
 
-# make's built-in default for CC is cc; an environment or command line that sets it wins.
+# Uses all cores unless told otherwise (make -j1).
+ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
+
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 
-harden := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-strict := $(if $(DEVELOPER),-Werror)
+harden := -fstack-protector-strong -fstack-clash-protection -fPIE \
+	$(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+warn := -Wall -Wextra -Wshadow -Wvla -Walloca -Wwrite-strings -Wformat=2 $(if $(DEVELOPER),-Werror)
 common := -D_GNU_SOURCE -DDEVSERVE_VERSION='"$(VERSION)"' -Isrc -Iinclude -fvisibility=hidden \
-	-MMD -MP $(harden) $(sanitize) $(strict) -Wall -Wextra -Wshadow -Wvla -Walloca -Wwrite-strings
-all_cflags := -std=c11 $(common) -Wpedantic -Wmissing-prototypes -Wstrict-prototypes $(CFLAGS)
-all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CXXFLAGS)
-all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(sanitize) $(LDFLAGS)
+	-MMD -MP $(harden) $(sanitize) $(warn)
+all_cflags := -std=c11 $(common) -Wpedantic -Wmissing-prototypes -Wstrict-prototypes $(CPPFLAGS) $(CFLAGS)
+all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXXFLAGS)
+all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
 server_modules := base ring infer image watch build replica deploy ingress serve cli
@@ -29,17 +32,24 @@ worker_modules := base ring worker
 watcher_modules := base watcher
 
 server_libs := -luv -lhttp_parser -lsimdjson -lxxhash -lz -lstdc++ -lm
-worker_libs := -lopenblas -lxxhash -luv -lm -ldl -lpthread
+worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
+
+# Debian 12 packages: what building and serving needs (plugins are compiled while it
+# serves), and what the tests need beside.
+packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
+	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev
+packages_test := libcriterion-dev perl python3 python3-venv ca-certificates curl vim git procps
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(call objects_of,$(server_modules)) $(BUILD)/obj/main.c.o
 worker_objects := $(call objects_of,$(worker_modules))
 watcher_objects := $(call objects_of,$(watcher_modules))
+all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects))
 programs := $(BUILD)/devserve $(BUILD)/devserve-worker $(BUILD)/devserve-watch
 
 .PHONY: all
-all: $(programs)
+all: $(programs) ## build devserve, devserve-worker and devserve-watch (the default)
 
 $(BUILD)/devserve: $(server_objects)
 	$(CC) $(all_ldflags) -o $@ $^ $(server_libs)
@@ -50,17 +60,76 @@ $(BUILD)/devserve-worker: $(worker_objects)
 $(BUILD)/devserve-watch: $(watcher_objects)
 	$(CC) $(all_ldflags) -o $@ $^ $(watcher_libs)
 
-$(BUILD)/obj/%.c.o: src/%.c
+$(BUILD)/obj/%.c.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(all_cflags) -c -o $@ $<
 
-$(BUILD)/obj/%.cc.o: src/%.cc
+$(BUILD)/obj/%.cc.o: src/%.cc $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CXX) $(all_cxxflags) -c -o $@ $<
 
-include $(wildcard t/t.mk bench/bench.mk)
--include $(patsubst %.o,%.d,$(server_objects) $(worker_objects) $(watcher_objects))
+# Changes when a compiler or a flag does, and everything with it.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(all_cflags) $(CXX) $(all_cxxflags) $(all_ldflags))' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+.PHONY: FORCE
+FORCE:
+
+-include $(all_objects:.o=.d)
+include t/t.mk $(wildcard bench/bench.mk)
+
+.PHONY: serve
+serve: ## build, then serve ./plugins in the foreground: PORT=8000 HOST= ARGS=
+	@$(call install_packages,$(packages_serve))
+	@$(MAKE) --no-print-directory all
+	@exec $(BUILD)/devserve ./plugins $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(ARGS)
+
+.PHONY: deps
+deps: ## install the Debian packages for building, serving and testing that are missing
+	@$(call install_packages,$(packages_serve) $(packages_test))
+
+# Asks apt only for what dpkg doesn't have; package lists are fetched when they don't do.
+# On another system than Debian the compiler will say what is missing.
+define install_packages
+command -v dpkg-query >/dev/null || { echo "make deps: no dpkg here; needed (Debian's names): $(1)"; exit 0; }; \
+there=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(1) 2>/dev/null | sed -n 's/^installed //p'); \
+missing=; for p in $(1); do echo "$$there" | grep -qxF $$p || missing="$$missing $$p"; done; \
+[ "$$missing" ] || exit 0; \
+if [ $$(id -u) -eq 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; else sudo=none; fi; \
+apt="env DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends install$$missing"; \
+if [ $$sudo != none ] && { $$sudo $$apt || { $$sudo apt-get update && $$sudo $$apt; }; }; then exit 0; fi; \
+echo "make deps: packages are missing. Type, as root:" >&2; \
+echo "    apt-get update && apt-get install --no-install-recommends$$missing" >&2; exit 1
+endef
+
+.PHONY: bench
+bench: all ## measure (bench/README.md): ARGS=
+	bench/run $(ARGS)
+
+.PHONY: install
+install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
+	install -d $(to)/bin $(to)/libexec/devserve $(to)/include/devserve $(to)/share/doc/devserve
+	install -m 755 $(BUILD)/devserve $(to)/bin/
+	install -m 755 $(BUILD)/devserve-worker $(BUILD)/devserve-watch $(to)/libexec/devserve/
+	install -m 644 $(headers) $(to)/include/devserve/
+	install -m 644 $(documents) $(to)/share/doc/devserve/
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` put there
+	rm -f $(to)/bin/devserve
+	rm -rf $(to)/libexec/devserve $(to)/include/devserve $(to)/share/doc/devserve
+
+to = $(DESTDIR)$(PREFIX)
+headers := $(wildcard include/devserve/*)
+documents := $(wildcard LICENSE* LICENSES/* README.md)
 
 .PHONY: clean
-clean:
+clean: ## remove build/ and the build-* of sanitizers (the tests' Python packages too)
 	rm -rf build build-*
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo
+	@echo '  SANITIZE=address,undefined or =thread; DEVELOPER=1 (-Werror); BUILD=folder; CC= CFLAGS= LDFLAGS='

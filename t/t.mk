@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests. A new one is a new file; nothing needs to be listed:
+#
+#	t/NN-subject.t            any program that prints TAP; NN is its tier
+#	t/unit/MODULE/NAME.c      Criterion, mirrors src/MODULE/NAME.c             (tier 10)
+#	t/tap/NAME.c              plain program that prints TAP itself: runs under
+#	                          SANITIZE=thread too, which Criterion does not    (tier 10)
+#	t/e2e/test_NAME.py        pytest, against a running server                 (tier 50)
+#	t/lib/NAME.c              a helper program, $(BUILD)/t/NAME
+
+# Everything but the three main.c.
+archive := $(BUILD)/libdevserve.a
+test_flags = $(filter-out -Wpedantic -Wmissing-prototypes -Wstrict-prototypes,$(all_cflags)) -It/lib -MF $@.d -MT $@
+test_libs := $(archive) $(server_libs) $(worker_libs) $(watcher_libs)
+
+unit_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/*/*.c))
+tap_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/tap/*.c))
+helper_programs := $(patsubst t/lib/%.c,$(BUILD)/t/%,$(wildcard t/lib/*.c))
+ifeq ($(SANITIZE),thread)
+test_programs := $(tap_programs)
+else
+test_programs := $(unit_programs) $(tap_programs) $(helper_programs)
+endif
+
+$(archive): $(filter-out %/main.c.o,$(all_objects))
+	@rm -f $@
+	$(AR) qcs $@ $^
+
+$(BUILD)/t/unit/%: t/unit/%.c $(archive)
+	@mkdir -p $(@D)
+	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs) -lcriterion
+
+$(BUILD)/t/tap/%: t/tap/%.c $(archive)
+	@mkdir -p $(@D)
+	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
+
+$(BUILD)/t/%: t/lib/%.c $(archive)
+	@mkdir -p $(@D)
+	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
+
+-include $(addsuffix .d,$(unit_programs) $(tap_programs) $(helper_programs))
+
+# What the tests see of make.
+prove = DEVSERVE_BUILD=$(abspath $(BUILD)) DEVSERVE_VENV=$(abspath $(VENV)) \
+	DEVSERVE_SANITIZE=$(SANITIZE) T_LONG=$(T_LONG) t/lib/prove
+
+.PHONY: test-programs
+test-programs: $(test_programs)
+
+# The packages are installed first: what make knows of the tree may depend on them.
+.PHONY: test
+test: ## build and run all tests; T=20 runs one tier, T=10-unit-base what starts so
+	@$(call install_packages,$(packages_serve) $(packages_test))
+	@$(MAKE) --no-print-directory $(if $(filter thread,$(SANITIZE)),,all) test-programs
+	@$(MAKE) --no-print-directory $(VENV)/ready || true
+	@$(prove) $(T)
+
+.PHONY: test-long
+test-long: ## the same with thousands of swaps and long fuzzing (T_LONG=1)
+	@$(MAKE) --no-print-directory test T_LONG=1
+
+.PHONY: lint
+lint: ## layers, banned calls, size budget, headers; and what clang-format would do otherwise
+	@$(prove) 00-layers 00-style 00-headers
+	@! command -v clang-format >/dev/null || \
+		git ls-files '*.c' '*.h' '*.cc' | xargs clang-format --dry-run
+
+# Without pip's registry the tests that need this are skipped, and say why.
+VENV ?= build/venv
+$(VENV)/ready: t/requirements.txt
+	@rm -rf $(VENV)
+	@/usr/bin/python3 -m venv $(VENV)
+	$(VENV)/bin/pip --disable-pip-version-check --timeout 20 --retries 1 install -q -r $<
+	@touch $@
