@@ -40,7 +40,7 @@
  *            tables live as long as the worker. Tensors live during their call.
  * Growth.    The layouts below are frozen (t/00-abi.t holds every offset). What
  *            comes later comes as an extension with a name, asked for with
- *            devserve_extension() or offered in `.extensions`, or as a field at
+ *            devserve_get_extension() or offered in `.extensions`, or as a field at
  *            the end, which `struct_size` tells of.
  *
  * No symbol of the host is needed: everything arrives through `call->host`.
@@ -308,7 +308,7 @@ static inline int devserve_next(const struct devserve_tensor *t, size_t *at,
 }
 
 /* The host's table for extension @id, or NULL. [any] */
-static inline const void *devserve_extension(const struct devserve_host *host, const char *id)
+static inline const void *devserve_get_extension(const struct devserve_host *host, const char *id)
 {
 	return host->extension(host, id);
 }
