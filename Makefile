@@ -89,7 +89,7 @@ serve: ## build, then serve ./plugins in the foreground: PORT=8000 HOST= ARGS=
 deps: ## install the Debian packages for building, serving and testing that are missing
 	@$(call install_packages,$(packages_serve) $(packages_test))
 
-# Asks apt only for what dpkg doesn't have; package lists are fetched when they don't do.
+# Asks apt only for what dpkg doesn't have, with fresh lists: old ones name what is gone.
 # On another system than Debian the compiler will say what is missing.
 define install_packages
 command -v dpkg-query >/dev/null || { echo "make deps: no dpkg here; needed (Debian's names): $(1)"; exit 0; }; \
@@ -97,8 +97,8 @@ there=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(1) 2>/dev/null 
 missing=; for p in $(1); do echo "$$there" | grep -qxF $$p || missing="$$missing $$p"; done; \
 [ "$$missing" ] || exit 0; \
 if [ $$(id -u) -eq 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; else sudo=none; fi; \
-apt="env DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends install$$missing"; \
-if [ $$sudo != none ] && { $$sudo $$apt || { $$sudo apt-get update && $$sudo $$apt; }; }; then exit 0; fi; \
+if [ "$$sudo" != none ] && { $$sudo apt-get update; $$sudo env DEBIAN_FRONTEND=noninteractive \
+	apt-get -y --no-install-recommends install$$missing; }; then exit 0; fi; \
 echo "make deps: packages are missing. Type, as root:" >&2; \
 echo "    apt-get update && apt-get install --no-install-recommends$$missing" >&2; exit 1
 endef

@@ -1,0 +1,84 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: MIT
+#
+# Includes go one way only (ARCHITECTURE.md). A folder may include itself and its row; what
+# it needs from elsewhere comes to it by callback. A new folder needs a row here.
+
+use strict;
+use warnings;
+use Test::More;
+
+my %may = ( # folders, or single headers
+	base => [],
+	ring => ['base'],
+	infer => ['base'],
+	image => ['base', 'infer'],
+	watch => ['base'],
+	watcher => ['base', 'watch/protocol.h', 'watch/filter.h'],
+	build => ['base'],
+	worker => ['base', 'ring'],
+	replica => ['base', 'ring', 'infer'],
+	deploy => ['base', 'infer', 'image', 'replica', 'ring/call.h'], # fills in calls, sends none
+	ingress => ['base', 'infer', 'deploy/handle.h'],
+	serve => [qw(base ring infer image watch build replica deploy ingress)],
+	cli => [qw(base ring infer image watch build replica deploy ingress serve)],
+);
+# These know nothing of deployments, so they have no use for the ABI either.
+my %blind = map { $_ => 1 } qw(base watch watcher build);
+
+sub includes {
+	my ($file) = @_;
+	my @found;
+
+	open my $in, '<', $file or die "$file: $!\n";
+	while (<$in>) {
+		push @found, [$1, "$file:$."] if /^\s*#\s*include\s*["<]([^">]+)[">]/;
+	}
+	return @found;
+}
+
+sub quoted {
+	my ($file) = @_;
+
+	open my $in, '<', $file or die "$file: $!\n";
+	return map { /^\s*#\s*include\s*"([^"]+)"/ ? $1 : () } <$in>;
+}
+
+my @folders = map { m{^src/(.*)/$} } glob 'src/*/';
+for my $folder (@folders) {
+	my @wrong;
+
+	unless ($may{$folder}) {
+		fail("src/$folder has a row in this test");
+		next;
+	}
+	for my $file (glob "src/$folder/*.{c,h,cc,def}") {
+		next unless -e $file;
+		for (includes($file)) {
+			my ($path, $where) = @$_;
+			my ($to) = $path =~ m{^(\w+)/};
+
+			next unless defined $to;
+			if ($to eq 'devserve') {
+				push @wrong, "$where includes $path" if $blind{$folder};
+			} elsif (-d "src/$to" && $to ne $folder) {
+				push @wrong, "$where includes $path"
+					unless grep { $_ eq $to || $_ eq $path } @{$may{$folder}};
+			}
+		}
+	}
+	is("@wrong", '', "src/$folder includes nothing but: @{$may{$folder}}");
+}
+
+my @public = grep { -e && grep { !m{^devserve/} && !/^std(def|int)\.h$/ } map { $_->[0] } includes($_) }
+	glob 'include/devserve/{,*/}*.h';
+is("@public", '', 'the public headers include stddef.h, stdint.h and each other only');
+
+# A plugin may have headers of its own, and share some beside it; never ours.
+my @spies;
+for my $file (split /\n/, qx(find plugins examples -name '*.[ch]*' -type f 2>/dev/null)) {
+	push @spies, map { "$file includes $_" } grep { -e "src/$_" } quoted($file);
+}
+is("@spies", '', 'plugins and examples see include/devserve only');
+
+done_testing();
