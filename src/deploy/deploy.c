@@ -87,13 +87,16 @@ void deploy_close(struct deploy *d, bool now)
 
 struct deploy *deploy_free(struct deploy *d)
 {
+	struct deployment *at, *next;
 	struct waiting *w;
 	struct batch *b;
 
 	if (!d)
 		return NULL;
-	while (!LIST_EMPTY(&d->deployments))
-		deployment_forget(LIST_FIRST(&d->deployments));
+	for (at = LIST_FIRST(&d->deployments); at; at = next) {
+		next = LIST_NEXT(at, entry);
+		deployment_forget(at);
+	}
 	while ((w = TAILQ_FIRST(&d->free_waiting))) {
 		TAILQ_REMOVE(&d->free_waiting, w, entry);
 		free(w);

@@ -96,6 +96,9 @@ void deployment_set_last_generation(struct deployment *d, uint32_t generation);
 
 struct handle *deployment_handle(struct deployment *d);
 
+/* Drop what deployment_roll() was asked for: no `done` comes any more. */
+void deployment_stop_rolling(struct deployment *d);
+
 /* Finish what waits and runs, then stop its worker. The pointer is gone. */
 void deployment_remove(struct deployment *d);
 

@@ -478,7 +478,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 
 /* Endings */
 
-static void drop_wishes(struct deployment *d)
+void deployment_stop_rolling(struct deployment *d)
 {
 	d->trial = trial_cancel(d->trial);
 	if (d->has_next_wish)
@@ -490,7 +490,7 @@ static void drop_wishes(struct deployment *d)
 
 void rollout_on_removed(struct deployment *d)
 {
-	drop_wishes(d);
+	deployment_stop_rolling(d);
 	uv_timer_stop(&d->restart);
 	d->incoming = replica_abandon(d->incoming);
 	if (d->serving) {
@@ -505,7 +505,7 @@ void rollout_on_removed(struct deployment *d)
 
 void rollout_close(struct deployment *d, bool now)
 {
-	drop_wishes(d);
+	deployment_stop_rolling(d);
 	uv_timer_stop(&d->restart);
 	d->incoming = replica_abandon(d->incoming);
 	if (!uv_is_closing((uv_handle_t *)&d->delay))

@@ -28,10 +28,9 @@ struct diagnostic;
 	X(SERVER_STOPPED, "server.stopped")         /* */                                 \
 	X(DEPLOYMENT_ADDED, "deployment.added")     /* path */                            \
 	X(DEPLOYMENT_REMOVED, "deployment.removed") /* path */                            \
-	X(DEPLOYMENT_READY, "deployment.ready")     /* took_ns: its first generation serves */ \
-	X(DEPLOYMENT_UNAVAILABLE, "deployment.unavailable") /* reason */                  \
 	X(BUILD_STARTED, "build.started")           /* path */                            \
 	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
+	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
 	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
 	X(SWAP_DONE, "swap.done")                   /* from, cached, unmapped */          \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \

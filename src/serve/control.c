@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "deploy/deploy.h"
+#include "deploy/handle.h"
+#include "ingress/ingress.h"
+#include "serve/event.h"
+#include "serve/plugin.h"
+#include "serve/save.h"
+
+/* Somebody whose answer isn't complete: a waiter for a deployment, or a reader of events. */
+struct listener {
+	LIST_ENTRY(listener) entry;
+	struct control *control;
+	struct exchange *exchange;
+	char *deployment; /* NULL: all events */
+};
+
+struct control {
+	struct control_options o;
+	char *url;
+	struct route routes[4];
+	LIST_HEAD(, listener) waiters;
+	LIST_HEAD(, listener) readers;
+};
+
+static void listener_free(struct listener *l)
+{
+	LIST_REMOVE(l, entry);
+	free(l->deployment);
+	free(l);
+}
+
+static void on_gone(void *context)
+{
+	listener_free(context);
+}
+
+static void respond(struct exchange *x, int status, const struct buffer *json)
+{
+	exchange_respond(x, status, "application/json", json->data, json->size);
+}
+
+static void respond_error(struct exchange *x, int status, const char *sentence)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, "error", sentence);
+	json_object_end(&json);
+	respond(x, status, &json);
+}
+
+/* Status */
+
+static uint64_t resident_bytes(int pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/statm", pid);
+	unsigned long long pages = 0;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void describe_workers(struct buffer *json, const struct deployment_stats *s, uint32_t generation)
+{
+	json_array(json, "workers");
+	if (s->pid) {
+		json_object(json, NULL);
+		json_int(json, "pid", s->pid);
+		json_uint(json, "generation", generation);
+		json_uint(json, "rss_bytes", resident_bytes(s->pid));
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+static const char *state_name(enum handle_state state)
+{
+	return state == HANDLE_READY ? "ready" : state == HANDLE_LOADING ? "loading" : "unavailable";
+}
+
+static void describe_deployment(struct buffer *json, const struct plugin *p)
+{
+	const struct handle *h = deployment_handle(p->deployment);
+	struct deployment_stats s;
+
+	deployment_get_stats(p->deployment, &s);
+	json_object(json, NULL);
+	json_string(json, "name", p->name);
+	json_string(json, "state", state_name(h->state));
+	json_uint(json, "generation", h->generation);
+	json_string(json, "stale", h->stale);
+	json_string(json, "reason", h->state == HANDLE_READY ? p->reason : h->reason);
+	json_string(json, "path", p->path);
+	json_string(json, "last_outcome", p->outcome);
+	describe_workers(json, &s, h->generation);
+	json_uint(json, "requests", s.requests);
+	json_uint(json, "failures", s.failures);
+	json_uint(json, "executions", s.executions);
+	json_uint(json, "queued", s.waiting);
+	json_uint(json, "in_flight", s.in_flight);
+	json_uint(json, "restarts", s.restarts);
+	json_uint(json, "compute_ns_mean", s.executions ? s.compute_ns / s.executions : 0);
+	json_object_end(json);
+}
+
+static void describe_clash(struct buffer *json, const struct plugin *p)
+{
+	json_object(json, NULL);
+	json_string(json, "name", p->name);
+	json_string(json, "state", "unavailable");
+	json_uint(json, "generation", 0);
+	json_string(json, "reason", p->clash);
+	json_string(json, "path", p->path);
+	json_object_end(json);
+}
+
+static void on_status(void *context, struct exchange *x)
+{
+	struct control *c = context;
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+	struct plugin *p;
+
+	json_object(&json, NULL);
+	json_string(&json, "version", c->o.version);
+	json_string(&json, "url", c->url);
+	json_string(&json, "root", c->o.plugins->root);
+	json_int(&json, "pid", getpid());
+	json_double(&json, "uptime_s", (double)(clock_ns() - c->o.started_ns) / (double)NS_PER_S);
+	json_bool(&json, "ready", plugins_ready(c->o.plugins));
+	json_array(&json, "deployments");
+	LIST_FOREACH(p, &c->o.plugins->list, entry) {
+		if (p->deployment)
+			describe_deployment(&json, p);
+		else
+			describe_clash(&json, p);
+	}
+	json_array_end(&json);
+	json_object_end(&json);
+	buffer_putc(&json, '\n');
+	respond(x, 200, &json);
+}
+
+/* Waiting */
+
+static void answer_wait(struct exchange *x, const struct plugin *p)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, "deployment", p->name);
+	json_uint(&json, "generation", p->generation);
+	json_string(&json, "outcome", p->outcome);
+	json_string(&json, "reason", p->reason);
+	json_object_end(&json);
+	respond(x, 200, &json);
+}
+
+void control_settled(struct control *c, struct plugin *p)
+{
+	struct listener *l, *next;
+
+	if (save_is_under_way(p))
+		return;
+	for (l = LIST_FIRST(&c->waiters); l; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (strcmp(l->deployment, p->name) != 0)
+			continue;
+		answer_wait(l->exchange, p);
+		listener_free(l);
+	}
+}
+
+static struct listener *listener_new(struct control *c, struct exchange *x, const char *deployment)
+{
+	struct listener *l = xcalloc(1, sizeof(*l));
+
+	l->control = c;
+	l->exchange = x;
+	l->deployment = deployment ? xstrdup(deployment) : NULL;
+	return l;
+}
+
+static struct plugin *look_again(struct plugins *ps, const char *name)
+{
+	struct plugin *p = plugins_find(ps, name);
+
+	if (p)
+		plugin_check(p, clock_ns());
+	else
+		plugins_scan(ps, clock_ns());
+	return plugins_find(ps, name); /* the check may have removed it */
+}
+
+static void on_wait(void *context, struct exchange *x)
+{
+	struct control *c = context;
+	const char *name = exchange_query(x, "deployment");
+	struct listener *l;
+	struct plugin *p;
+
+	if (!name) {
+		respond_error(x, 400, "which deployment? Ask for /-/wait?deployment=NAME");
+		return;
+	}
+	p = look_again(c->o.plugins, name);
+	if (!p) {
+		respond_error(x, 404, "there is no deployment of that name");
+		return;
+	}
+	if (!save_is_under_way(p) && p->tried) {
+		answer_wait(x, p);
+		return;
+	}
+	l = listener_new(c, x, name);
+	LIST_INSERT_HEAD(&c->waiters, l, entry);
+	exchange_defer(x, on_gone, l);
+}
+
+/* Events */
+
+static void on_event(void *context, const struct event *e, const char *json, size_t size)
+{
+	struct control *c = context;
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	struct listener *l, *next;
+
+	if (LIST_EMPTY(&c->readers))
+		return;
+	buffer_printf(&text, "event: %s\ndata: ", event_name(e->kind));
+	buffer_append(&text, json, size); /* ends with a newline itself */
+	buffer_putc(&text, '\n');
+	for (l = LIST_FIRST(&c->readers); l; l = next) {
+		next = LIST_NEXT(l, entry); /* a reader that is too slow goes during the write */
+		exchange_write(l->exchange, text.data, text.size);
+	}
+}
+
+static void on_events(void *context, struct exchange *x)
+{
+	static const char hello[] = ": devserve\n\n";
+	struct control *c = context;
+	struct listener *l = listener_new(c, x, NULL);
+
+	LIST_INSERT_HEAD(&c->readers, l, entry);
+	exchange_stream(x, "text/event-stream", on_gone, l);
+	exchange_write(x, hello, sizeof(hello) - 1);
+}
+
+struct control *control_new(const struct control_options *o)
+{
+	struct control *c = xcalloc(1, sizeof(*c));
+	const struct route routes[] = {
+		{ "GET", "/-/status", true, on_status, c },
+		{ "GET", "/-/wait", true, on_wait, c },
+		{ "GET", "/-/events", true, on_events, c },
+		{ .path = NULL },
+	};
+
+	c->o = *o;
+	memcpy(c->routes, routes, sizeof(routes));
+	LIST_INIT(&c->waiters);
+	LIST_INIT(&c->readers);
+	events_add_sink(o->events, on_event, c);
+	return c;
+}
+
+struct control *control_free(struct control *c)
+{
+	if (!c)
+		return NULL;
+	while (!LIST_EMPTY(&c->waiters))
+		listener_free(LIST_FIRST(&c->waiters));
+	while (!LIST_EMPTY(&c->readers))
+		listener_free(LIST_FIRST(&c->readers));
+	events_remove_sink(c->o.events, on_event, c);
+	free(c->url);
+	free(c);
+	return NULL;
+}
+
+const struct route *control_routes(struct control *c)
+{
+	return c->routes;
+}
+
+void control_set_url(struct control *c, const char *url)
+{
+	free(c->url);
+	c->url = xstrdup(url);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Control
+ *
+ * The server's own routes, below /-/; all need the token.
+ *
+ *	GET /-/status               one JSON object: server, deployments, workers
+ *	GET /-/events               every event as it happens (server-sent events)
+ *	GET /-/wait?deployment=NAME answers when the newest save of NAME serves or has failed;
+ *	                            what lies on disk is looked at first
+ */
+
+#include <stdint.h>
+
+struct events;
+struct ingress;
+struct plugin;
+struct plugins;
+struct route;
+
+struct control_options {
+	struct plugins *plugins; /* borrowed, all three */
+	struct events *events;
+	const char *version;
+	uint64_t started_ns;
+};
+
+struct control;
+
+struct control *control_new(const struct control_options *o);
+struct control *control_free(struct control *c);
+
+/* For ingress_start(); valid until control_free(). */
+const struct route *control_routes(struct control *c);
+void control_set_url(struct control *c, const char *url);
+
+/* A save of @p has ended, or @p goes. */
+void control_settled(struct control *c, struct plugin *p);

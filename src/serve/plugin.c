@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/plugin.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "deploy/deploy.h"
+#include "deploy/handle.h"
+#include "serve/event.h"
+#include "serve/record.h"
+#include "serve/save.h"
+
+static void plugin_remove(struct plugin *p);
+
+static void check(struct plugin *p, uint64_t since_ns, bool quiet)
+{
+	struct recipe recipe;
+	struct hash now;
+
+	if (recipe_scan(p->name, p->path, &recipe) < 0) {
+		plugin_remove(p);
+		return;
+	}
+	recipe_fini(&p->recipe);
+	p->recipe = recipe;
+	if (!p->deployment || builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
+		return; /* shut out by a clash; or a file vanished, and its event is on the way */
+	if (hash_equal(now, p->attempted)) {
+		if (!quiet && !save_is_under_way(p))
+			save_unchanged(p, since_ns);
+		return;
+	}
+	p->attempted = now;
+	save_start(p, since_ns);
+}
+
+void plugin_check(struct plugin *p, uint64_t since_ns)
+{
+	check(p, since_ns, true);
+}
+
+/* Coming and going */
+
+/* Names become parts of URLs and of file names. */
+static bool name_is_good(const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	size_t n = strlen(name);
+
+	return n > 0 && n <= 64 && name[0] != '.' && name[0] != '-' && strspn(name, letters) == n;
+}
+
+static char *name_of(const char *path)
+{
+	const char *name = path_name(path), *suffix = path_suffix(path);
+
+	return file_is_directory(path) ? xstrdup(name) : xstrndup(name, (size_t)(suffix - name));
+}
+
+static void insert(struct plugins *ps, struct plugin *p)
+{
+	struct plugin *at, *last = NULL;
+
+	LIST_FOREACH(at, &ps->list, entry) {
+		if (strcmp(at->path, p->path) > 0)
+			break;
+		last = at;
+	}
+	if (last)
+		LIST_INSERT_AFTER(last, p, entry);
+	else
+		LIST_INSERT_HEAD(&ps->list, p, entry);
+}
+
+static void tell(const struct plugin *p, enum event_kind kind, const char *reason)
+{
+	events_emit(p->plugins->events, &(struct event){ .kind = kind,
+							 .deployment = p->name,
+							 .generation = p->generation,
+							 .path = p->path,
+							 .reason = reason });
+}
+
+static void tell_clash(struct plugin *p)
+{
+	struct plugin *there = plugins_find(p->plugins, p->name);
+
+	free(p->clash);
+	p->clash = xasprintf("%s and %s both are deployment \"%s\"; the first one serves: rename the other",
+			     there ? there->path : "another source", p->path, p->name);
+	tell(p, EVENT_NOTICE, p->clash);
+}
+
+static void deploy_it(struct plugin *p, uint64_t since_ns)
+{
+	struct record record;
+	int r = deployment_add(p->plugins->deploy, p->name, &p->deployment);
+
+	if (r == -EEXIST) {
+		tell_clash(p);
+		return;
+	}
+	if (r < 0) {
+		tell(p, EVENT_NOTICE, strerror(-r));
+		return;
+	}
+	record_read(p->plugins->state_dir, p->name, &record);
+	deployment_set_last_generation(p->deployment, record.generation);
+	tell(p, EVENT_DEPLOYMENT_ADDED, NULL);
+	check(p, since_ns, true);
+}
+
+static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
+{
+	_cleanup_free_ char *name = name_of(path);
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	struct recipe recipe;
+	struct plugin *p;
+
+	if (recipe_scan(name, path, &recipe) < 0)
+		return;
+	if (!name_is_good(name)) {
+		buffer_printf(&sentence, "%s is not served: a name is made of letters, digits, '_', '-' and '.', at most 64", path);
+		events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .path = path, .reason = sentence.data });
+		recipe_fini(&recipe);
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->plugins = ps;
+	p->name = xstrdup(name);
+	p->path = xstrdup(path);
+	p->recipe = recipe;
+	LIST_INIT(&p->saves);
+	insert(ps, p);
+	deploy_it(p, since_ns);
+}
+
+static void plugin_free(struct plugin *p)
+{
+	LIST_REMOVE(p, entry);
+	recipe_fini(&p->recipe);
+	free(p->reason);
+	free(p->clash);
+	free(p->name);
+	free(p->path);
+	free(p);
+}
+
+/* The name is free now: a plugin that was shut out by a clash gets it. */
+static void admit_clashing(struct plugins *ps, const char *name)
+{
+	struct plugin *p;
+
+	LIST_FOREACH(p, &ps->list, entry) {
+		if (!p->deployment && strcmp(p->name, name) == 0) {
+			deploy_it(p, clock_ns());
+			return;
+		}
+	}
+}
+
+static void plugin_remove(struct plugin *p)
+{
+	struct plugins *ps = p->plugins;
+	_cleanup_free_ char *name = xstrdup(p->name);
+	bool served = p->deployment != NULL;
+
+	if (served) {
+		deployment_stop_rolling(p->deployment);
+		save_end_all(p, "the deployment was removed");
+		deployment_remove(p->deployment);
+		p->deployment = NULL;
+		tell(p, EVENT_DEPLOYMENT_REMOVED, NULL);
+	}
+	p->outcome = "removed";
+	ps->settled(ps->context, p);
+	plugin_free(p);
+	if (served)
+		admit_clashing(ps, name);
+}
+
+struct plugin *plugins_find(struct plugins *ps, const char *name)
+{
+	struct plugin *p;
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (p->deployment && strcmp(p->name, name) == 0)
+			return p;
+	return NULL;
+}
+
+static struct plugin *find_by_path(struct plugins *ps, const char *path)
+{
+	struct plugin *p;
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (strcmp(p->path, path) == 0)
+			return p;
+	return NULL;
+}
+
+bool plugins_ready(const struct plugins *ps)
+{
+	struct plugin *p;
+
+	if (!ps->scanned)
+		return false;
+	LIST_FOREACH(p, &ps->list, entry)
+		if (p->deployment && !p->tried)
+			return false;
+	return true;
+}
+
+/* Changes */
+
+static bool is_candidate(const char *path)
+{
+	const char *name = path_name(path);
+
+	return name[0] != '.' && name[0] != '_' && name[0] != '\0' && strcmp(name, "deployment.yaml") != 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static size_t list_root(const char *root, char ***ret)
+{
+	DIR *d = opendir(root);
+	struct dirent *e;
+	char **paths = NULL;
+	size_t n = 0;
+
+	while (d && (e = readdir(d))) {
+		if (!is_candidate(e->d_name))
+			continue;
+		paths = xrealloc(paths, (n + 1) * sizeof(*paths));
+		paths[n++] = path_join(root, e->d_name);
+	}
+	if (d)
+		closedir(d);
+	if (n)
+		qsort(paths, n, sizeof(*paths), compare_names);
+	*ret = paths;
+	return n;
+}
+
+static bool touches(const struct plugin *p, const char *const *paths, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (path_is_below(paths[i], p->path) || path_is_below(p->path, paths[i]) ||
+		    builder_depends(p->plugins->builder, &p->recipe, paths[i]))
+			return true;
+	return false;
+}
+
+/* Checking one may remove it, or bring in another: so by path, from a list made before. */
+static size_t list_touched(struct plugins *ps, const char *const *paths, size_t n, char ***ret)
+{
+	struct plugin *p;
+	char **touched = NULL;
+	size_t n_touched = 0;
+
+	LIST_FOREACH(p, &ps->list, entry) {
+		if (!touches(p, paths, n))
+			continue;
+		touched = xrealloc(touched, (n_touched + 1) * sizeof(*touched));
+		touched[n_touched++] = xstrdup(p->path);
+	}
+	*ret = touched;
+	return n_touched;
+}
+
+void plugins_scan(struct plugins *ps, uint64_t since_ns)
+{
+	char **paths, **known;
+	size_t n = list_root(ps->root, &paths), n_known = list_touched(ps, &ps->root, 1, &known);
+
+	for (size_t i = 0; i < n_known; i++) {
+		struct plugin *p = find_by_path(ps, known[i]);
+
+		if (p)
+			check(p, since_ns, true);
+		free(known[i]);
+	}
+	free(known);
+	for (size_t i = 0; i < n; i++) {
+		if (!find_by_path(ps, paths[i]))
+			plugin_add(ps, paths[i], since_ns);
+		free(paths[i]);
+	}
+	free(paths);
+	ps->scanned = true;
+}
+
+/* The child of the root that @path is or lies in; free(). NULL: the root itself. */
+static char *child_of_root(const struct plugins *ps, const char *path)
+{
+	size_t n = strlen(ps->root);
+	const char *end;
+
+	if (!path_is_below(path, ps->root) || path[n] != '/')
+		return NULL;
+	end = strchr(path + n + 1, '/');
+	return end ? xstrndup(path, (size_t)(end - path)) : xstrdup(path);
+}
+
+void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uint64_t since_ns)
+{
+	char **touched;
+	size_t n_touched = list_touched(ps, paths, n, &touched);
+
+	for (size_t i = 0; i < n_touched; i++) {
+		struct plugin *p = find_by_path(ps, touched[i]);
+
+		if (p)
+			check(p, since_ns, false);
+		free(touched[i]);
+	}
+	free(touched);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *child = child_of_root(ps, paths[i]);
+
+		if (child && is_candidate(child) && !find_by_path(ps, child))
+			plugin_add(ps, child, since_ns);
+	}
+}
+
+void plugins_free(struct plugins *ps)
+{
+	while (!LIST_EMPTY(&ps->list)) {
+		struct plugin *p = LIST_FIRST(&ps->list);
+
+		save_forget_all(p);
+		plugin_free(p);
+	}
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Plugin
+ *
+ * A child of the root that is a deployment's source. Here: which there are, and when what
+ * lies on disk differs from what was acted on last; serve/save.h does the acting.
+ * Loop's thread only.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/hash.h"
+#include "build/build.h"
+
+struct builder;
+struct deploy;
+struct deployment;
+struct events;
+struct plugin;
+
+/* What plugins share; serve owns it. */
+struct plugins {
+	uv_loop_t *loop;
+	struct builder *builder;
+	struct deploy *deploy;
+	struct events *events;
+	const char *root;
+	const char *state_dir;
+	bool keep_records; /* false for `devserve check` */
+	uint64_t n_builds;
+	bool scanned;      /* the root was read completely once */
+	LIST_HEAD(, plugin) list; /* in order of names */
+	/* A save of @p has ended (or it was removed): whoever waits looks again. */
+	void (*settled)(void *context, struct plugin *p);
+	void *context;
+};
+
+struct plugin {
+	LIST_ENTRY(plugin) entry;
+	struct plugins *plugins;
+	char *name, *path;
+	struct recipe recipe;
+	struct deployment *deployment; /* NULL: another plugin has the name */
+	char *clash;                   /* then the sentence that says so */
+
+	LIST_HEAD(, save) saves;       /* under way, the newest first (serve/save.c) */
+	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
+	bool tried;                    /* its first attempt has ended */
+	uint32_t generation;           /* that serves; 0: none yet */
+	const char *outcome;           /* of the newest save that ended: static, or NULL */
+	char *reason;                  /* why it doesn't serve */
+};
+
+/*
+ * Read the root (everything), or look at what @paths belong to. @since_ns: the first event of
+ * the batch.
+ */
+void plugins_scan(struct plugins *ps, uint64_t since_ns);
+void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uint64_t since_ns);
+
+struct plugin *plugins_find(struct plugins *ps, const char *name);
+
+/* Whether every first attempt has ended. */
+bool plugins_ready(const struct plugins *ps);
+
+/* Act on what lies on disk now, without waiting for an event. */
+void plugin_check(struct plugin *p, uint64_t since_ns);
+
+/* Ends everything that is under way; no callback any more. */
+void plugins_free(struct plugins *ps);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+static char *path_of(const char *state_dir, const char *name)
+{
+	return xasprintf("%s/deployments/%s", state_dir, name);
+}
+
+void record_read(const char *state_dir, const char *name, struct record *ret)
+{
+	_cleanup_free_ char *path = path_of(state_dir, name);
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	struct record r = { .generation = 0 };
+	char source[HASH_TEXT_SIZE];
+
+	if (file_read(path, &text) < 0 ||
+	    sscanf(buffer_text(&text), "generation %" SCNu32 "\nsource %32[0-9a-f]", &r.generation, source) != 2 ||
+	    !hash_from_text(source, &r.source))
+		r = (struct record){ .generation = 0 };
+	*ret = r;
+}
+
+int record_write(const char *state_dir, const char *name, const struct record *r)
+{
+	_cleanup_free_ char *directory = path_join(state_dir, "deployments");
+	_cleanup_free_ char *path = path_of(state_dir, name);
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	char source[HASH_TEXT_SIZE];
+	int e = file_make_directories(directory);
+
+	if (e < 0)
+		return e;
+	hash_text(r->source, source);
+	buffer_printf(&text, "generation %" PRIu32 "\nsource %s\n", r->generation, source);
+	return file_write(path, text.data, text.size, 0644);
+}

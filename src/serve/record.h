@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Record
+ *
+ * What is kept of a deployment across restarts: the number of its last generation, and which
+ * source that was, so that the same source gets the same number again. A text file of
+ * `key value` lines, state_dir/deployments/NAME, replaced as a whole.
+ */
+
+#include <stdint.h>
+
+#include "base/hash.h"
+
+struct record {
+	uint32_t generation; /* 0: none yet */
+	struct hash source;
+};
+
+/* What cannot be read counts as none. */
+void record_read(const char *state_dir, const char *name, struct record *ret);
+
+/* 0 or -errno. */
+int record_write(const char *state_dir, const char *name, const struct record *r);

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Save
+ *
+ * At most one save of a plugin builds, the newest; older ones may still be rolling out, for a
+ * swap that is in the ring cannot be called back. Each ends in end_save(), once, and is freed
+ * there. What the plugin remembers (its outcome, whether it is stale) is the newest's alone.
+ */
+
+#include "serve/save.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "deploy/deploy.h"
+#include "deploy/handle.h"
+#include "image/inspect.h"
+#include "infer/signature.h"
+#include "serve/event.h"
+#include "serve/plugin.h"
+#include "serve/record.h"
+
+struct save {
+	LIST_ENTRY(save) entry;
+	struct plugin *plugin;
+	uint64_t number;
+	struct build *build;           /* while it builds */
+	bool rolling;
+	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
+	struct hash source;
+	uint64_t compile_ns, link_ns;
+	bool cached;
+	char compiler[16];
+};
+
+static bool is_newest(const struct save *s)
+{
+	return s == LIST_FIRST(&s->plugin->saves);
+}
+
+/* Telling */
+
+static struct event event_of(const struct save *s, enum event_kind kind)
+{
+	return (struct event){
+		.kind = kind,
+		.deployment = s->plugin->name,
+		.generation = deployment_handle(s->plugin->deployment)->generation,
+		.build = s->number,
+	};
+}
+
+static void emit(struct save *s, const struct event *e)
+{
+	events_emit(s->plugin->plugins->events, e);
+}
+
+static size_t list_stages(const struct save *s, const struct rollout_result *roll, struct event_stage *stages)
+{
+	size_t n = 0;
+
+	if (s->settled_ns > s->saved_ns)
+		stages[n++] = (struct event_stage){ "settle", s->settled_ns - s->saved_ns };
+	if (s->compile_ns)
+		stages[n++] = (struct event_stage){ s->compiler, s->compile_ns };
+	if (s->link_ns)
+		stages[n++] = (struct event_stage){ "link", s->link_ns };
+	if (roll && roll->trial_ns)
+		stages[n++] = (struct event_stage){ "trial", roll->trial_ns };
+	if (roll && roll->outcome == ROLLOUT_SWAPPED)
+		stages[n++] = (struct event_stage){ roll->from ? "swap" : "load", roll->swap_ns };
+	return n;
+}
+
+static void remember(struct plugin *p, const char *outcome, const char *reason)
+{
+	free(p->reason);
+	p->reason = reason ? xstrdup(reason) : NULL;
+	p->outcome = outcome;
+	p->tried = true;
+}
+
+/* The one place where a save ends. @s is gone. */
+static void end_save(struct save *s, const char *outcome, const char *reason,
+		     const struct rollout_result *roll)
+{
+	struct plugin *p = s->plugin;
+	struct event_stage stages[8];
+	struct event e = event_of(s, EVENT_SAVE_DONE);
+	bool newest = is_newest(s);
+
+	e.outcome = outcome;
+	e.reason = reason;
+	e.from = roll ? roll->from : e.generation;
+	e.cached = s->cached;
+	e.stages = stages;
+	e.n_stages = list_stages(s, roll, stages);
+	e.took_ns = clock_ns() - s->saved_ns;
+	if (newest)
+		remember(p, outcome, reason);
+	emit(s, &e);
+	LIST_REMOVE(s, entry);
+	build_cancel(s->build);
+	free(s);
+	if (newest)
+		p->plugins->settled(p->plugins->context, p);
+}
+
+/* It ended badly: what served before goes on, or nothing serves. */
+static void fail(struct save *s, const char *outcome, const char *reason, const struct rollout_result *roll)
+{
+	struct deployment *d = s->plugin->deployment;
+
+	if (is_newest(s) && deployment_handle(d)->generation)
+		deployment_set_stale(d, outcome);
+	else if (is_newest(s))
+		deployment_set_unavailable(d, reason);
+	end_save(s, outcome, reason, roll);
+}
+
+/* Rolling out */
+
+static void keep_record(const struct save *s, uint32_t generation)
+{
+	const struct record record = { .generation = generation, .source = s->source };
+	const struct plugins *ps = s->plugin->plugins;
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	int r = ps->keep_records ? record_write(ps->state_dir, s->plugin->name, &record) : 0;
+
+	if (r == 0)
+		return;
+	buffer_printf(&sentence, "cannot keep its generation's number in %s: %s; after a restart it may be given again",
+		      ps->state_dir, strerror(-r));
+	events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = s->plugin->name,
+						 .reason = sentence.data });
+}
+
+static void swapped(struct save *s, const struct rollout_result *result)
+{
+	struct event e = event_of(s, EVENT_SWAP_DONE);
+
+	s->plugin->generation = result->generation;
+	if (is_newest(s))
+		deployment_set_stale(s->plugin->deployment, NULL);
+	keep_record(s, result->generation);
+	e.from = result->from;
+	e.cached = s->cached;
+	emit(s, &e);
+	end_save(s, "swapped", NULL, result);
+}
+
+static void not_swapped(struct save *s, enum event_kind kind, const char *outcome,
+			const struct rollout_result *result)
+{
+	struct event e = event_of(s, kind);
+
+	e.reason = result->sentence;
+	emit(s, &e);
+	fail(s, outcome, result->sentence, result);
+}
+
+static void on_rolled(void *context, const struct rollout_result *result)
+{
+	struct save *s = context;
+
+	switch (result->outcome) {
+	case ROLLOUT_SWAPPED:
+		swapped(s, result);
+		break;
+	case ROLLOUT_TRIAL_FAILED:
+		not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed", result);
+		break;
+	case ROLLOUT_REFUSED:
+		not_swapped(s, EVENT_SWAP_REFUSED, "refused", result);
+		break;
+	case ROLLOUT_SUPERSEDED:
+		end_save(s, "superseded", result->sentence, NULL);
+		break;
+	}
+}
+
+/* The number a server before us gave to the very same source; 0: none. */
+static uint32_t number_to_keep(const struct save *s)
+{
+	const struct plugin *p = s->plugin;
+	struct record record;
+
+	if (p->generation)
+		return 0;
+	record_read(p->plugins->state_dir, p->name, &record);
+	return hash_equal(record.source, s->source) ? record.generation : 0;
+}
+
+static void on_image(struct save *s, const char *image)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	struct image_info info;
+	int r = image_inspect(image, &info, &why);
+
+	if (r < 0)
+		buffer_printf(&why, "cannot read the image: %s", strerror(-r));
+	if (r != 0) {
+		not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed",
+			    &(struct rollout_result){ .outcome = ROLLOUT_TRIAL_FAILED,
+						      .sentence = buffer_text(&why),
+						      .from = s->plugin->generation });
+		return;
+	}
+	s->rolling = true;
+	deployment_roll(s->plugin->deployment,
+			&(struct rollout){ .image = image,
+					   .signature = info.signature,
+					   .generation = number_to_keep(s) },
+			on_rolled, s);
+	image_info_fini(&info);
+}
+
+/* Building */
+
+static bool is_error(const struct diagnostic *d)
+{
+	return strcmp(d->severity, "error") == 0 || strcmp(d->severity, "fatal error") == 0;
+}
+
+static void summarise(const struct build_result *result, struct buffer *ret)
+{
+	const struct diagnostic *first = NULL;
+	unsigned errors = 0;
+
+	for (size_t i = 0; i < result->n_diagnostics; i++) {
+		if (!is_error(&result->diagnostics[i]))
+			continue;
+		first = first ? first : &result->diagnostics[i];
+		errors++;
+	}
+	if (!first) {
+		buffer_puts(ret, result->text && result->text[0] ? result->text : "the build failed");
+		return;
+	}
+	if (first->file)
+		buffer_printf(ret, "%s:%u:%u: ", path_name(first->file), first->line, first->column);
+	buffer_puts(ret, first->message);
+	if (errors > 1)
+		buffer_printf(ret, " (and %u more)", errors - 1);
+}
+
+static void tell_diagnostics(struct save *s, enum event_kind kind, const char *reason,
+			     const struct build_result *result)
+{
+	struct event e = event_of(s, kind);
+
+	e.reason = reason;
+	e.text = result->text;
+	e.diagnostics = result->diagnostics;
+	e.n_diagnostics = result->n_diagnostics;
+	emit(s, &e);
+}
+
+static void on_built(void *context, const struct build_result *result)
+{
+	struct save *s = context;
+	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
+
+	s->build = NULL;
+	s->source = result->source_hash;
+	s->compile_ns = result->compile_ns;
+	s->link_ns = result->link_ns;
+	s->cached = result->cached;
+	s->plugin->attempted = result->source_hash;
+	snprintf(s->compiler, sizeof(s->compiler), "%s", result->compiler ? result->compiler : "cc");
+	if (result->outcome != BUILD_OK) {
+		summarise(result, &reason);
+		tell_diagnostics(s, EVENT_BUILD_FAILED, reason.data, result);
+		fail(s, "build-failed", reason.data, NULL);
+		return;
+	}
+	if (result->text && result->text[0])
+		tell_diagnostics(s, EVENT_BUILD_WARNED, NULL, result);
+	on_image(s, result->image);
+}
+
+void save_start(struct plugin *p, uint64_t since_ns)
+{
+	struct save *s = xcalloc(1, sizeof(*s)), *before = LIST_FIRST(&p->saves);
+	struct event e;
+	int r;
+
+	s->plugin = p;
+	s->number = ++p->plugins->n_builds;
+	s->saved_ns = since_ns;
+	s->settled_ns = clock_ns();
+	LIST_INSERT_HEAD(&p->saves, s, entry);
+	if (before && !before->rolling)
+		end_save(before, "superseded", "a newer save came", NULL);
+	if (deployment_handle(p->deployment)->generation)
+		deployment_set_stale(p->deployment, "building");
+	e = event_of(s, EVENT_BUILD_STARTED);
+	e.path = p->path;
+	emit(s, &e);
+	r = build_start(p->plugins->builder, &p->recipe, on_built, s, &s->build);
+	if (r < 0)
+		fail(s, "build-failed", strerror(-r), NULL);
+}
+
+void save_unchanged(struct plugin *p, uint64_t since_ns)
+{
+	const uint32_t generation = deployment_handle(p->deployment)->generation;
+
+	events_emit(p->plugins->events, &(struct event){ .kind = EVENT_SAVE_DONE,
+							 .deployment = p->name,
+							 .generation = generation,
+							 .from = generation,
+							 .outcome = "unchanged",
+							 .took_ns = clock_ns() - since_ns });
+}
+
+bool save_is_under_way(const struct plugin *p)
+{
+	return !LIST_EMPTY(&p->saves);
+}
+
+void save_end_all(struct plugin *p, const char *reason)
+{
+	while (!LIST_EMPTY(&p->saves))
+		end_save(LIST_FIRST(&p->saves), "superseded", reason, NULL);
+}
+
+void save_forget_all(struct plugin *p)
+{
+	struct save *s;
+
+	while ((s = LIST_FIRST(&p->saves))) {
+		LIST_REMOVE(s, entry);
+		build_cancel(s->build);
+		free(s);
+	}
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Order of things. Start: state directory, builder, deploy, port, plugins as they lie there,
+ * watch (whose first batch asks for another look, so that nothing that was written meanwhile
+ * is missed). End: the first signal stops the watch, lets requests that are under way finish,
+ * then asks the workers to end; the second one ends all that at once. The loop ends when the
+ * last handle is closed, and only then memory is given back.
+ */
+
+#include "serve/serve.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/build.h"
+#include "deploy/deploy.h"
+#include "ingress/ingress.h"
+#include "replica/hub.h"
+#include "serve/control.h"
+#include "serve/event.h"
+#include "serve/json_sink.h"
+#include "serve/options.h"
+#include "serve/plugin.h"
+#include "serve/run_file.h"
+#include "serve/terminal.h"
+#include "watch/watch.h"
+
+struct serve {
+	const struct options *o;
+	uint64_t started_ns;
+	uv_loop_t loop;
+	struct hub hub;
+	struct events *events;
+	struct terminal *terminal;
+	struct json_sink *json_sink;
+	struct builder *builder;
+	struct deploy *deploy;
+	struct control *control;
+	struct ingress *ingress;
+	struct watch *watch;
+	struct plugins plugins;
+	uv_signal_t signals[2]; /* SIGINT, SIGTERM */
+	char token[TOKEN_SIZE];
+	char *root, *state_dir, *generations_dir;
+	uint64_t n_overflows;
+	bool checking;          /* `devserve check`: ends by itself */
+	bool ready_told, stopping, now;
+	int status;
+};
+
+static int complain(const struct buffer *why)
+{
+	fprintf(stderr, "devserve: %s\n", buffer_text(why));
+	return EXIT_FAILURE;
+}
+
+/* Ending */
+
+static void close_hub(struct serve *s)
+{
+	static bool closed;
+
+	if (closed)
+		return;
+	closed = true;
+	for (int i = 0; i < 2; i++)
+		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	hub_close(&s->hub);
+}
+
+static void stop_workers(void *context)
+{
+	struct serve *s = context;
+
+	deploy_close(s->deploy, s->now);
+	close_hub(s);
+}
+
+static void stop(struct serve *s)
+{
+	s->stopping = true;
+	if (s->watch)
+		watch_stop(s->watch);
+	s->watch = NULL;
+	plugins_free(&s->plugins);
+	s->builder = builder_free(s->builder);
+	if (s->ingress)
+		ingress_stop(s->ingress, stop_workers, s);
+	else
+		stop_workers(s);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct serve *s = handle->data;
+
+	s->status = number == SIGINT && !s->checking ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (!s->stopping) {
+		stop(s);
+		return;
+	}
+	s->now = true;
+	if (s->ingress)
+		ingress_stop(s->ingress, stop_workers, s);
+	deploy_close(s->deploy, true);
+}
+
+/* Readiness */
+
+static int check_status(const struct serve *s)
+{
+	const struct plugin *p;
+	int status = EXIT_SUCCESS;
+
+	LIST_FOREACH(p, &s->plugins.list, entry) {
+		if (!p->deployment || !p->outcome || strcmp(p->outcome, "swapped") == 0)
+			continue;
+		if (strcmp(p->outcome, "build-failed") == 0)
+			return EXIT_BUILD_FAILED;
+		status = EXIT_FAILURE;
+	}
+	return status;
+}
+
+static void tell_if_ready(struct serve *s)
+{
+	if (s->ready_told || s->stopping || !plugins_ready(&s->plugins))
+		return;
+	s->ready_told = true;
+	if (s->checking) {
+		s->status = check_status(s);
+		stop(s);
+		return;
+	}
+	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_READY,
+						.url = ingress_url(s->ingress),
+						.took_ns = clock_ns() - s->started_ns });
+}
+
+static bool is_ready(void *context)
+{
+	const struct serve *s = context;
+
+	return s->ready_told;
+}
+
+/* What the modules tell */
+
+static void write_compile_commands(struct serve *s)
+{
+	_cleanup_free_ char *path = path_join(s->root, "compile_commands.json");
+	struct recipe *recipes = NULL;
+	struct plugin *p;
+	size_t n = 0;
+
+	LIST_FOREACH(p, &s->plugins.list, entry) {
+		recipes = xrealloc(recipes, (n + 1) * sizeof(*recipes));
+		recipes[n++] = p->recipe;
+	}
+	builder_write_compile_commands(s->builder, recipes, n, path);
+	free(recipes);
+}
+
+static void on_settled(void *context, struct plugin *p)
+{
+	struct serve *s = context;
+
+	if (s->control)
+		control_settled(s->control, p);
+	if (!s->stopping && !s->checking && p->deployment)
+		write_compile_commands(s);
+	tell_if_ready(s);
+}
+
+static void on_changed(void *context, const struct watch_batch *batch)
+{
+	struct serve *s = context;
+
+	if (batch->overflow)
+		events_emit(s->events, &(struct event){ .kind = EVENT_WATCH_OVERFLOW,
+							.count = ++s->n_overflows });
+	if (batch->everything)
+		plugins_scan(&s->plugins, batch->first_ns);
+	else
+		plugins_changed(&s->plugins, batch->paths, batch->n_paths, batch->first_ns);
+	tell_if_ready(s);
+}
+
+static void on_notice(void *context, const char *sentence)
+{
+	struct serve *s = context;
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .reason = sentence });
+}
+
+static void on_line(void *context, const char *name, uint32_t generation, int level,
+		    const char *text, size_t size)
+{
+	static const char *const levels[] = { "debug", "info", "warning", "error" };
+	struct serve *s = context;
+	_cleanup_free_ char *line = xstrndup(text, size);
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_LOG, .deployment = name,
+						.generation = generation,
+						.level = levels[level & 3], .text = line });
+}
+
+static void on_worker_died(void *context, const char *name, uint32_t generation, pid_t pid, const char *how)
+{
+	struct serve *s = context;
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_WORKER_DIED, .deployment = name,
+						.generation = generation, .pid = pid, .reason = how });
+}
+
+static void on_worker_replaced(void *context, const char *name, uint32_t generation, pid_t pid,
+			       uint64_t took_ns)
+{
+	struct serve *s = context;
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = name,
+						.generation = generation, .pid = pid, .took_ns = took_ns });
+}
+
+static void on_not_unmapped(void *context, const char *name, uint32_t generation)
+{
+	struct serve *s = context;
+	_cleanup_free_ char *sentence = xasprintf(
+		"generation %u could not be unmapped (a thread_local with a destructor, or a library that "
+		"holds it?); a fresh worker takes over", generation);
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
+						.generation = generation, .reason = sentence });
+}
+
+/* Starting */
+
+static void remove_leftovers(const char *directory)
+{
+	DIR *d = opendir(directory);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		_cleanup_free_ char *path = path_join(directory, e->d_name);
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+			file_remove_tree(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+static int make_directories(struct serve *s, struct buffer *why)
+{
+	_cleanup_free_ char *generations = NULL;
+	int r;
+
+	s->root = realpath(s->o->root ? s->o->root : OPTIONS_DEFAULT_ROOT, NULL);
+	if (!s->root) {
+		buffer_printf(why, "cannot open %s: %s", s->o->root, strerror(errno));
+		return -errno;
+	}
+	s->state_dir = state_directory(s->root, s->o->state_dir);
+	r = file_make_directories(s->state_dir);
+	if (r < 0) {
+		buffer_printf(why, "cannot make %s: %s; choose another place with --state-dir", s->state_dir,
+			      strerror(-r));
+		return r;
+	}
+	generations = path_join(s->state_dir, "generations");
+	remove_leftovers(generations);
+	s->generations_dir = xasprintf("%s/%d", generations, getpid());
+	return 0;
+}
+
+/* Beside build/ in the sources, or beside bin/ where it is installed. */
+static char *find_headers(void)
+{
+	_cleanup_free_ char *program = path_of_program();
+	_cleanup_free_ char *beside = path_join(program, "../include");
+	const char *given = getenv("DEVSERVE_INCLUDE");
+	char *real;
+
+	if (given && given[0])
+		return xstrdup(given);
+	real = realpath(beside, NULL);
+	return real ? real : xstrdup("/usr/include");
+}
+
+static int make_builder(struct serve *s, struct buffer *why)
+{
+	_cleanup_free_ char *headers = find_headers();
+	const struct builder_options o = {
+		.state_dir = s->state_dir,
+		.include_dir = headers,
+		.root = s->root,
+		.jobs = s->o->jobs,
+		.color = !s->o->json && terminal_has_color(STDOUT_FILENO, s->o->no_color),
+	};
+
+	return builder_new(&s->loop, &o, why, &s->builder);
+}
+
+static int make_deploy(struct serve *s, struct buffer *why)
+{
+	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
+	const struct deploy_options o = {
+		.worker = worker,
+		.generations_dir = s->generations_dir,
+		.max_memory = s->o->max_memory,
+		.max_queue = s->o->queue,
+	};
+	const struct deploy_callbacks cb = {
+		.line = on_line,
+		.worker_died = on_worker_died,
+		.worker_replaced = on_worker_replaced,
+		.not_unmapped = on_not_unmapped,
+		.context = s,
+	};
+	int r = deploy_new(&s->hub, &o, &cb, &s->deploy);
+
+	if (r < 0)
+		buffer_printf(why, "cannot prepare %s: %s", s->generations_dir, strerror(-r));
+	return r;
+}
+
+static bool flush(void *context)
+{
+	struct serve *s = context;
+
+	return deploy_flush(s->deploy);
+}
+
+static void open_loop(struct serve *s)
+{
+	static const int numbers[] = { SIGINT, SIGTERM };
+
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&s->loop);
+	hub_init(&s->hub, &s->loop, flush, s);
+	for (int i = 0; i < 2; i++) {
+		uv_signal_init(&s->loop, &s->signals[i]);
+		s->signals[i].data = s;
+		uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+		uv_unref((uv_handle_t *)&s->signals[i]);
+	}
+}
+
+static void open_sinks(struct serve *s)
+{
+	s->events = events_new();
+	if (s->o->json)
+		s->json_sink = json_sink_new(s->events);
+	else
+		s->terminal = terminal_new(s->events, s->o);
+}
+
+static int start(struct serve *s, struct buffer *why)
+{
+	int r = make_directories(s, why);
+
+	if (r == 0)
+		r = make_builder(s, why);
+	if (r == 0)
+		r = make_deploy(s, why);
+	if (r < 0)
+		return r;
+	s->plugins = (struct plugins){
+		.loop = &s->loop,
+		.builder = s->builder,
+		.deploy = s->deploy,
+		.events = s->events,
+		.root = s->root,
+		.state_dir = s->state_dir,
+		.keep_records = !s->checking,
+		.settled = on_settled,
+		.context = s,
+	};
+	return 0;
+}
+
+static int listen_and_watch(struct serve *s, struct buffer *why)
+{
+	struct ingress_options in = {
+		.host = s->o->host,
+		.port = s->o->port,
+		.max_body = s->o->max_body,
+		.max_connections = 1024,
+		.token = s->token,
+		.version = DEVSERVE_VERSION,
+		.ready = is_ready,
+		.context = s,
+	};
+	const struct watch_options w = { .root = s->root, .settle_ms = s->o->settle_ms, .poll = s->o->poll };
+	const struct watch_callbacks cb = { .changed = on_changed, .notice = on_notice, .context = s };
+	int r = token_make(s->token);
+
+	s->control = control_new(&(struct control_options){ .plugins = &s->plugins,
+							    .events = s->events,
+							    .version = DEVSERVE_VERSION,
+							    .started_ns = s->started_ns });
+	in.routes = control_routes(s->control);
+	if (r == 0)
+		r = ingress_start(&s->loop, s->deploy, &in, why, &s->ingress);
+	if (r < 0)
+		return r;
+	control_set_url(s->control, ingress_url(s->ingress));
+	r = run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
+	if (r < 0)
+		buffer_printf(why, "cannot write %s/run.json: %s", s->state_dir, strerror(-r));
+	if (r == 0)
+		r = watch_start(&s->loop, &w, &cb, &s->watch);
+	if (r < 0 && !why->size)
+		buffer_printf(why, "cannot start devserve-watch: %s", strerror(-r));
+	return r;
+}
+
+static void dispose(struct serve *s)
+{
+	uv_loop_close(&s->loop);
+	s->control = control_free(s->control);
+	s->deploy = deploy_free(s->deploy);
+	if (s->generations_dir)
+		file_remove_tree(s->generations_dir);
+	if (s->state_dir && s->token[0])
+		run_file_remove(s->state_dir, s->token);
+	s->terminal = terminal_free(s->terminal);
+	s->json_sink = json_sink_free(s->json_sink);
+	s->events = events_free(s->events);
+	free(s->generations_dir);
+	free(s->state_dir);
+	free(s->root);
+}
+
+static int run(struct serve *s)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	int r;
+
+	s->started_ns = clock_ns();
+	open_loop(s);
+	open_sinks(s);
+	r = start(s, &why);
+	if (r == 0 && !s->checking)
+		r = listen_and_watch(s, &why);
+	if (r < 0) {
+		s->status = complain(&why);
+		return s->status; /* nothing runs yet that would not end with us */
+	}
+	plugins_scan(&s->plugins, s->started_ns);
+	tell_if_ready(s);
+	hub_run(&s->hub);
+	if (!s->checking)
+		events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_STOPPED });
+	dispose(s);
+	return s->status;
+}
+
+int serve_run(const struct options *o)
+{
+	static struct serve s;
+
+	s.o = o;
+	return run(&s);
+}
+
+int serve_check(const struct options *o)
+{
+	static struct serve s;
+
+	s.o = o;
+	s.checking = true;
+	return run(&s);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Serve
+ *
+ * The composition root: one loop, and watch, build, deploy and ingress wired to it. What the
+ * modules below tell by callback meets here and nowhere else.
+ */
+
+struct options;
+
+/* Serve until a signal comes. The exit status. */
+int serve_run(const struct options *o);
+
+/* Build, load and report everything once, without listening. The exit status. */
+int serve_check(const struct options *o);
