@@ -36,7 +36,7 @@ struct arena_books {
 	uint32_t kept[N_KEPT_ORDERS][N_KEPT];
 	unsigned n_kept[N_KEPT_ORDERS];
 	uint8_t *state;  /* of a block's first unit: its order, | FREE in a list */
-	uint32_t *next, *previous;
+	uint32_t *next, *previous; /* in a free list; of a block in use: bytes asked for */
 };
 
 static void push_free(struct arena_books *b, uint32_t unit, unsigned order)
@@ -168,25 +168,35 @@ void arena_fini(struct arena *a)
 	a->books = NULL;
 }
 
+/* The budget counts what was asked for: pages of the rounding are never touched. */
+static void set_asked(struct arena_books *b, uint32_t unit, uint64_t size)
+{
+	b->next[unit] = (uint32_t)size;
+	b->previous[unit] = (uint32_t)(size >> 32);
+}
+
+static uint64_t asked(const struct arena_books *b, uint32_t unit)
+{
+	return b->next[unit] | (uint64_t)b->previous[unit] << 32;
+}
+
 uint64_t arena_reserve(struct arena *a, uint64_t size)
 {
 	struct arena_books *b = a->books;
-	uint64_t block;
 	unsigned order;
 	uint32_t unit;
 
-	/* The last block may round up past the limit, or half a budget could not be used at all. */
 	if (size > a->budget->limit || a->budget->used + size > a->budget->limit)
 		return 0;
 	order = order_of(size);
-	block = UNIT << order;
 	if (order < N_KEPT_ORDERS && b->n_kept[order])
 		unit = b->kept[order][--b->n_kept[order]];
 	else
 		unit = cut(b, order);
 	if (unit == NONE)
 		return 0;
-	a->budget->used += block;
+	a->budget->used += size;
+	set_asked(b, unit, size);
 	return (uint64_t)unit << UNIT_BITS;
 }
 
@@ -197,7 +207,7 @@ void arena_release(struct arena *a, uint64_t offset)
 	unsigned order = b->state[unit];
 
 	assert(offset && unit < b->n_units && !(order & FREE));
-	a->budget->used -= UNIT << order;
+	a->budget->used -= asked(b, unit);
 	if (order < N_KEPT_ORDERS && b->n_kept[order] < N_KEPT)
 		b->kept[order][b->n_kept[order]++] = unit;
 	else

@@ -337,6 +337,8 @@ void plugins_free(struct plugins *ps)
 	while (!LIST_EMPTY(&ps->list)) {
 		struct plugin *p = LIST_FIRST(&ps->list);
 
+		if (p->deployment)
+			deployment_stop_rolling(p->deployment);
 		save_forget_all(p);
 		plugin_free(p);
 	}
