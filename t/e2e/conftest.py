@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures for tests against a running server, and TAP on descriptor 3 (see t/lib/run)."""
+
+import os
+
+import pytest
+
+from devserve import Root, Server
+
+
+@pytest.fixture
+def root(tmp_path):
+    """An empty directory for plugins."""
+    return Root(tmp_path / "plugins")
+
+
+@pytest.fixture
+def serve(request, root, tmp_path):
+    """Start a server on `root`, as often as the test calls it; all are ended with the test."""
+    servers = request.node.servers = []
+
+    def start(*args, ready=True, env=None):
+        server = Server(root, *args, log=tmp_path / f"stderr.{len(servers)}", env=env)
+        servers.append(server)
+        return server.wait_ready() if ready else server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+class Compiler:
+    """gcc that can be told to wait, so that a test sees the server while it builds."""
+
+    def __init__(self, path):
+        self.gate = path / "hold"
+        script = path / "cc"
+        script.write_text(f"""#!/bin/sh
+case " $* " in *" -c "*) while [ -e '{self.gate}' ]; do sleep 0.01; done ;; esac
+exec gcc "$@"
+""")
+        script.chmod(0o755)
+        self.env = {"CC": str(script)}
+
+    def hold(self):
+        self.gate.write_text("")
+
+    def go(self):
+        self.gate.unlink()
+
+
+@pytest.fixture
+def compiler(tmp_path):
+    return Compiler(tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for server in getattr(item, "servers", ()):
+            report.sections.append(("devserve", server.story()))
+    return report
+
+
+class Tap:
+    """Tell prove what happened; people read pytest's own report on stderr."""
+
+    def __init__(self):
+        self.out = os.fdopen(3, "w", buffering=1)
+        self.n = 0
+        self.outcome = {}
+
+    def pytest_collection_finish(self, session):
+        print(f"TAP version 13\n1..{len(session.items)}", file=self.out)
+
+    def pytest_runtest_logreport(self, report):
+        worst = self.outcome.setdefault(report.nodeid, ["ok", ""])
+        if report.failed:
+            worst[:] = "not ok", ""
+        elif report.skipped and worst[0] == "ok":
+            worst[1] = f" # SKIP {report.longrepr[2]}"
+        if report.when == "teardown":
+            self.n += 1
+            name = report.nodeid.split("::", 1)[1].replace("#", "").replace("_", " ")
+            print(f"{worst[0]} {self.n} - {name}{worst[1]}", file=self.out)
+
+    def pytest_report_teststatus(self, report):
+        return report.outcome, "", ""
+
+
+def pytest_configure(config):
+    try:
+        config.pluginmanager.register(Tap())
+    except OSError:
+        pass  # run by hand: pytest -c t/e2e/pytest.ini t/e2e

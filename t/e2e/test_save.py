@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""A save: what is served afterwards, and what is said about it."""
+
+import os
+import shutil
+
+import pytest
+
+from devserve import Root, constant
+
+
+@pytest.fixture
+def server(root, serve):
+    root.write("one/one.c", constant(10))
+    return serve()
+
+
+def serves(server, name, value, generation):
+    answer = server.infer(name)
+    assert (answer.value, answer.generation, answer.stale) == (value, generation, None)
+
+
+@pytest.mark.parametrize("how", [Root.write, Root.rename_over, Root.save_like_vim])
+def test_the_next_answer_is_new(server, how):
+    serves(server, "one", 10, 1)
+    mark = server.mark()
+    done = server.save("one/one.c", constant(11), how=how)
+    assert (done["outcome"], done["generation"], done["from"]) == ("swapped", 2, 1)
+    swap = server.wait("swap.done", mark, deployment="one")
+    assert (swap["generation"], swap["from"]) == (2, 1)
+    assert {"settle", "trial", "swap"} <= {stage["name"] for stage in done["stages"]}
+    serves(server, "one", 11, 2)
+
+
+def test_a_broken_save_changes_nothing_but_says_so(server):
+    mark = server.mark()
+    done = server.save("one/one.c", constant("1 +"))
+    assert done["outcome"] == "build-failed"
+    failed = server.wait("build.failed", mark, deployment="one")
+    assert failed["diagnostics"][0]["file"].endswith("one/one.c")
+    assert failed["diagnostics"][0]["line"] == constant("1 +").split("1 +")[0].count("\n") + 1
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (10, 1, "build-failed")
+
+    assert server.save("one/one.c", constant(12))["outcome"] == "swapped"
+    serves(server, "one", 12, 2)  # the failure used no number
+
+
+def test_undo_of_a_broken_save_is_good_again(server):
+    server.save("one/one.c", constant("1 +"))
+    assert server.save("one/one.c", constant(10))["outcome"] in ("unchanged", "swapped")
+    answer = server.infer("one")
+    assert (answer.value, answer.stale) == (10, None)
+
+
+def test_undo_gets_a_new_number_and_no_compiler(server):
+    server.save("one/one.c", constant(11))
+    done = server.save("one/one.c", constant(10))
+    assert (done["outcome"], done["generation"], done.get("cached")) == ("swapped", 3, True)
+    serves(server, "one", 10, 3)
+
+
+def test_touch_is_nothing(server):
+    mark = server.mark()
+    os.utime(server.root.path / "one/one.c")
+    server.root.write("one/one.c", server.root.read("one/one.c"))
+    server.root.write("two/two.c", constant(20))
+    server.wait("deployment.ready", mark, deployment="two")
+    server.root.rename_over("one/one.c", constant(11))  # what came before has ended when this has
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
+    assert {e["outcome"] for e in server.seen("save.done", mark, deployment="one")} <= {"unchanged", "swapped"}
+    serves(server, "one", 11, 2)
+
+
+def test_a_comment_is_a_new_generation(server):
+    done = server.save("one/one.c", "/* of no consequence */\n" + constant(10))
+    assert (done["outcome"], done["generation"]) == ("swapped", 2)
+    serves(server, "one", 10, 2)
+
+
+def test_an_image_that_cannot_be_tried_is_not_served(server):
+    crash = constant(13, "__attribute__((constructor)) static void boom(void) { *(volatile int *)0 = 1; }")
+    mark = server.mark()
+    done = server.save("one/one.c", crash)
+    assert done["outcome"] == "trial-failed"
+    assert server.wait("trial.failed", mark, deployment="one")["reason"]
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (10, 1, "trial-failed")
+
+
+def test_a_new_directory_is_served(server):
+    mark = server.mark()
+    server.root.write("two/two.c", constant(20))
+    server.wait("deployment.added", mark, deployment="two")
+    server.wait("deployment.ready", mark, deployment="two")
+    serves(server, "two", 20, 1)
+    serves(server, "one", 10, 1)
+
+
+def test_a_single_file_is_served(server):
+    mark = server.mark()
+    server.root.rename_over("three.c", constant(30))
+    server.wait("deployment.ready", mark, deployment="three")
+    serves(server, "three", 30, 1)
+
+
+def test_a_removed_directory_is_404(server):
+    mark = server.mark()
+    shutil.rmtree(server.root.path / "one")
+    server.wait("deployment.removed", mark, deployment="one")
+    assert server.infer("one").status == 404
+
+
+def test_a_renamed_directory_changes_its_name(server):
+    mark = server.mark()
+    (server.root.path / "one").rename(server.root.path / "uno")
+    server.wait("deployment.removed", mark, deployment="one")
+    server.wait("deployment.ready", mark, deployment="uno")
+    assert server.infer("one").status == 404
+    assert server.infer("uno").value == 10
+
+
+def test_a_shared_header_rebuilds_those_that_include_it(root, serve):
+    root.write("shared/value.h", "#define VALUE 1\n")
+    for name in ("reads", "reads_too"):
+        root.write(f"{name}/{name}.c", constant("VALUE", '#include "shared/value.h"'))
+    root.write("apart/apart.c", constant(5))
+    server = serve()
+    mark = server.mark()
+    root.rename_over("shared/value.h", "#define VALUE 2\n")
+    for name in ("reads", "reads_too"):
+        server.wait("save.done", mark, deployment=name, outcome="swapped")
+        serves(server, name, 2, 2)
+    serves(server, "apart", 5, 1)
+    assert not server.seen("build.started", mark, deployment="apart")
+    assert not server.seen("deployment.added", deployment="shared")
+
+
+def test_the_newest_save_wins(root, serve, compiler):
+    root.write("one/one.c", constant(10))
+    server = serve(env=compiler.env)
+    mark = server.mark()
+    compiler.hold()
+    root.rename_over("one/one.c", constant(11))
+    server.wait("build.started", mark, deployment="one")
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (10, 1, "building")
+    root.rename_over("one/one.c", constant(12))
+    server.wait("save.done", mark, deployment="one", outcome="superseded")
+    compiler.go()
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
+    serves(server, "one", 12, 2)
+    assert [e["outcome"] for e in server.seen("save.done", mark, deployment="one")] == ["superseded", "swapped"]
+
+
+def test_saves_in_quick_succession_end_in_the_last(server):
+    mark = server.mark()
+    for value in range(100, 130):
+        server.root.write("one/one.c", constant(value))
+    server.root.write("last/last.c", constant(1))
+    server.wait("deployment.ready", mark, deployment="last")
+    while server.infer("one").value != 129:
+        server.wait("save.done", mark, deployment="one")
+        mark = server.mark()
+    assert server.infer("one").stale is None

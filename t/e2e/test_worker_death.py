@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A worker dies: its callers hear a sentence, the next ones an answer."""
+
+import os
+import signal
+
+import pytest
+
+from devserve import constant
+
+CRASH_ON_NEGATIVE = """\
+#include <devserve/deployment.h>
+
+static int infer(const struct devserve_call *call)
+{
+	int32_t x = ((const int32_t *)call->in[0].data)[0];
+
+	if (x < 0)
+		*(volatile int *)0 = x;
+	((int32_t *)call->out[0].data)[0] = x;
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
+	.infer = infer,
+)
+"""
+
+
+def x(value):
+    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+
+
+def is_answer_or_sentence(answer):
+    return answer.status == 200 or (answer.status >= 500 and len(answer.json["error"]) > 10)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_killed_worker_is_replaced(root, serve, sig):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    for _ in range(5):
+        mark = server.mark()
+        pid, = server.worker_pids("one")
+        os.kill(pid, sig)
+        assert is_answer_or_sentence(server.infer("one"))
+        died = server.wait("worker.died", mark, deployment="one")
+        assert died["pid"] == pid and died["reason"]
+        replaced = server.wait("worker.replaced", mark, deployment="one")
+        assert replaced["pid"] == server.worker_pids("one")[0] != pid
+        answer = server.infer("one")
+        assert (answer.value, answer.generation) == (10, 1)
+
+
+def test_a_request_that_crashes_gets_a_sentence_and_hurts_nobody_else(root, serve):
+    root.write("crash/crash.c", CRASH_ON_NEGATIVE)
+    root.write("other/other.c", constant(1))
+    server = serve()
+    for _ in range(3):
+        mark = server.mark()
+        answer = server.infer("crash", x(-1))
+        assert answer.status >= 500 and len(answer.json["error"]) > 10, answer
+        assert server.infer("other").value == 1
+        server.wait("worker.died", mark, deployment="crash")
+        server.wait("worker.replaced", mark, deployment="crash")
+        assert server.infer("crash", x(7)).value == 7
+
+
+def test_a_save_mends_what_crashed(root, serve):
+    root.write("crash/crash.c", CRASH_ON_NEGATIVE)
+    server = serve()
+    server.infer("crash", x(-1))
+    done = server.save("crash/crash.c", CRASH_ON_NEGATIVE.replace("*(volatile int *)0 = x;", "x = -x;"))
+    assert done["outcome"] == "swapped"
+    answer = server.infer("crash", x(-1))
+    assert (answer.value, answer.generation) == (1, 2)
+
+
+def test_swaps_go_on_while_workers_die(root, serve):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    for i in range(1, 11):
+        for pid in server.worker_pids("one"):
+            os.kill(pid, signal.SIGKILL)
+        done = server.save("one/one.c", constant(i))
+        assert done["outcome"] == "swapped", done
+        assert server.infer("one").value == i
