@@ -115,7 +115,7 @@ int cli_check(int argc, char **argv)
 
 	command.name = "devserve check";
 	command.about = "Build and try every deployment in ROOT (" OPTIONS_DEFAULT_ROOT "), report, and exit:\n"
-			"0 when all could serve, 4 when a build or a trial failed. For hooks and CI.";
+			"0 when all could serve, 4 when one doesn't build, 1 otherwise. For hooks and CI.";
 	command.examples = NULL;
 	if (options_parse(&command, argc, argv, &o, &why) != 0)
 		return cli_usage_error(&command, &why);

@@ -340,6 +340,7 @@ void command_help(const struct command *c, struct buffer *ret)
 
 /* The state directory */
 
+/* NULL: there is no place for it. */
 static char *cache_directory(const char *root)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -350,19 +351,25 @@ static char *cache_directory(const char *root)
 	hash_text(hash_bytes(path, strlen(path)), id);
 	if (cache && cache[0] == '/')
 		return xasprintf("%s/devserve/%s-%.8s", cache, path_name(path), id);
-	return xasprintf("%s/.cache/devserve/%s-%.8s", home && *home ? home : "/tmp",
-			 path_name(path), id);
+	if (home && home[0] == '/')
+		return xasprintf("%s/.cache/devserve/%s-%.8s", home, path_name(path), id);
+	return NULL;
 }
 
 char *state_directory(const char *root, const char *state_dir)
 {
-	_cleanup_free_ char *inside = path_join(root, ".devserve");
+	char *inside, *cache;
 
 	if (state_dir)
 		return xstrdup(state_dir);
+	inside = path_join(root, ".devserve");
 	if (access(inside, W_OK) == 0 || (!file_exists(inside) && access(root, W_OK) == 0))
-		return xstrdup(inside);
-	return cache_directory(root);
+		return inside;
+	cache = cache_directory(root);
+	if (!cache)
+		return inside;
+	free(inside);
+	return cache;
 }
 
 /* Suggestions */

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Client
+ *
+ * Finds the running server and asks it something, blocking, over HTTP/1.1.
+ *
+ * The server is the one of --url or DEVSERVE_URL, else the one that wrote run.json in the
+ * state directory of ./plugins, else http://127.0.0.1:8000. The token of DEVSERVE_TOKEN_FILE
+ * (a run.json, or the bare token) goes to any of them; that of run.json only to the server
+ * which wrote it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "serve/options.h"
+
+struct buffer;
+
+struct client {
+	char *url;       /* as messages show it */
+	char *host;      /* without brackets */
+	unsigned port;
+	char *token;     /* NULL: none is known */
+	char *run_file;  /* where the URL comes from; NULL: not from a file */
+	int pid;         /* that run_file names; 0: none */
+};
+
+#define CLIENT_NULL { .url = NULL }
+#define _cleanup_client_ __attribute__((cleanup(client_fini)))
+
+/* What the verbs that ask a server have in common; a row for each in CLIENT_ROWS. */
+struct client_options {
+	const char *name; /* the operand, where there is one */
+	const char *url, *state_dir;
+	unsigned timeout; /* seconds */
+	bool json, no_color, help;
+};
+
+#define CLIENT_ROW(field, name, letter, argument, kind, fallback, min, max, help) \
+	{ name, letter, argument, kind, fallback, min, max, help,                 \
+	  offsetof(struct client_options, field) }
+#define CLIENT_ROWS                                                                           \
+	CLIENT_ROW(json, "json", 0, NULL, OPTION_BOOL, NULL, 0, 0, "print the answer as JSON"), \
+	CLIENT_ROW(url, "url", 0, "URL", OPTION_STRING, NULL, 0, 0,                           \
+		   "ask the server there"),                                                   \
+	CLIENT_ROW(state_dir, "state-dir", 0, "DIR", OPTION_STRING, NULL, 0, 0,               \
+		   "where the server's run.json is"),                                         \
+	CLIENT_ROW(help, "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this")
+
+/* 0, or EXIT_USAGE with a sentence in @why: what is no URL. Doesn't connect. */
+int client_find(const struct client_options *o, struct client *ret, struct buffer *why);
+void client_fini(struct client *c);
+
+/*
+ * GET @path within @timeout_ms (0: for ever). 0 when there is an answer, with its status and
+ * its body appended; else the status to exit with and a sentence in @why. An answer that
+ * says the token is missing or wrong is such an error.
+ */
+int client_get(const struct client *c, const char *path, uint64_t timeout_ms, int *ret_status,
+	       struct buffer *ret_body, struct buffer *why);
+
+/* A line of the answer, without its end. False: enough. */
+typedef bool (*client_line_fn)(void *context, const char *line, size_t size);
+
+/* The same, line by line as they come: for server-sent events. */
+int client_follow(const struct client *c, const char *path, uint64_t timeout_ms,
+		  client_line_fn on_line, void *context, int *ret_status, struct buffer *why);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/json_reader.h"
+
+static const struct option_row rows[] = {
+	CLIENT_ROW(timeout, "timeout", 0, "SECONDS", OPTION_UNSIGNED, "120", 1, 86400,
+		   "give up after that time"),
+	CLIENT_ROWS,
+};
+
+static const struct command command = {
+	.name = "devserve wait",
+	.synopsis = "[OPTION]... NAME",
+	.about = "Wait until the newest save of the deployment NAME serves or failed. Exits with 0\n"
+		 "when it serves, 4 when it doesn't build, 69 when no server answers, 1 otherwise.",
+	.examples = "  devserve wait matmul && ./measure\n",
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+	.operand = "NAME",
+	.operand_offset = offsetof(struct client_options, name),
+};
+
+static char *path_of(const char *name)
+{
+	struct buffer path = BUFFER_NULL;
+
+	buffer_puts(&path, "/-/wait?deployment=");
+	for (const char *c = name; *c; c++) {
+		if (isalnum((unsigned char)*c) || strchr("._-", *c))
+			buffer_putc(&path, *c);
+		else
+			buffer_printf(&path, "%%%02X", (unsigned char)*c);
+	}
+	return buffer_steal(&path);
+}
+
+static int status_of(const char *outcome)
+{
+	static const char *const good[] = { "serving", "swapped", "unchanged" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		if (strcmp(outcome, good[i]) == 0)
+			return EXIT_SUCCESS;
+	return strcmp(outcome, "build-failed") == 0 ? EXIT_BUILD_FAILED : EXIT_FAILURE;
+}
+
+/* The answer's own words: a refusal of the server, or what became of the save. */
+static int report(const struct client_options *o, const struct json_reader *r, const char *json,
+		  struct buffer *why)
+{
+	const char *outcome = json_reader_string(r, "/outcome");
+	const char *reason = json_reader_string(r, "/reason"), *error = json_reader_string(r, "/error");
+	double generation;
+
+	if (!outcome) {
+		buffer_puts(why, error ? error : "the server's answer is not understood");
+		return EXIT_FAILURE;
+	}
+	if (o->json)
+		puts(json);
+	else if (status_of(outcome) != EXIT_SUCCESS)
+		buffer_printf(why, "%s: %s%s%s", o->name, outcome, reason ? ": " : "", reason ? reason : "");
+	else if (json_reader_number(r, &generation, "/generation"))
+		printf("%s  gen %.0f  %s\n", o->name, generation, outcome);
+	return status_of(outcome);
+}
+
+static int wait_for_save(const struct client_options *o, const struct client *c, struct buffer *why)
+{
+	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
+	_cleanup_free_ char *path = path_of(o->name);
+	struct json_reader *reader;
+	int status, r;
+
+	r = client_get(c, path, o->timeout * UINT64_C(1000), &status, &body, why);
+	if (r != 0)
+		return r;
+	if (json_reader_new(buffer_text(&body), body.size, &reader) < 0) {
+		buffer_printf(why, "what answers at %s knows no saves (HTTP %d)", c->url, status);
+		return EXIT_FAILURE;
+	}
+	r = report(o, reader, buffer_text(&body), why);
+	json_reader_free(reader);
+	return r;
+}
+
+int cli_wait(int argc, char **argv)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	_cleanup_client_ struct client client = CLIENT_NULL;
+	struct client_options o = { .name = NULL };
+	int r = command_parse(&command, argc, argv, &o, &why);
+
+	if (r == 0 && o.help)
+		return cli_print_help(&command);
+	if (r == 0 && !o.name) {
+		buffer_puts(&why, "which deployment? 'devserve status' lists them");
+		r = EXIT_USAGE;
+	}
+	if (r == 0)
+		r = client_find(&o, &client, &why);
+	if (r != 0)
+		return cli_usage_error(&command, &why);
+	r = wait_for_save(&o, &client, &why);
+	if (why.size)
+		cli_error(&why);
+	return r;
+}
