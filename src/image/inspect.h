@@ -6,8 +6,8 @@
  *
  * Reads what an image is from its file, without running a byte of it: ELF64 structures
  * as in elf(5) and the x86-64 psABI; the entry is the data symbol `devserve_entry`, whose
- * pointers are found by applying the R_X86_64_RELATIVE and R_X86_64_64 relocations that
- * fall into it. The file is hostile: every offset is checked before it is used.
+ * pointers are found by applying the R_X86_64_RELATIVE, R_X86_64_64 and RELR relocations
+ * that fall into it. The file is hostile: every offset is checked before it is used.
  */
 
 #include <stdbool.h>
@@ -43,6 +43,10 @@ struct image_info {
  * success only.
  */
 int image_inspect(const char *path, struct image_info *ret, struct buffer *why);
+/* The same for a file that is in memory; never -errno. */
+int image_inspect_bytes(const void *bytes, uint64_t size, struct image_info *ret,
+			struct buffer *why);
+/* All zero is fine. */
 void image_info_fini(struct image_info *info);
 
 /* For `devserve inspect`: a text for people, or one JSON object. */
