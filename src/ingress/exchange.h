@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Exchange
+ *
+ * One request and its answer. Lives in the queue of its connection from the request's
+ * head until the last byte of the answer is sent. What handlers of routes may do with it
+ * is in ingress.h.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
+
+#include "base/buffer.h"
+#include "infer/request.h"
+#include "ingress/response.h"
+
+struct connection;
+struct exchange;
+struct handle;
+struct head;
+struct ingress;
+struct route;
+
+#define EXCHANGE_MAX_CONTROL (1024 * 1024) /* bytes of a control route's body */
+#define EXCHANGE_MAX_STREAM (1024 * 1024)  /* bytes that a stream's client may lag behind */
+
+enum exchange_state {
+	EXCHANGE_RECEIVING, /* its body comes */
+	EXCHANGE_RUNNING,   /* somebody else has it */
+	EXCHANGE_STREAMING,
+	EXCHANGE_DONE,      /* the answer is whole */
+};
+
+/* What becomes of the body. */
+enum sink {
+	SINK_DROP,
+	SINK_COLLECT, /* into `body` */
+	SINK_INFER,   /* into the infer request */
+};
+
+/* What is to be done with a request; see route.h. */
+struct plan {
+	enum sink sink;
+	void (*run)(struct exchange *x); /* when the body has come */
+	const struct route *route;
+	bool token, page, health;
+
+	/* Or why not. */
+	int status;
+	const char *sentence;
+	const char *allow;
+};
+
+struct exchange {
+	struct connection *c;
+	STAILQ_ENTRY(exchange) queue;
+	SLIST_ENTRY(exchange) pool;
+
+	enum exchange_state state;
+	struct plan plan;
+	unsigned minor;
+	bool head_only;
+	bool close;           /* the connection ends with this answer */
+	bool expects;         /* the client waits for "100 Continue" before it sends the body */
+	bool chunked;         /* the answer */
+	uint64_t received;    /* bytes of the body */
+
+	struct handle *handle; /* counted, or NULL */
+	uint32_t generation;
+	struct infer_request r;
+	bool has_request;     /* r is to be finished */
+	bool submitted;       /* to be cancelled */
+	bool borrowed;        /* its outputs, from deploy: to be released */
+
+	/* The answer: `out` from `start`, then iov from `iov_at`. */
+	struct buffer out, more; /* `more`: what a stream adds meanwhile */
+	size_t start;
+	size_t counted; /* bytes of it in the connection's `unsent` */
+	struct iovec iov[DEVSERVE_MAX_TENSORS];
+	int n_iov, iov_at;
+
+	/* Control routes. */
+	struct buffer path, query, fields, body;
+	void (*on_gone)(void *context);
+	void *gone_context;
+};
+
+struct exchange *exchange_new(struct connection *c);
+
+/* Gives back all that it holds. Tells whoever runs it that the client has gone. */
+void exchange_free(struct exchange *x);
+
+/* Free the memory of one that lies in the pool. */
+void exchange_discard(struct exchange *x);
+
+/* Copy what a route's handler may ask for. */
+void exchange_keep(struct exchange *x, const struct head *h);
+
+/* Take @size bytes of the body. It may be answered afterwards. */
+void exchange_take(struct exchange *x, const void *bytes, size_t size);
+
+/* Where the body's next bytes belong, if it is received in place; _filled(): they are there. */
+bool exchange_room(struct exchange *x, void **ret, size_t *ret_size);
+void exchange_filled(struct exchange *x, size_t size);
+
+void exchange_body_ended(struct exchange *x);
+
+/*
+ * The answer's body is appended to the buffer that _begin() returns; then _send() puts the
+ * head before it. `iov`, where set, follows. _send() fills what @r doesn't say of the
+ * exchange itself.
+ */
+struct buffer *exchange_begin(struct exchange *x);
+void exchange_send(struct exchange *x, struct response *r);
+
+/* {"error": @sentence} */
+void exchange_refuse(struct exchange *x, int status, const char *sentence);
+
+/* 413: the body of @size bytes would be too large. */
+void exchange_refuse_size(struct exchange *x, uint64_t size);
+uint64_t exchange_max_body(const struct exchange *x);
+
+/* The server ends a stream; its handler is told. */
+void exchange_hang_up(struct exchange *x);
+
+/* An answer before the answer: "100 Continue". */
+void exchange_interim(struct exchange *x);
+
+/* Bytes that wait to be sent. */
+size_t exchange_unsent(const struct exchange *x);

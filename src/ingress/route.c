@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "ingress/route.h"
+
+#include <http_parser.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "ingress/exchange.h"
+#include "ingress/listener.h"
+#include "ingress/v2.h"
+
+bool route_reads(const struct head *h)
+{
+	return h->method == HTTP_GET || h->method == HTTP_HEAD;
+}
+
+static void refuse(struct plan *p, int status, const char *sentence)
+{
+	p->status = status;
+	p->sentence = sentence;
+}
+
+static bool matches_path(const struct route *r, const char *path)
+{
+	size_t n = strlen(r->path);
+
+	if (n > 1 && r->path[n - 1] == '/')
+		return strncmp(r->path, path, n) == 0;
+	return strcmp(r->path, path) == 0;
+}
+
+static bool matches_method(const struct route *r, const struct head *h)
+{
+	return strcmp(r->method, http_method_str((enum http_method)h->method)) == 0 ||
+	       (h->method == HTTP_HEAD && strcmp(r->method, "GET") == 0);
+}
+
+/* The longest path that matches, whatever the method. */
+static size_t best_match(const struct route *routes, const char *path)
+{
+	size_t best = 0;
+
+	for (const struct route *r = routes; r && r->path; r++)
+		if (matches_path(r, path) && strlen(r->path) > best)
+			best = strlen(r->path);
+	return best;
+}
+
+static void run_route(struct exchange *x)
+{
+	const struct route *r = x->plan.route;
+
+	x->state = EXCHANGE_RUNNING;
+	r->handle(r->context, x);
+	if (x->state == EXCHANGE_RUNNING && !x->on_gone)
+		exchange_refuse(x, 500, "The server forgot to answer.");
+}
+
+static const char *allowed(struct ingress *in, const char *path, size_t best)
+{
+	struct buffer *b = &in->sentence;
+
+	buffer_reset(b);
+	for (const struct route *r = in->options.routes; r->path; r++) {
+		if (strlen(r->path) != best || !matches_path(r, path))
+			continue;
+		if (b->size)
+			buffer_puts(b, ", ");
+		buffer_puts(b, r->method);
+		if (strcmp(r->method, "GET") == 0)
+			buffer_puts(b, ", HEAD");
+	}
+	return buffer_text(b);
+}
+
+static void plan_control(struct ingress *in, const struct head *h, struct plan *p)
+{
+	const char *path;
+	size_t best;
+
+	buffer_reset(&in->name);
+	if (target_decode(h->target.path, &in->name) < 0) {
+		refuse(p, 400, "The path is malformed.");
+		return;
+	}
+	path = buffer_text(&in->name);
+	best = best_match(in->options.routes, path);
+	if (!best) {
+		refuse(p, 404, "Not Found");
+		return;
+	}
+	for (const struct route *r = in->options.routes; r->path && !p->route; r++)
+		if (strlen(r->path) == best && matches_path(r, path) && matches_method(r, h))
+			p->route = r;
+	if (!p->route) {
+		p->allow = allowed(in, path, best);
+		refuse(p, 405, "Method Not Allowed");
+		return;
+	}
+	p->sink = SINK_COLLECT;
+	p->run = run_route;
+	p->token = p->route->token;
+	p->page = strncmp(path, "/-/", 3) != 0;
+}
+
+static void answer_options(struct exchange *x)
+{
+	struct response r = RESPONSE_NULL;
+
+	exchange_begin(x);
+	r.status = 200;
+	r.allow = "GET, HEAD, POST, OPTIONS";
+	exchange_send(x, &r);
+}
+
+/* Judged by what it was going to do, and before it is told that it can't. */
+static void authorize_plan(struct ingress *in, const struct head *h, struct plan *p)
+{
+	struct principal who = {
+		.host = h->host,
+		.origin = h->origin,
+		.site = h->site,
+		.mode = h->mode,
+		.destination = h->destination,
+		.authorization = h->authorization,
+		.reads = route_reads(h),
+		.page = p->page,
+		.health = p->health,
+		.token = p->token,
+	};
+	const char *why;
+	int status = authorize(&in->authority, &who, &why);
+
+	if (!status && h->target.authority.size &&
+	    (h->target.authority.size != h->host.size ||
+	     strncasecmp(h->target.authority.at, h->host.at, h->host.size) != 0)) {
+		status = 400;
+		why = "The Host header and the request's target disagree.";
+	}
+	if (status) {
+		p->allow = NULL;
+		refuse(p, status, why);
+	}
+}
+
+void route_plan(struct ingress *in, struct exchange *x, const struct head *h, struct plan *ret)
+{
+	struct plan p = { .sink = SINK_DROP };
+
+	if (h->target.path.at[0] == '*') {
+		p.run = answer_options;
+		if (h->method != HTTP_OPTIONS)
+			refuse(&p, 400, "Only OPTIONS has the target \"*\".");
+	} else if (!v2_plan(in, x, h, &p)) {
+		plan_control(in, h, &p);
+	}
+	authorize_plan(in, h, &p);
+	*ret = p;
+}
