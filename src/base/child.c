@@ -181,10 +181,10 @@ static void adopt(struct child *c, uv_loop_t *loop, const int ends[2], uint64_t 
 
 static int open_pipes(const struct child_options *o, int ours[2], int theirs[2])
 {
+	ours[0] = ours[1] = theirs[0] = theirs[1] = -1;
 	for (int i = 0; i < 2; i++) {
 		int ends[2];
 
-		ours[i] = theirs[i] = -1;
 		if (!o->on_text || (i == 0 && o->output_fd))
 			continue;
 		if (pipe2(ends, O_CLOEXEC) < 0)

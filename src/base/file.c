@@ -187,9 +187,13 @@ char *path_of_program(void)
 
 char *path_of_helper(const char *name)
 {
+	const char *told = getenv("DEVSERVE_LIBEXEC");
 	_cleanup_free_ char *directory = path_of_program();
-	char *beside = path_join(directory, name);
+	char *beside;
 
+	if (told && *told)
+		return path_join(told, name);
+	beside = path_join(directory, name);
 	if (file_exists(beside))
 		return beside;
 	free(beside);

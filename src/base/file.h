@@ -44,5 +44,8 @@ bool path_is_below(const char *path, const char *directory);
 /* The directory our own program was started from, without '/'; free(). */
 char *path_of_program(void);
 
-/* A helper program or file of ours: beside the program, else $prefix/libexec/devserve/; free(). */
+/*
+ * A helper program or file of ours: beside the program, else $prefix/libexec/devserve/; free().
+ * Programs of the tests lie elsewhere: with DEVSERVE_LIBEXEC set, it is looked for there.
+ */
 char *path_of_helper(const char *name);
