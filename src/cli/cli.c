@@ -84,6 +84,15 @@ int cli_unknown_word(const char *word)
 	return cli_usage_error(&server_command, &why);
 }
 
+void cli_print_json(const struct buffer *json)
+{
+	size_t size = json->size;
+
+	while (size && json->data[size - 1] == '\n')
+		size--;
+	printf("%.*s\n", (int)size, buffer_text(json));
+}
+
 int cli_help(int argc, char **argv)
 {
 	char option[] = "--help";

@@ -28,6 +28,9 @@ int cli_error(const struct buffer *why);                                  /* "de
 int cli_usage_error(const struct command *c, const struct buffer *why);  /* and where help is */
 int cli_unknown_word(const char *word); /* neither a verb nor a directory */
 
+/* An answer of the server as it is, on one line. */
+void cli_print_json(const struct buffer *json);
+
 int cli_check(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_version(int argc, char **argv);

@@ -297,10 +297,10 @@ static int read_answer(struct answer *a)
 		http_parser_execute(&a->parser, &settings, bytes, (size_t)n);
 		if (a->complete || a->enough)
 			break;
-		if (HTTP_PARSER_ERRNO(&a->parser) != HPE_OK)
-			r = -EBADMSG;
-		else if (n == 0)
+		if (n == 0)
 			r = -ECONNRESET;
+		else if (HTTP_PARSER_ERRNO(&a->parser) != HPE_OK)
+			r = -EBADMSG;
 	}
 	return r;
 }

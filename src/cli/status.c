@@ -27,7 +27,7 @@ static const struct command command = {
 	.n_rows = ARRAY_SIZE(rows),
 };
 
-enum { NAME, STATE, GENERATION, STALE, REPLICAS, REQUESTS, FAILED, QUEUE, MEAN, N_COLUMNS };
+enum { NAME, STATE, GENERATION, STALE, REPLICAS, REQUESTS, FAILED, QUEUE, MEAN, LAST_SAVE, N_COLUMNS };
 
 struct table {
 	char *(*cells)[N_COLUMNS];
@@ -71,12 +71,14 @@ static void put_row(char *cells[N_COLUMNS], const struct json_reader *r, size_t 
 	cells[FAILED] = number_cell(r, i, "failures");
 	cells[QUEUE] = number_cell(r, i, "queued");
 	cells[MEAN] = time_cell(r, i, "compute_ns_mean");
+	cells[LAST_SAVE] = string_cell(r, i, "last_outcome");
 }
 
 static void table_init(struct table *t, const struct json_reader *r)
 {
-	static const char *const titles[N_COLUMNS] = { "NAME", "STATE", "GEN", "STALE", "REPLICAS",
-						       "REQUESTS", "FAILED", "QUEUE", "MEAN" };
+	static const char *const titles[N_COLUMNS] = {
+		"NAME", "STATE", "GEN", "STALE", "REPLICAS", "REQUESTS", "FAILED", "QUEUE", "MEAN", "LAST SAVE",
+	};
 
 	t->n = 1 + json_reader_count(r, "/deployments");
 	t->cells = xcalloc(t->n, sizeof(*t->cells));
@@ -123,8 +125,9 @@ static void table_print(const struct table *t)
 		for (size_t c = 0; c < N_COLUMNS; c++) {
 			const char *color = color_of(t, i, c);
 			bool words = c == NAME || c == STATE || c == STALE;
+			int width = c == LAST_SAVE ? 0 : widths[c];
 
-			printf("%s%s%*s%s", c ? "  " : "", color, words ? -widths[c] : widths[c],
+			printf("%s%s%*s%s", c ? "  " : "", color, words ? -width : width,
 			       t->cells[i][c], *color ? "\033[0m" : "");
 		}
 		putchar('\n');
@@ -189,7 +192,7 @@ static int ask(const struct client_options *o, const struct client *c, struct bu
 		return EXIT_FAILURE;
 	}
 	if (o->json)
-		puts(body.data);
+		cli_print_json(&body);
 	else
 		print(reader, c, o->no_color);
 	json_reader_free(reader);

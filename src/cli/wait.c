@@ -53,7 +53,7 @@ static int status_of(const char *outcome)
 }
 
 /* The answer's own words: a refusal of the server, or what became of the save. */
-static int report(const struct client_options *o, const struct json_reader *r, const char *json,
+static int report(const struct client_options *o, const struct json_reader *r, const struct buffer *json,
 		  struct buffer *why)
 {
 	const char *outcome = json_reader_string(r, "/outcome");
@@ -65,7 +65,7 @@ static int report(const struct client_options *o, const struct json_reader *r, c
 		return EXIT_FAILURE;
 	}
 	if (o->json)
-		puts(json);
+		cli_print_json(json);
 	else if (status_of(outcome) != EXIT_SUCCESS)
 		buffer_printf(why, "%s: %s%s%s", o->name, outcome, reason ? ": " : "", reason ? reason : "");
 	else if (json_reader_number(r, &generation, "/generation"))
@@ -87,7 +87,7 @@ static int wait_for_save(const struct client_options *o, const struct client *c,
 		buffer_printf(why, "what answers at %s knows no saves (HTTP %d)", c->url, status);
 		return EXIT_FAILURE;
 	}
-	r = report(o, reader, buffer_text(&body), why);
+	r = report(o, reader, &body, why);
 	json_reader_free(reader);
 	return r;
 }

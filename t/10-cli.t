@@ -1,0 +1,249 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: MIT
+#
+# What is typed and what comes back: help, mistakes, exit statuses, colour, and the verbs
+# that ask a server, here a stand-in whose answers are known.
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use Test::More;
+
+my $build = abs_path($ENV{DEVSERVE_BUILD} // 'build');
+plan skip_all => "no $build/devserve" unless -x "$build/devserve";
+$ENV{PATH} = "$build:$ENV{PATH}";
+delete $ENV{$_} for grep { /^DEVSERVE_/ || $_ eq 'NO_COLOR' } keys %ENV;
+
+my $place = tempdir(CLEANUP => 1);
+chdir $place or die;
+my @verbs = qw(new status wait check inspect clean help version);
+
+sub slurp {
+	my ($file) = @_;
+
+	open my $in, '<', $file or return '';
+	local $/;
+	return scalar <$in>;
+}
+
+sub spew {
+	my ($file, $text) = @_;
+
+	open my $out, '>', $file or die "$file: $!\n";
+	print $out $text;
+	close $out;
+}
+
+# A command line for the shell, which may set variables first: status, stdout, stderr.
+sub run {
+	my ($line) = @_;
+
+	my $status = system "{ $line ; } >'$place/out' 2>'$place/err' </dev/null";
+	return ($status >> 8, slurp("$place/out"), slurp("$place/err"));
+}
+
+sub refuses {
+	my ($line, $status, $sentence) = @_;
+	my ($got, $out, $err) = run($line);
+
+	is_deeply([$got, $out, $err], [$status, '', $sentence], $line);
+}
+
+# Help
+
+{
+	my ($status, $out, $err) = run('devserve --help');
+
+	is("$status$err", '0', '--help is no mistake');
+	is_deeply([grep { length > 80 } split /\n/, $out], [], '--help fits into 80 columns');
+	unlike($out, qr/\e/, '--help has no colour in a file');
+	like($out, qr/^  $_ /m, "--help names $_") for @verbs;
+	is((run("devserve $_"))[1], $out, "devserve $_") for '-h', 'help', 'help help';
+}
+for my $verb (qw(new status wait check inspect clean)) {
+	my ($status, $out, $err) = run("devserve $verb --help");
+
+	is("$status$err", '0', "devserve $verb --help");
+	like($out, qr/^Usage: devserve $verb\b/, "$verb --help begins with its usage");
+	is((run("devserve help $verb"))[1], $out, "devserve help $verb is the same");
+}
+for ('--version', 'version') {
+	my ($status, $out, $err) = run("devserve $_");
+
+	ok($status == 0 && $err eq '' && $out =~ /^devserve \d+\.\d+\.\d+\n$/, "devserve $_");
+}
+
+# Mistakes
+
+my $try = "Try 'devserve --help'.\n";
+refuses('devserve --prot 1', 2, "devserve: there is no option --prot; did you mean --port?\n$try");
+refuses('devserve --port', 2, "devserve: --port needs a value: --port PORT\n$try");
+refuses('devserve --port 65536', 2, "devserve: --port takes a number from 0 to 65535, not '65536'\n$try");
+refuses('DEVSERVE_PORT=http devserve', 2,
+	"devserve: DEVSERVE_PORT takes a number from 0 to 65535, not 'http'\n$try");
+refuses('devserve statsu', 2,
+	"devserve: 'statsu' is neither a directory nor a command; did you mean 'status'?\n$try");
+refuses('devserve frobnicate', 2, "devserve: 'frobnicate' is neither a directory nor a command\n$try");
+refuses('devserve help clena', 2,
+	"devserve: 'clena' is neither a directory nor a command; did you mean 'clean'?\n$try");
+refuses("devserve $_", 1, "devserve: there is no directory ./plugins; 'devserve new NAME' makes a first deployment\n")
+	for '', 'check';
+refuses('devserve ./kernels', 1,
+	"devserve: there is no directory ./kernels; 'devserve new NAME' makes a first deployment\n");
+spew("$place/kernel.c", '');
+refuses('devserve ./kernel.c', 1,
+	"devserve: ./kernel.c is not a directory; name the directory that it is in\n");
+refuses('devserve status --urk x', 2,
+	"devserve: there is no option --urk; did you mean --url?\nTry 'devserve status --help'.\n");
+refuses('devserve status now', 2, "devserve: 'now' is one argument too many\nTry 'devserve status --help'.\n");
+refuses('devserve wait', 2,
+	"devserve: which deployment? 'devserve status' lists them\nTry 'devserve wait --help'.\n");
+refuses('devserve wait m --timeout 0', 2,
+	"devserve: --timeout takes a number from 1 to 86400, not '0'\nTry 'devserve wait --help'.\n");
+refuses('devserve status --url localhost', 2,
+	"devserve: 'localhost' is not a URL such as http://127.0.0.1:8000\nTry 'devserve status --help'.\n");
+
+# A stand-in for the server: what is asked for names the answer; requests are kept.
+
+my $status = <<'END' =~ s/\n\s*//gr;
+{"version":"0.1.0","url":"http://127.0.0.1:1","root":"/p","pid":42,"uptime_s":61.7,"new":{},"deployments":[
+{"name":"matmul","state":"ready","generation":8,"stale":null,"reason":null,"last_outcome":"swapped",
+"workers":[{"pid":1,"generation":8,"rss_bytes":1}],
+"requests":1200,"failures":3,"queued":0,"in_flight":1,"compute_ns_mean":1234567},
+{"name":"softmax","state":"unavailable","generation":0,"stale":"build-failed","reason":"it does not build"}]}
+END
+my %answers = (
+	'/-/status' => [200, $status],
+	'/-/wait?deployment=good' => [200, '{"deployment":"good","generation":8,"outcome":"swapped","reason":null}'],
+	'/-/wait?deployment=same' => [200, '{"deployment":"same","generation":8,"outcome":"unchanged"}'],
+	'/-/wait?deployment=bad' => [200, '{"deployment":"bad","generation":8,"outcome":"build-failed","reason":"2 errors"}'],
+	'/-/wait?deployment=shy' => [200, '{"deployment":"shy","generation":8,"outcome":"refused","reason":"state"}'],
+	'/-/wait?deployment=a%20%26%2Fb' => [404, '{"error":"there is no deployment of that name"}'],
+);
+
+sub answer {
+	my ($client) = @_;
+	my $request = '';
+
+	while (my $line = <$client>) {
+		last if $line eq "\r\n";
+		$request .= $line;
+	}
+	spew("$place/request", $request);
+	my ($path) = $request =~ /^GET (\S+) HTTP\/1\.1\r\n/ or return;
+	return <$client> if $path =~ /slow/; # until it has gone
+	my ($code, $body) = @{$answers{$path} // [404, '{"error":"no such route"}']};
+	($code, $body) = (401, '{"error":"token"}') if $request !~ /^Authorization: Bearer sesame\r$/m;
+	printf $client "HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s", $code, length $body, $body;
+}
+
+my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die;
+my $port = $listener->sockport;
+my $url = "http://127.0.0.1:$port";
+my $server = fork // die;
+if (!$server) {
+	$SIG{PIPE} = 'IGNORE';
+	$SIG{CHLD} = 'IGNORE';
+	while (my $client = $listener->accept) {
+		next if fork;
+		answer($client);
+		close $client;
+		exec 'true'; # without the destructors of the test
+	}
+	exec 'false';
+}
+close $listener;
+END { kill 'TERM', $server if $server }
+
+sub run_file {
+	my ($at, $pid) = @_;
+
+	make_path("$place/plugins/.devserve");
+	spew("$place/plugins/.devserve/run.json",
+	     qq({"url":"$at","token":"sesame","pid":$pid,"version":"0.1.0"}\n));
+}
+
+my $wants_token = "devserve: the server at $url wants its token; run this where its ./plugins is, or "
+	. "let DEVSERVE_TOKEN_FILE name its run.json\n";
+refuses("devserve status --url $url", 1, $wants_token);
+spew("$place/token", "sesame\n");
+is((run("DEVSERVE_URL=$url DEVSERVE_TOKEN_FILE=token devserve status --json"))[0], 0,
+	'server and token come from the environment');
+run_file($url, $server);
+is((run('devserve status --json'))[0], 0, 'server and token come from run.json');
+is((run("devserve status --json --url http://localhost:$port"))[0], 0, 'another name of the same server');
+is((run("DEVSERVE_TOKEN_FILE=plugins/.devserve/run.json devserve status --url $url --state-dir /nowhere"))[0], 0,
+	'a run.json is a token file too');
+run_file('http://127.0.0.1:1', $server);
+refuses("devserve status --url $url", 1, $wants_token);
+unlike(slurp("$place/request"), qr/sesame/, 'the token goes only to the server that wrote it');
+refuses('devserve status', 69, "devserve: no server answers at http://127.0.0.1:1: Connection refused\n");
+refuses('devserve wait matmul', 69, "devserve: no server answers at http://127.0.0.1:1: Connection refused\n");
+my $ended = fork // die;
+exec 'true' unless $ended;
+waitpid $ended, 0;
+run_file('http://127.0.0.1:1', $ended);
+refuses('devserve status', 69, 'devserve: no server answers at http://127.0.0.1:1: Connection refused; the one '
+	. "that wrote ./plugins/.devserve/run.json has ended\n");
+
+# status
+
+run_file($url, $server);
+is_deeply([run('devserve status')], [0, <<'END', ''], 'status is a table');
+devserve 0.1.0  http://127.0.0.1:1  /p  pid 42  up 62 s
+
+NAME     STATE        GEN  STALE         REPLICAS  REQUESTS  FAILED  QUEUE    MEAN  LAST SAVE
+matmul   ready          8  -                    1      1200       3      0  1.2 ms  swapped
+softmax  unavailable    0  build-failed         0         -       -      -       -  -
+
+softmax: it does not build
+END
+is_deeply([run('devserve status --json')], [0, "$status\n", ''], 'status --json is what the server said');
+
+# Colour
+
+SKIP: {
+	skip 'script(1) is not there', 5 if system 'command -v script >/dev/null';
+	my $on_terminal = sub {
+		my ($variables, $options) = @_;
+
+		return (run("$variables script -qec 'devserve status $options' /dev/null"))[1];
+	};
+	like($on_terminal->('TERM=xterm', ''), qr/\e\[32mready/, 'a terminal gets colour');
+	unlike($on_terminal->('TERM=xterm NO_COLOR=1', ''), qr/\e/, 'not with NO_COLOR');
+	like($on_terminal->('TERM=xterm NO_COLOR=', ''), qr/\e/, 'an empty NO_COLOR is none');
+	unlike($on_terminal->('TERM=dumb', ''), qr/\e/, 'not a dumb one');
+	unlike($on_terminal->('TERM=xterm', '--no-color'), qr/\e/, 'not with --no-color');
+}
+
+# wait
+
+is_deeply([run('devserve wait good')], [0, "good  gen 8  swapped\n", ''], 'a save that serves');
+is_deeply([run('devserve wait same')], [0, "same  gen 8  unchanged\n", ''], 'a save that changed nothing');
+refuses('devserve wait bad', 4, "devserve: bad: build-failed: 2 errors\n");
+refuses('devserve wait shy', 1, "devserve: shy: refused: state\n");
+refuses("devserve wait 'a &/b'", 1, "devserve: there is no deployment of that name\n");
+refuses('devserve wait slow --timeout 1', 1, "devserve: the server at $url did not answer in time\n");
+is_deeply([run('devserve wait bad --json')], [4, "$answers{'/-/wait?deployment=bad'}[1]\n", ''],
+	'wait --json is what the server said');
+
+# clean
+
+my $state = "$place/plugins/.devserve";
+make_path("$state/$_") for 'objects', 'images', 'deployments', "generations/$server", "generations/$ended";
+spew("$state/$_", 'x' x 5000) for 'objects/a.o', 'images/a.so', 'deployments/m', "generations/$server/m.so",
+	"generations/$ended/m.so";
+is(join('', (run('devserve clean'))[0, 2]), '0', 'clean');
+like(slurp("$place/out"), qr/^freed \d+\.\d kB in 3 files\n$/, 'clean says what it freed');
+is_deeply([sort map { s{^\Q$state\E/}{}r } glob "$state/{*,generations/*/*}"],
+	['deployments', 'generations', "generations/$server/m.so", 'run.json'],
+	'records, and what a running server has mapped, stay');
+is_deeply([run('devserve clean')], [0, "freed 0 bytes in 0 files\n", ''], 'clean may be repeated');
+make_path("$place/home/$_") for 'objects', 'pictures';
+run('devserve clean --state-dir home');
+is_deeply([glob "$place/home/*"], ["$place/home/pictures"], 'only what is known by name goes from elsewhere');
+
+done_testing();

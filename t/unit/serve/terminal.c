@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "build/build.h"
+#include "serve/event.h"
+#include "serve/json_sink.h"
+#include "serve/options.h"
+#include "serve/output.h"
+#include "serve/terminal.h"
+
+static const struct options plain = { .no_color = true };
+static struct events *events;
+static int ours; /* the reading end of stdout */
+
+static void redirect(void)
+{
+	int ends[2];
+
+	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	cr_assert_eq(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+	close(ends[1]);
+	ours = ends[0];
+	events = events_new();
+}
+
+/* All of it: the only writing end goes first. */
+static struct buffer read_all(void)
+{
+	struct buffer text = BUFFER_NULL;
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	dup2(null, STDOUT_FILENO);
+	close(null);
+	while ((n = read(ours, buffer_reserve(&text, 4096), 4096)) > 0)
+		buffer_grow(&text, (size_t)n);
+	cr_assert_eq(n, 0);
+	close(ours);
+	return text;
+}
+
+/* The time of day becomes 00:00:00. */
+static void normalise(char *text)
+{
+	for (char *c = text; (c = strchr(c, ':')) && c[1] && c[2] && c[3] == ':'; c += 6)
+		if (c - text >= 2)
+			memcpy(c - 2, "00:00:00", 8);
+}
+
+static void expect(const struct event *e, const char *expected)
+{
+	struct terminal *t;
+	struct buffer text;
+
+	redirect();
+	t = terminal_new(events, &plain);
+	events_emit(events, e);
+	terminal_free(t);
+	events_free(events);
+	text = read_all();
+	if (text.size)
+		normalise(text.data);
+	cr_expect_str_eq(buffer_text(&text), expected);
+	buffer_fini(&text);
+}
+
+Test(terminal, a_save_is_one_line_with_the_time_of_every_stage)
+{
+	const struct event_stage stages[] = {
+		{ "settle", 10200000 }, { "gcc", 78100000 }, { "trial", 4000000 }, { "swap", 200000 },
+	};
+
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "matmul", .generation = 8, .from = 7,
+				.outcome = "swapped", .stages = stages, .n_stages = 4, .took_ns = 94000000 },
+	       "00:00:00 matmul  gen 7→8  saved→serving 94 ms (settle 10, gcc 78, trial 4, swap 0.2)\n");
+}
+
+Test(terminal, a_first_generation_was_not_saved_just_now)
+{
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "matmul", .generation = 1,
+				.outcome = "swapped", .cached = true, .took_ns = 12000000 },
+	       "00:00:00 matmul  gen 1  serving after 12 ms (no compile)\n");
+}
+
+Test(terminal, an_unchanged_or_overtaken_save_prints_nothing)
+{
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "m", .outcome = "unchanged" }, "");
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "m", .outcome = "superseded" }, "");
+}
+
+Test(terminal, what_the_compiler_said_is_printed_as_it_said_it)
+{
+	char error[] = "error", note[] = "note", fatal[] = "fatal error";
+	const struct diagnostic diagnostics[] = {
+		{ .severity = error }, { .severity = note }, { .severity = fatal },
+	};
+
+	expect(&(struct event){ .kind = EVENT_BUILD_FAILED, .deployment = "matmul", .generation = 7,
+				.text = "matmul.c:3:5: \033[31merror\033[0m: expected ';'\n   3 | x",
+				.diagnostics = diagnostics, .n_diagnostics = 3 },
+	       "matmul.c:3:5: \033[31merror\033[0m: expected ';'\n   3 | x\n"
+	       "matmul: build failed, 2 errors; generation 7 still serves\n");
+	expect(&(struct event){ .kind = EVENT_BUILD_WARNED, .deployment = "m", .text = "warning: w\n" },
+	       "warning: w\n");
+}
+
+Test(terminal, a_failure_says_why_and_what_serves)
+{
+	expect(&(struct event){ .kind = EVENT_TRIAL_FAILED, .deployment = "m", .reason = "create() said\nno.\n" },
+	       "m: trial failed: create() said no; nothing serves yet\n");
+	expect(&(struct event){ .kind = EVENT_SWAP_REFUSED, .deployment = "m", .generation = 3, .reason = "r" },
+	       "m: swap refused: r; generation 3 still serves\n");
+	expect(&(struct event){ .kind = EVENT_BUILD_FAILED, .deployment = "m", .reason = "no compiler" },
+	       "m: build failed: no compiler; nothing serves yet\n");
+}
+
+Test(terminal, a_death_and_the_takeover_are_told)
+{
+	expect(&(struct event){ .kind = EVENT_WORKER_DIED, .deployment = "m", .generation = 3, .pid = 42,
+				.reason = "segmentation fault" },
+	       "m: worker 42 died in generation 3: segmentation fault\n");
+	expect(&(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = "m", .generation = 3, .pid = 43,
+				.took_ns = 340000 },
+	       "m: worker 43 took over after 0.3 ms, generation 3\n");
+}
+
+Test(terminal, a_log_line_cannot_move_the_cursor)
+{
+	expect(&(struct event){ .kind = EVENT_LOG, .deployment = "m", .level = "info",
+				.text = "a\033[2Jb\rc\tä\xc2\x9b" "1m\033\n\nz\033[" },
+	       "m │ ab?c\tä?1m?\nm │ \nm │ z?[\n");
+}
+
+Test(terminal, colour_needs_a_terminal_that_has_it)
+{
+	setenv("TERM", "xterm", 1);
+	unsetenv("NO_COLOR");
+	redirect();
+	cr_expect_not(terminal_has_color(STDOUT_FILENO, false), "a pipe");
+}
+
+Test(terminal, no_color_is_obeyed_on_a_terminal)
+{
+	int ends[2];
+
+	cr_assert_eq(openpty(&ends[0], &ends[1], NULL, NULL, NULL), 0);
+	setenv("TERM", "xterm", 1);
+	unsetenv("NO_COLOR");
+	cr_expect(terminal_has_color(ends[1], false));
+	cr_expect_not(terminal_has_color(ends[1], true));
+	setenv("NO_COLOR", "", 1);
+	cr_expect(terminal_has_color(ends[1], false), "an empty one is no wish");
+	setenv("NO_COLOR", "1", 1);
+	cr_expect_not(terminal_has_color(ends[1], false));
+	unsetenv("NO_COLOR");
+	setenv("TERM", "dumb", 1);
+	cr_expect_not(terminal_has_color(ends[1], false));
+	unsetenv("TERM");
+	cr_expect_not(terminal_has_color(ends[1], false));
+}
+
+Test(json_sink, prints_the_events_as_they_are)
+{
+	struct json_sink *s;
+	struct buffer text;
+
+	redirect();
+	s = json_sink_new(events);
+	events_emit(events, &(struct event){ .kind = EVENT_WATCH_OVERFLOW, .count = 2 });
+	events_emit(events, &(struct event){ .kind = EVENT_SERVER_STOPPED });
+	json_sink_free(s);
+	events_free(events);
+	text = read_all();
+	cr_expect_eq(strstr(text.data, "{\"event\":\"watch.overflow\",\"time\":\""), text.data, "%s", text.data);
+	cr_expect(strstr(text.data, ",\"count\":2}\n{\"event\":\"server.stopped\","), "%s", text.data);
+	buffer_fini(&text);
+}
+
+/* Nobody reads, and the pipe is full after 64 KiB. */
+Test(output, never_blocks_and_says_what_it_dropped)
+{
+	_cleanup_free_ char *line = xmalloc(1 << 20);
+	struct output *o;
+	uint64_t started;
+
+	memset(line, 'x', (1 << 20) - 1);
+	line[(1 << 20) - 1] = '\n';
+	redirect();
+	o = output_new(STDOUT_FILENO);
+	started = clock_ns();
+	for (int i = 0; i < 64; i++)
+		output_write(o, line, 1 << 20);
+	output_free(o);
+	cr_expect_lt(clock_ns() - started, 10 * NS_PER_S);
+}
+
+Test(output, counts_what_it_dropped_and_goes_on)
+{
+	_cleanup_free_ char *big = xcalloc(1, OUTPUT_LIMIT + 1);
+	struct output *o;
+	struct buffer text;
+
+	redirect();
+	o = output_new(STDOUT_FILENO);
+	output_write(o, big, OUTPUT_LIMIT + 1);
+	cr_expect_eq(output_take_dropped(o), 1);
+	cr_expect_eq(output_take_dropped(o), 0);
+	output_write(o, "after\n", 6);
+	output_free(o);
+	text = read_all();
+	cr_expect_str_eq(text.data, "after\n");
+	buffer_fini(&text);
+}
+
+Test(output, a_reader_that_left_is_no_error)
+{
+	struct output *o;
+
+	signal(SIGPIPE, SIG_DFL);
+	redirect();
+	close(ours);
+	o = output_new(STDOUT_FILENO);
+	for (int i = 0; i < 100; i++)
+		output_write(o, "line\n", 5);
+	cr_expect_null(output_free(o));
+}
+
+Test(output, a_descriptor_that_somebody_made_non_blocking_loses_nothing)
+{
+	_cleanup_free_ char *line = xmalloc(1 << 20);
+	struct output *o;
+	struct buffer text;
+
+	memset(line, 'x', 1 << 20);
+	redirect();
+	fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+	o = output_new(STDOUT_FILENO);
+	output_write(o, line, 1 << 20);
+	text = (struct buffer)BUFFER_NULL;
+	while (text.size < 1 << 20) {
+		ssize_t n = read(ours, buffer_reserve(&text, 65536), 65536);
+
+		cr_assert_gt(n, 0);
+		buffer_grow(&text, (size_t)n);
+	}
+	output_free(o);
+	cr_expect_eq(memcmp(text.data, line, 1 << 20), 0);
+	buffer_fini(&text);
+}
