@@ -182,6 +182,8 @@ refuses("devserve status --url $url", 1, $wants_token);
 unlike(slurp("$place/request"), qr/sesame/, 'the token goes only to the server that wrote it');
 refuses('devserve status', 69, "devserve: no server answers at http://127.0.0.1:1: Connection refused\n");
 refuses('devserve wait matmul', 69, "devserve: no server answers at http://127.0.0.1:1: Connection refused\n");
+spew("$place/empty", '');
+refuses("DEVSERVE_TOKEN_FILE=empty devserve status --url $url", 1, $wants_token);
 my $ended = fork // die;
 exec 'true' unless $ended;
 waitpid $ended, 0;

@@ -90,8 +90,8 @@ static void read_run_file(struct client *c, const char *path)
 	const char *url;
 	double pid = 0;
 
-	if (file_read(path, &text) < 0 ||
-	    json_reader_new(buffer_text(&text), text.size, &r) < 0)
+	if (file_read(path, &text) < 0 || !text.size ||
+	    json_reader_new(text.data, text.size, &r) < 0)
 		return;
 	url = json_reader_string(r, "/url");
 	if (url && parse_url(c, url, &why) == 0)
@@ -108,13 +108,12 @@ static char *read_token_file(const char *path)
 	struct client run = CLIENT_NULL;
 	char *token;
 
-	if (!path || !*path || file_read(path, &text) < 0)
+	if (!path || !*path || file_read(path, &text) < 0 || !text.size)
 		return NULL;
-	if (buffer_text(&text)[0] == '{')
+	if (text.data[0] == '{')
 		read_run_file(&run, path);
-	else if (text.size)
-		text.data[strcspn(text.data, " \r\n")] = '\0';
-	token = run.token ? xstrdup(run.token) : checked_token(buffer_text(&text));
+	text.data[strcspn(text.data, " \r\n")] = '\0';
+	token = run.token ? xstrdup(run.token) : checked_token(text.data);
 	client_fini(&run);
 	return token;
 }

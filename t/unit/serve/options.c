@@ -19,7 +19,7 @@ static struct buffer why = BUFFER_NULL;
 static int parse(const char *line)
 {
 	static char words[256];
-	char *argv[16] = { NULL }, *rest = words;
+	char *argv[32] = { NULL }, *rest = words;
 	int argc = 0;
 
 	cr_assert_lt(strlen(line), sizeof(words));

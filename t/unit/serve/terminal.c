@@ -44,6 +44,7 @@ static struct buffer read_all(void)
 	close(null);
 	while ((n = read(ours, buffer_reserve(&text, 4096), 4096)) > 0)
 		buffer_grow(&text, (size_t)n);
+	buffer_grow(&text, 0);
 	cr_assert_eq(n, 0);
 	close(ours);
 	return text;
