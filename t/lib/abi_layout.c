@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Every number of <devserve/deployment.h> that an image has compiled in. C11 and C++20. */
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include <devserve/deployment.h>
+
+#define SIZE(type) printf("sizeof(%s) %zu\n", #type, sizeof(type))
+#define FIELD(type, field)                                                  \
+	printf("%s.%s at %zu, %zu bytes\n", #type, #field,                  \
+	       offsetof(struct type, field), sizeof(((struct type *)0)->field))
+#define VALUE(name) printf("%s %lld\n", #name, (long long)(name))
+
+static void print_values(void)
+{
+	VALUE(DEVSERVE_ABI_MAJOR);
+	VALUE(DEVSERVE_ABI_MINOR);
+	VALUE(DEVSERVE_MAX_TENSORS);
+	VALUE(DEVSERVE_MAX_RANK);
+	VALUE(DEVSERVE_MAX_EXTENSIONS);
+	VALUE(DEVSERVE_BOOL);
+	VALUE(DEVSERVE_UINT8);
+	VALUE(DEVSERVE_UINT16);
+	VALUE(DEVSERVE_UINT32);
+	VALUE(DEVSERVE_UINT64);
+	VALUE(DEVSERVE_INT8);
+	VALUE(DEVSERVE_INT16);
+	VALUE(DEVSERVE_INT32);
+	VALUE(DEVSERVE_INT64);
+	VALUE(DEVSERVE_FP16);
+	VALUE(DEVSERVE_FP32);
+	VALUE(DEVSERVE_FP64);
+	VALUE(DEVSERVE_BYTES);
+	VALUE(DEVSERVE_BF16);
+	VALUE(DEVSERVE_DEBUG);
+	VALUE(DEVSERVE_INFO);
+	VALUE(DEVSERVE_WARNING);
+	VALUE(DEVSERVE_ERROR);
+	VALUE(DEVSERVE_OWN_SHAPE);
+	VALUE(DEVSERVE_SAME_SHAPE);
+}
+
+static void print_tables(void)
+{
+	SIZE(struct devserve_tensor);
+	FIELD(devserve_tensor, name);
+	FIELD(devserve_tensor, data);
+	FIELD(devserve_tensor, shape);
+	FIELD(devserve_tensor, size);
+	FIELD(devserve_tensor, rank);
+	FIELD(devserve_tensor, dtype);
+	FIELD(devserve_tensor, device);
+	FIELD(devserve_tensor, device_id);
+	SIZE(struct devserve_port);
+	FIELD(devserve_port, name);
+	FIELD(devserve_port, dtype);
+	FIELD(devserve_port, shape);
+	SIZE(struct devserve_extension);
+	FIELD(devserve_extension, id);
+	FIELD(devserve_extension, struct_size);
+	FIELD(devserve_extension, reserved);
+	SIZE(struct devserve_bytes);
+	FIELD(devserve_bytes, data);
+	FIELD(devserve_bytes, size);
+}
+
+static void print_host(void)
+{
+	SIZE(struct devserve_host);
+	FIELD(devserve_host, struct_size);
+	FIELD(devserve_host, abi_major);
+	FIELD(devserve_host, abi_minor);
+	FIELD(devserve_host, context);
+	FIELD(devserve_host, log);
+	FIELD(devserve_host, extension);
+	FIELD(devserve_host, output);
+	FIELD(devserve_host, append);
+	FIELD(devserve_host, fail);
+	SIZE(struct devserve_call);
+	FIELD(devserve_call, struct_size);
+	FIELD(devserve_call, n_in);
+	FIELD(devserve_call, n_out);
+	FIELD(devserve_call, batch);
+	FIELD(devserve_call, in);
+	FIELD(devserve_call, out);
+	FIELD(devserve_call, self);
+	FIELD(devserve_call, host);
+	FIELD(devserve_call, context);
+}
+
+static void print_deployment(void)
+{
+	SIZE(struct devserve_deployment);
+	FIELD(devserve_deployment, struct_size);
+	FIELD(devserve_deployment, abi_major);
+	FIELD(devserve_deployment, abi_minor);
+	FIELD(devserve_deployment, description);
+	FIELD(devserve_deployment, inputs);
+	FIELD(devserve_deployment, outputs);
+	FIELD(devserve_deployment, max_batch_size);
+	FIELD(devserve_deployment, max_queue_delay_microseconds);
+	FIELD(devserve_deployment, shape);
+	FIELD(devserve_deployment, create);
+	FIELD(devserve_deployment, destroy);
+	FIELD(devserve_deployment, infer);
+	FIELD(devserve_deployment, extensions);
+}
+
+int main(void)
+{
+	print_values();
+	print_tables();
+	print_host();
+	print_deployment();
+	return 0;
+}
