@@ -235,17 +235,21 @@ is_deeply([run('devserve wait bad --json')], [4, "$answers{'/-/wait?deployment=b
 # clean
 
 my $state = "$place/plugins/.devserve";
-make_path("$state/$_") for 'objects', 'images', 'deployments', "generations/$server", "generations/$ended";
-spew("$state/$_", 'x' x 5000) for 'objects/a.o', 'images/a.so', 'deployments/m', "generations/$server/m.so",
-	"generations/$ended/m.so";
+my $hash = '0123456789abcdef' x 2;
+my @goes = ("objects/$hash.o", "images/$hash.so", "manifests/$hash", "generations/$ended/m.so", "tmp/$ended-aaaaaa/1.o");
+my @stays = ('deployments/m', "generations/$server/m.so", 'images/mine.png', 'run.json', "tmp/$server-aaaaaa/1.o",
+	"toolchain/$hash");
+make_path(map { m{(.*)/} ? "$state/$1" : () } @goes, @stays);
+spew("$state/$_", 'x' x 5000) for grep { $_ ne 'run.json' } @goes, @stays;
 is(join('', (run('devserve clean'))[0, 2]), '0', 'clean');
-like(slurp("$place/out"), qr/^freed \d+\.\d kB in 3 files\n$/, 'clean says what it freed');
-is_deeply([sort map { s{^\Q$state\E/}{}r } glob "$state/{*,generations/*/*}"],
-	['deployments', 'generations', "generations/$server/m.so", 'run.json'],
-	'records, and what a running server has mapped, stay');
+like(slurp("$place/out"), qr/^freed \d+\.\d kB in 5 files\n$/, 'clean says what it freed');
+is_deeply([grep { -e "$state/$_" } @goes], [], 'what was built goes, and what ended processes left');
+is_deeply([grep { ! -e "$state/$_" } @stays], [],
+	"records, what a running server uses, and what is nobody's stays");
+ok(-d "$state/objects", 'the directories stay: a running server relies on them');
 is_deeply([run('devserve clean')], [0, "freed 0 bytes in 0 files\n", ''], 'clean may be repeated');
-make_path("$place/home/$_") for 'objects', 'pictures';
-run('devserve clean --state-dir home');
-is_deeply([glob "$place/home/*"], ["$place/home/pictures"], 'only what is known by name goes from elsewhere');
+rename "$state/tmp/$server-aaaaaa", "$state/tmp/$ended-bbbbbb";
+run('devserve clean');
+ok(! -e "$state/toolchain/$hash", 'what is known of the toolchain goes when no server runs');
 
 done_testing();

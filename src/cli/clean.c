@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A running server isn't disturbed: what it builds from is found again or made again, and
- * the files that its workers have mapped, below generations/PID, stay as long as it runs,
- * since a worker that dies is replaced from them. What is a record rather than a product,
- * the generation numbers, stays always.
+ * A running server isn't disturbed. It looks for its directories when it starts only, so
+ * they stay, empty. What its workers have mapped, below generations/PID, stays as long as
+ * it runs, since a worker that dies is replaced from there; so do tmp/PID-XXXXXX, where its
+ * compilers write, and what it has learnt of the toolchain. All else is found missing when
+ * it is looked for, and made again. The generation numbers, in deployments/, are a record
+ * rather than a product and stay always.
+ *
+ * --state-dir may name a directory that is somebody else's: only what is named as the store
+ * and the processes name things goes.
  */
 
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "serve/options.h"
@@ -68,33 +76,49 @@ static int remove_counted(const char *path, struct buffer *why)
 	return r;
 }
 
-/* "generations/1234" of a process that has ended; anything else there is nobody's. */
+/* "1234", "1234-a8Xc2P" */
+static bool is_of_process(const char *name, bool alive)
+{
+	char *end;
+	long pid = strtol(name, &end, 10);
+
+	if (pid <= 0 || pid > INT32_MAX || end == name || (*end && *end != '-'))
+		return false;
+	return (kill((pid_t)pid, 0) == 0 || errno != ESRCH) == alive;
+}
+
 static bool is_left_behind(const char *name)
 {
-	pid_t pid = (pid_t)strtol(name, NULL, 10);
-
-	return pid <= 0 || (kill(pid, 0) < 0 && errno == ESRCH);
+	return is_of_process(name, false);
 }
 
-/* In a directory that may be anybody's, only what is known by name goes. */
-static bool is_known_product(const char *name)
+static bool is_in_use(const char *name)
 {
-	static const char *const products[] = { "objects", "images", "stubs", "manifests" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(products); i++)
-		if (strcmp(name, products[i]) == 0)
-			return true;
-	return false;
+	return is_of_process(name, true);
 }
 
-/* In ours everything goes but the records, a running server's file, and what is_left_behind() is for. */
-static bool is_own_product(const char *name)
+/* A hash, perhaps with a suffix. */
+static bool is_stored(const char *name)
 {
-	return strcmp(name, "deployments") != 0 && strcmp(name, "run.json") != 0 &&
-	       strcmp(name, "generations") != 0;
+	size_t digits = strspn(name, "0123456789abcdef");
+
+	return digits == HASH_TEXT_SIZE - 1 && (!name[digits] || name[digits] == '.');
 }
 
-static int clean(const char *directory, bool (*goes)(const char *name), struct buffer *why)
+/* Whether some entry of @directory is one that @matches. */
+static bool contains(const char *directory, bool (*matches)(const char *name))
+{
+	DIR *d = opendir(directory);
+	struct dirent *e = NULL;
+
+	while (d && (e = readdir(d)) && !matches(e->d_name))
+		;
+	if (d)
+		closedir(d);
+	return e != NULL;
+}
+
+static int empty(const char *directory, bool (*goes)(const char *name), struct buffer *why)
 {
 	DIR *d = opendir(directory);
 	struct dirent *e;
@@ -103,11 +127,34 @@ static int clean(const char *directory, bool (*goes)(const char *name), struct b
 	while (d && r == 0 && (e = readdir(d))) {
 		_cleanup_free_ char *path = path_join(directory, e->d_name);
 
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && goes(e->d_name))
+		if (goes(e->d_name))
 			r = remove_counted(path, why);
 	}
 	if (d)
 		closedir(d);
+	return r;
+}
+
+static int clean(const char *state_dir, struct buffer *why)
+{
+	static const struct {
+		const char *name;
+		bool (*goes)(const char *name);
+	} directories[] = {
+		{ "objects", is_stored }, { "images", is_stored }, { "manifests", is_stored },
+		{ "links", is_stored }, { "sources", is_stored }, { "tmp", is_left_behind },
+		{ "generations", is_left_behind },
+		{ "toolchain", is_stored }, /* the last, for a running server needs it */
+	};
+	_cleanup_free_ char *tmp = path_join(state_dir, "tmp");
+	size_t n = ARRAY_SIZE(directories) - contains(tmp, is_in_use);
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		_cleanup_free_ char *path = path_join(state_dir, directories[i].name);
+
+		r = empty(path, directories[i].goes, why);
+	}
 	return r;
 }
 
@@ -127,20 +174,16 @@ static void print_freed(void)
 
 int cli_clean(int argc, char **argv)
 {
-	_cleanup_free_ char *directory = NULL, *generations = NULL;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	_cleanup_free_ char *state_dir = NULL;
 	struct clean_options o = { .root = NULL };
-	bool ours;
 
 	if (command_parse(&command, argc, argv, &o, &why) != 0)
 		return cli_usage_error(&command, &why);
 	if (o.help)
 		return cli_print_help(&command);
-	directory = state_directory(o.root ? o.root : OPTIONS_DEFAULT_ROOT, o.state_dir);
-	generations = path_join(directory, "generations");
-	ours = !o.state_dir || strcmp(path_name(directory), ".devserve") == 0;
-	if (clean(directory, ours ? is_own_product : is_known_product, &why) < 0 ||
-	    clean(generations, is_left_behind, &why) < 0)
+	state_dir = state_directory(o.root ? o.root : OPTIONS_DEFAULT_ROOT, o.state_dir);
+	if (clean(state_dir, &why) < 0)
 		return cli_error(&why);
 	print_freed();
 	return EXIT_SUCCESS;

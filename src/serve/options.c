@@ -99,13 +99,14 @@ static bool read_bool(const char *text, bool *ret)
 
 static void put_size(struct buffer *b, uint64_t n)
 {
+	static const char *const suffixes[] = { "", "K", "M", "G", "T" };
 	size_t i = 0;
 
-	while (i < 4 && n && n % 1024 == 0) {
+	while (i + 1 < ARRAY_SIZE(suffixes) && n && n % 1024 == 0) {
 		n /= 1024;
 		i++;
 	}
-	buffer_printf(b, "%llu%.1s", (unsigned long long)n, &" KMGT"[i] + (i == 0));
+	buffer_printf(b, "%llu%s", (unsigned long long)n, suffixes[i]);
 }
 
 static int refuse_value(const struct option_row *row, const char *source, const char *text,

@@ -162,6 +162,8 @@ Test(options, sizes_have_suffixes)
 Test(options, a_body_must_fit_into_the_memory)
 {
 	expect_refusal("devserve --max-body 2G", "--max-body (2G) can't be more than --max-memory (1G)");
+	expect_refusal("devserve --max-body 20000001 --max-memory 17M",
+		       "--max-body (20000001) can't be more than --max-memory (17M)");
 }
 
 Test(options, a_misspelt_one_gets_a_suggestion)
