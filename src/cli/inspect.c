@@ -27,8 +27,10 @@ static const struct option_row rows[] = {
 static const struct command command = {
 	.name = "devserve inspect",
 	.synopsis = "[OPTION]... FILE",
-	.about = "Show what the image FILE, a shared object, declares: its tensors, batching, and what\n"
-		 "it needs. None of its code runs. An image that can't be served is refused with the\n"
+	.about = "Show what the image FILE, a shared object, declares: its tensors, batching, and "
+		 "what\n"
+		 "it needs. None of its code runs. An image that can't be served is refused with "
+		 "the\n"
 		 "reason and exit status 1.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),

@@ -41,7 +41,8 @@ static const struct option_row rows[] = {
 static const struct command command = {
 	.name = "devserve new",
 	.synopsis = "[OPTION]... NAME",
-	.about = "Write the source of a first deployment called NAME, which compiles and answers as it\n"
+	.about = "Write the source of a first deployment called NAME, which compiles and answers "
+		 "as it\n"
 		 "is. Existing files are left alone.",
 	.examples = "  devserve new relu                 write ./plugins/relu/relu.c\n"
 		    "  devserve new relu --lang cuda     write ./plugins/relu/relu.cu\n",
@@ -54,7 +55,8 @@ static const struct command command = {
 /* The server ignores names that start with '.' or '_'. */
 static bool is_name(const char *name)
 {
-	static const char characters[] = "._-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char characters[] =
+		"._-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	size_t size = strspn(name, characters);
 
 	return size > 0 && size <= MAX_NAME && name[size] == '\0' && !strchr("._-", name[0]);
@@ -65,8 +67,11 @@ static int check_name(const char *name, struct buffer *why)
 	if (name && is_name(name))
 		return 0;
 	if (name)
-		buffer_printf(why, "a deployment can't be called '%s'; use up to %d of A-Z a-z 0-9 _ . -, "
-			      "a letter or digit first", name, MAX_NAME);
+		buffer_printf(
+			why,
+			"a deployment can't be called '%s'; use up to %d of A-Z a-z 0-9 _ . -, "
+			"a letter or digit first",
+			name, MAX_NAME);
 	else
 		buffer_puts(why, "what should it be called? give a name");
 	return EXIT_USAGE;
@@ -81,7 +86,8 @@ static int check_free(const struct new_options *o, struct buffer *why)
 		_cleanup_free_ char *path = xasprintf("%s/%s%s", o->root, o->name, suffixes[i]);
 
 		if (file_exists(path)) {
-			buffer_printf(why, "%s is there already; choose another name or remove it", path);
+			buffer_printf(why, "%s is there already; choose another name or remove it",
+				      path);
 			return EXIT_FAILURE;
 		}
 	}
@@ -113,7 +119,9 @@ static int write_source(const struct new_options *o, const struct template *t, s
 	       "  devserve %s\n"
 	       "Ask it:\n"
 	       "  curl -s localhost:8000/v2/models/%s/infer -d \\\n"
-	       "    '{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[3],\"data\":[1,2,3]}]}'\n",
+	       "    "
+	       "'{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[3],\"data\":[1,2,3]}"
+	       "]}'\n",
 	       path, o->root, o->name);
 	return EXIT_SUCCESS;
 }

@@ -59,6 +59,16 @@ static enum elf_word word_of(const struct declaration *d, const void *field)
 	return d->words[((const char *)field - (const char *)&d->entry) / 8];
 }
 
+/* How many bytes follow the first one of a UTF-8 sequence; -1: it can't be the first. */
+static int bytes_after(uint32_t first)
+{
+	if (first < 0x80)
+		return 0;
+	if (first < 0xc2 || first > 0xf4)
+		return -1;
+	return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
 /* Names go into JSON and onto terminals as they are: UTF-8 (RFC 3629) without controls. */
 static const char *fault_of_text(const char *text)
 {
@@ -66,15 +76,15 @@ static const char *fault_of_text(const char *text)
 
 	while (*s) {
 		uint32_t c = *s++;
-		unsigned more = c < 0x80 ? 0 : c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
+		int more = bytes_after(c);
 		static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
 
 		if (c < 0x20 || c == 0x7f)
 			return "has a control character";
-		if (more == 9)
+		if (more < 0)
 			return "is not UTF-8";
 		c &= more ? 0x3fu >> more : 0x7f;
-		for (unsigned i = 0; i < more; i++, s++) {
+		for (int i = 0; i < more; i++, s++) {
 			if ((*s & 0xc0) != 0x80)
 				return "is not UTF-8";
 			c = c << 6 | (*s & 0x3f);
@@ -125,14 +135,17 @@ static int read_shape(struct declaration *d, const char *what, const int64_t *fr
 		rank++;
 	for (uint32_t i = 0; i < DEVSERVE_MAX_RANK; i++) {
 		if (i > rank && from[i] != 0)
-			return refuse(d, "%s has extent %" PRId64 " after an extent 0, which ends the "
-				      "shape; write -1 for a free extent", what, from[i]);
+			return refuse(d,
+				      "%s has extent %" PRId64 " after an extent 0, which ends the "
+				      "shape; write -1 for a free extent",
+				      what, from[i]);
 		if (from[i] < -1)
 			return refuse(d, "%s has extent %" PRId64 "; write -1 for a free extent",
 				      what, from[i]);
 	}
 	if (rank + batch > DEVSERVE_MAX_RANK)
-		return refuse(d, "%s has %" PRIu32 " extents and the batch in front; %d are possible, "
+		return refuse(d,
+			      "%s has %" PRIu32 " extents and the batch in front; %d are possible, "
 			      "so join some or set .max_batch_size = 0",
 			      what, rank, DEVSERVE_MAX_RANK);
 	ret->rank = rank;
@@ -150,9 +163,11 @@ static int check_volume(struct declaration *d, const char *what, const struct si
 	if (d->entry.max_batch_size)
 		bytes *= d->entry.max_batch_size;
 	for (uint32_t i = 0; i < port->rank; i++)
-		if (port->shape[i] > 0 && (__builtin_mul_overflow(bytes, (uint64_t)port->shape[i], &bytes) ||
-					   bytes > INT64_MAX))
-			return refuse(d, "%s is larger than any memory; make its extents smaller", what);
+		if (port->shape[i] > 0 &&
+		    (__builtin_mul_overflow(bytes, (uint64_t)port->shape[i], &bytes) ||
+		     bytes > INT64_MAX))
+			return refuse(d, "%s is larger than any memory; make its extents smaller",
+				      what);
 	return 0;
 }
 
@@ -171,10 +186,13 @@ static int read_port(struct declaration *d, const char *what, const struct devse
 	int r;
 
 	if (!name[0])
-		return refuse(d, "%s has an empty name; write { \"NAME\", DEVSERVE_FP32, { 16 } }", what);
+		return refuse(d, "%s has an empty name; write { \"NAME\", DEVSERVE_FP32, { 16 } }",
+			      what);
 	if (!dtype_name(from->dtype))
-		return refuse(d, "%s has datatype %" PRIu32 ", which is none; write DEVSERVE_FP32 or "
-			      "another of enum devserve_dtype", what, from->dtype);
+		return refuse(d,
+			      "%s has datatype %" PRIu32 ", which is none; write DEVSERVE_FP32 or "
+			      "another of enum devserve_dtype",
+			      what, from->dtype);
 	ret->dtype = from->dtype;
 	r = read_shape(d, what, from->shape, ret);
 	if (r == 0)
@@ -184,14 +202,16 @@ static int read_port(struct declaration *d, const char *what, const struct devse
 	return r;
 }
 
-static int check_doubled(struct declaration *d, const char *list, const struct signature_port *ports,
-			 uint32_t n)
+static int check_doubled(struct declaration *d, const char *list,
+			 const struct signature_port *ports, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t j = 0; j < i; j++)
 			if (strcmp(ports[i].name, ports[j].name) == 0)
-				return refuse(d, ".%s[%" PRIu32 "] and .%s[%" PRIu32 "] are both called "
-					      "\"%s\"; rename one", list, j, list, i, ports[i].name);
+				return refuse(d,
+					      ".%s[%" PRIu32 "] and .%s[%" PRIu32 "] are both "
+					      "called \"%s\"; rename one",
+					      list, j, list, i, ports[i].name);
 	return 0;
 }
 
@@ -211,10 +231,14 @@ static int read_ports(struct declaration *d, const char *list, const struct devs
 		if (r != 0)
 			return r;
 		if (!name && !is_blank(&from[i]))
-			return refuse(d, "%s has no name; write { \"NAME\", DEVSERVE_FP32, { 16 } }", what);
-		if (name && ended)
-			return refuse(d, "%s comes after an empty one, which ends the list; close the gap",
+			return refuse(d,
+				      "%s has no name; write { \"NAME\", DEVSERVE_FP32, { 16 } }",
 				      what);
+		if (name && ended)
+			return refuse(
+				d,
+				"%s comes after an empty one, which ends the list; close the gap",
+				what);
 		ended = !name;
 		if (ended)
 			continue;
@@ -230,19 +254,25 @@ static int read_ports(struct declaration *d, const char *list, const struct devs
 static int check_same_shape(struct declaration *d, const struct signature *s)
 {
 	if (s->n_outputs > s->n_inputs)
-		return refuse(d, "DEVSERVE_SAME_SHAPE gives each output the shape of the input beside "
+		return refuse(d,
+			      "DEVSERVE_SAME_SHAPE gives each output the shape of the input beside "
 			      "it, and there are %" PRIu32 " outputs for %" PRIu32 " inputs; use "
-			      "DEVSERVE_OWN_SHAPE", s->n_outputs, s->n_inputs);
+			      "DEVSERVE_OWN_SHAPE",
+			      s->n_outputs, s->n_inputs);
 	for (uint32_t i = 0; i < s->n_outputs; i++) {
 		const struct signature_port *in = &s->inputs[i], *out = &s->outputs[i];
 		bool same = in->rank == out->rank;
 
 		for (uint32_t k = 0; same && k < in->rank; k++)
-			same = in->shape[k] == out->shape[k] || in->shape[k] < 0 || out->shape[k] < 0;
+			same = in->shape[k] == out->shape[k] || in->shape[k] < 0 ||
+			       out->shape[k] < 0;
 		if (!same)
-			return refuse(d, "DEVSERVE_SAME_SHAPE gives \"%s\" the shape of \"%s\", but they "
-				      "are declared with different ones; write the same or use "
-				      "DEVSERVE_OWN_SHAPE", out->name, in->name);
+			return refuse(
+				d,
+				"DEVSERVE_SAME_SHAPE gives \"%s\" the shape of \"%s\", but they "
+				"are declared with different ones; write the same or use "
+				"DEVSERVE_OWN_SHAPE",
+				out->name, in->name);
 	}
 	return 0;
 }
@@ -257,8 +287,10 @@ static int read_signature(struct declaration *d, struct signature *s)
 		return refuse(d, ".max_batch_size is %" PRIu32 "; at most %u is possible",
 			      entry->max_batch_size, MAX_BATCH);
 	if (entry->shape > DEVSERVE_SAME_SHAPE)
-		return refuse(d, ".shape is %" PRIu32 ", which is none; write DEVSERVE_OWN_SHAPE or "
-			      "DEVSERVE_SAME_SHAPE", entry->shape);
+		return refuse(d,
+			      ".shape is %" PRIu32 ", which is none; write DEVSERVE_OWN_SHAPE or "
+			      "DEVSERVE_SAME_SHAPE",
+			      entry->shape);
 	s->max_batch_size = entry->max_batch_size;
 	s->max_queue_delay_us = entry->max_queue_delay_microseconds;
 	s->output_shape = entry->shape;
@@ -274,9 +306,10 @@ static int read_signature(struct declaration *d, struct signature *s)
 		s->description = xstrdup(description);
 	if (s->n_outputs == 0)
 		return refuse(d, "the deployment has no outputs; write .outputs = "
-			      "DEVSERVE_TENSORS({ \"NAME\", DEVSERVE_FP32, { 16 } })");
+				 "DEVSERVE_TENSORS({ \"NAME\", DEVSERVE_FP32, { 16 } })");
 	if (s->n_inputs == 0 && s->max_batch_size)
-		return refuse(d, "only inputs can say how large a batch is, and there are none; leave "
+		return refuse(d,
+			      "only inputs can say how large a batch is, and there are none; leave "
 			      ".max_batch_size out");
 	return s->output_shape == DEVSERVE_SAME_SHAPE ? check_same_shape(d, s) : 0;
 }
@@ -345,8 +378,9 @@ static int read_extension(struct declaration *d, unsigned i, uint64_t address, c
 
 	snprintf(what, sizeof(what), ".extensions[%u]", i);
 	if (address % 8 || !elf_load(d->elf, address, &extension, sizeof(extension), words))
-		return refuse(d, "%s is not constant data of the image; declare its struct static const",
-			      what);
+		return refuse(
+			d, "%s is not constant data of the image; declare its struct static const",
+			what);
 	r = read_string(d, &extension.id, words[0], MAX_NAME, what, &id);
 	if (r != 0)
 		return r;
@@ -354,7 +388,8 @@ static int read_extension(struct declaration *d, unsigned i, uint64_t address, c
 		return refuse(d, "%s has the id \"%s\"; write \"devserve.NAME/REVISION\"", what,
 			      id ? id : "");
 	if (extension.struct_size < sizeof(extension))
-		return refuse(d, "%s (%s) has .struct_size %" PRIu32 "; write the size of its struct",
+		return refuse(d,
+			      "%s (%s) has .struct_size %" PRIu32 "; write the size of its struct",
 			      what, id, extension.struct_size);
 	if (extension.reserved != 0)
 		return refuse(d, "%s (%s) has .reserved %" PRIu32 "; leave it 0", what, id,
@@ -398,15 +433,18 @@ static int check_version(struct declaration *d, uint64_t symbol_size)
 		return IMAGE_E_NO_ENTRY;
 	}
 	if (entry->abi_major != DEVSERVE_ABI_MAJOR) {
-		buffer_printf(d->why, "the image has ABI %u, this devserve %u; build it against this "
+		buffer_printf(d->why,
+			      "the image has ABI %u, this devserve %u; build it against this "
 			      "devserve's <devserve/deployment.h>",
 			      entry->abi_major, DEVSERVE_ABI_MAJOR);
 		return IMAGE_E_INCOMPATIBLE;
 	}
 	if (entry->struct_size < SMALLEST || (symbol_size && symbol_size < entry->struct_size))
-		return refuse(d, "devserve_entry has .struct_size %" PRIu32 " and %" PRIu64 " bytes; "
-			      "write sizeof(struct devserve_deployment), or use DEVSERVE_DEPLOYMENT()",
-			      entry->struct_size, symbol_size);
+		return refuse(
+			d,
+			"devserve_entry has .struct_size %" PRIu32 " and %" PRIu64 " bytes; "
+			"write sizeof(struct devserve_deployment), or use DEVSERVE_DEPLOYMENT()",
+			entry->struct_size, symbol_size);
 	return 0;
 }
 

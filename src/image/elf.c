@@ -280,10 +280,11 @@ static bool check_header(const Elf64_Ehdr *h, struct buffer *why)
 	    h->e_machine == EM_X86_64) {
 		if (h->e_type == ET_DYN)
 			return true;
-		return refuse(why, h->e_type == ET_REL
-					   ? "this is an object file; link it into a shared object "
-					     "with cc -shared"
-					   : "this is not a shared object; link it with cc -shared");
+		return refuse(why,
+			      h->e_type == ET_REL
+				      ? "this is an object file; link it into a shared object "
+					"with cc -shared"
+				      : "this is not a shared object; link it with cc -shared");
 	}
 	buffer_printf(why, "this image is for %s, and devserve runs on x86-64 here; build it here",
 		      h->e_ident[EI_DATA] == ELFDATA2LSB ? machine_name(h->e_machine)
@@ -414,9 +415,8 @@ static bool open_tables(struct elf *e, struct buffer *why)
 {
 	uint64_t n;
 
-	if (!count_symbols(e, &n) ||
-	    !open_table(e, DT_SYMTAB, n * sizeof(Elf64_Sym), sizeof(Elf64_Sym), &e->symbols,
-			&e->n_symbols))
+	if (!count_symbols(e, &n) || !open_table(e, DT_SYMTAB, n * sizeof(Elf64_Sym),
+						 sizeof(Elf64_Sym), &e->symbols, &e->n_symbols))
 		return refuse(why, "the symbol table is damaged; build it again");
 	if (!open_table(e, DT_STRTAB, dynamic_value(e, DT_STRSZ), 1,
 			(const unsigned char **)&e->strings, &e->strings_size))

@@ -36,16 +36,19 @@ static int refuse(struct buffer *why, int error, const char *sentence)
 static int explain_missing(const struct elf *e, struct buffer *why)
 {
 	if (memmem(e->bytes, e->size, ENTRY, sizeof(ENTRY)))
-		return refuse(why, IMAGE_E_NO_ENTRY,
-			      "devserve_entry is not exported; include <devserve/deployment.h> in the "
-			      "source that defines it, and in C++ define it outside of any namespace");
+		return refuse(
+			why, IMAGE_E_NO_ENTRY,
+			"devserve_entry is not exported; include <devserve/deployment.h> in the "
+			"source that defines it, and in C++ define it outside of any namespace");
 	if (memmem(e->bytes, e->size, ENTRY, sizeof(ENTRY) - 1))
-		return refuse(why, IMAGE_E_NO_ENTRY,
-			      "devserve_entry has a C++ name; define it outside of any namespace and as "
-			      "extern \"C\", which DEVSERVE_DEPLOYMENT(...) does");
-	return refuse(why, IMAGE_E_NO_ENTRY,
-		      "the image has no devserve_entry; end one source with DEVSERVE_DEPLOYMENT(...) "
-		      "(a hand-written one in C++ must be extern \"C\")");
+		return refuse(
+			why, IMAGE_E_NO_ENTRY,
+			"devserve_entry has a C++ name; define it outside of any namespace and as "
+			"extern \"C\", which DEVSERVE_DEPLOYMENT(...) does");
+	return refuse(
+		why, IMAGE_E_NO_ENTRY,
+		"the image has no devserve_entry; end one source with DEVSERVE_DEPLOYMENT(...) "
+		"(a hand-written one in C++ must be extern \"C\")");
 }
 
 static int find_entry(const struct elf *e, Elf64_Sym *ret, struct buffer *why)
@@ -57,10 +60,11 @@ static int find_entry(const struct elf *e, Elf64_Sym *ret, struct buffer *why)
 			      "devserve_entry is not a variable; end one source with "
 			      "DEVSERVE_DEPLOYMENT(...)");
 	if (elf_is_zeroed(e, ret->st_value) || !elf_is_constant(e, ret->st_value))
-		return refuse(why, IMAGE_E_NO_ENTRY,
-			      "devserve_entry is not constant, so something may fill it when the image "
-			      "is loaded; make it const and every initialiser constant (in C++20, "
-			      "constinit tells which one isn't)");
+		return refuse(
+			why, IMAGE_E_NO_ENTRY,
+			"devserve_entry is not constant, so something may fill it when the image "
+			"is loaded; make it const and every initialiser constant (in C++20, "
+			"constinit tells which one isn't)");
 	return 0;
 }
 

@@ -85,7 +85,8 @@ static void put_batch(struct buffer *b, const struct signature *s)
 	if (s->max_batch_size == 0)
 		buffer_puts(b, "none: tensors come exactly as declared\n");
 	else if (s->max_queue_delay_us == 0)
-		buffer_printf(b, "up to %" PRIu32 ", of requests that wait anyway\n", s->max_batch_size);
+		buffer_printf(b, "up to %" PRIu32 ", of requests that wait anyway\n",
+			      s->max_batch_size);
 	else
 		buffer_printf(b, "up to %" PRIu32 ", the first request waits %" PRIu32 " µs\n",
 			      s->max_batch_size, s->max_queue_delay_us);
