@@ -31,6 +31,7 @@ char *buffer_reserve(struct buffer *b, size_t more)
 		if (room < 64)
 			room = 64;
 		b->data = xrealloc(b->data, room);
+		b->data[b->size] = '\0';
 		b->room = room;
 	}
 	return b->data + b->size;
