@@ -35,23 +35,16 @@ struct signature;
 
 struct infer_request {
 	/* What came in. */
+	const char *name;            /* of the deployment, for sentences; borrowed */
 	struct signature *signature; /* counted */
-	char *id;                    /* or NULL */
+	char *id;                    /* or NULL; followed by a NUL, may hold others */
 	size_t id_size;
 	uint32_t batch;              /* 1 where the deployment doesn't batch */
 	uint32_t n_inputs;           /* those of the signature, in its order */
-	struct tensor inputs[DEVSERVE_MAX_TENSORS];
-
-	/* Which outputs are wanted, in which order and form. */
 	uint32_t n_wanted;
-	struct {
-		uint32_t port;
-		bool binary;
-	} wanted[DEVSERVE_MAX_TENSORS];
+	uint32_t n_outputs;          /* 0 until deploy has them all */
 
-	/* What goes out: all the signature's outputs, in its order, borrowed from deploy. */
-	uint32_t n_outputs;
-	struct tensor outputs[DEVSERVE_MAX_TENSORS];
+	/* What goes out, beside `outputs`. */
 	enum infer_status status;
 	struct buffer error;  /* the sentence for the client when status isn't OK */
 	uint32_t generation;  /* that computed it, or that serves; 0: none yet */
@@ -62,30 +55,54 @@ struct infer_request {
 	struct infer_memory *memory; /* borrowed */
 	uint64_t block;              /* of `memory`; inputs lie in it */
 	bool has_block;
-	uint64_t body_size, json_size, received;
-	struct buffer json;
-	uint32_t receiving;   /* index of the binary tensor whose bytes come next */
-	uint32_t n_binary;
-	struct { uint32_t input; uint64_t size; } binary[DEVSERVE_MAX_TENSORS];
-	uint64_t receiving_at;
 	bool raw;             /* json_size 0: the body is the only input's bytes */
+	bool decoded;         /* inputs have shape, size and memory */
+	uint64_t body_size, json_size, received;
+	struct buffer json;   /* the JSON; then, once it was read, the id */
+	uint32_t n_binary;
+	uint32_t receiving;   /* index of the binary tensor whose bytes come next */
+	uint64_t receiving_at;
 
 	/* deploy's, from handle_submit() until `done`. */
 	void *deploy;
-	void (*done)(struct infer_request *r);
+
+	/* Everything above is cleared by infer_request_init(), nothing below is. */
+	void (*done)(struct infer_request *r); /* ingress sets it, deploy calls it */
 	void *owner; /* ingress's */
+
+	struct tensor inputs[DEVSERVE_MAX_TENSORS];
+	/* Which outputs are wanted, in which order and form. */
+	struct {
+		uint32_t port;
+		bool binary;
+	} wanted[DEVSERVE_MAX_TENSORS];
+	/* All the signature's outputs, in its order, borrowed from deploy. */
+	struct tensor outputs[DEVSERVE_MAX_TENSORS];
+	/* Binary tensors in the order of the body. */
+	struct {
+		uint32_t input;
+		uint64_t size;
+	} binary[DEVSERVE_MAX_TENSORS];
 };
 
-/* Takes a reference of @s. Cheap: a connection keeps one and uses it again and again. */
-void infer_request_init(struct infer_request *r, struct signature *s, struct infer_memory *memory);
+/*
+ * Takes a reference of @s, borrows @name. @r may be fresh memory. Cheap: a connection keeps
+ * one and uses it again and again; small buffers are kept for the next request of the thread.
+ */
+void infer_request_init(struct infer_request *r, const char *name, struct signature *s,
+			struct infer_memory *memory);
 
-/* Releases everything, also of a request that is half received. May be called twice. */
+/*
+ * Releases everything, also of a request that is half received. May be called twice, and on
+ * one that is all zero.
+ */
 void infer_request_fini(struct infer_request *r);
 
 /*
  * The body is about to come: @body_size bytes, or INFER_BODY_UNKNOWN (chunked). The first
- * @json_size of them are JSON; INFER_BODY_UNKNOWN: all. 0, or a positive enum infer_status
- * with the sentence in r->error; so do the next three.
+ * @json_size of them are JSON; INFER_BODY_UNKNOWN: all (no Inference-Header-Content-Length
+ * came); 0: none, a raw request. Neither is an empty body JSON: it is an empty raw request.
+ * 0, or a positive enum infer_status with the sentence in r->error; so do the next three.
  */
 int infer_request_body(struct infer_request *r, uint64_t body_size, uint64_t json_size);
 
@@ -93,7 +110,8 @@ int infer_request_body(struct infer_request *r, uint64_t body_size, uint64_t jso
  * Where the next bytes of the body belong: *@ret_base, at most *@ret_size of them
  * (never 0 while the body is not complete). The caller puts n bytes there and calls
  * _filled(n), which looks at the JSON as soon as it is whole, checks it against the
- * signature and reserves the inputs' memory.
+ * signature and reserves the inputs' memory. After a refusal bytes may still be put; they
+ * are thrown away, and the status is told again.
  */
 void infer_request_room(struct infer_request *r, void **ret_base, size_t *ret_size);
 int infer_request_filled(struct infer_request *r, size_t n);
@@ -101,7 +119,7 @@ int infer_request_filled(struct infer_request *r, size_t n);
 /* The body has ended. Afterwards `inputs`, `batch` and `wanted` are complete and true. */
 int infer_request_end(struct infer_request *r);
 
-/* Set status and sentence; the first of several stays. Returns @status. */
+/* Set status and sentence; the first of several stays. Returns the status that stays. */
 int infer_request_refuse(struct infer_request *r, enum infer_status status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -109,8 +127,8 @@ int infer_request_refuse(struct infer_request *r, enum infer_status status, cons
  * The answer's body: JSON appended to @json, then @ret_n parts of raw tensors in @iov
  * (room for DEVSERVE_MAX_TENSORS; they point into r->outputs). *@ret_binary: at least one
  * output is binary: then @json's size goes into Inference-Header-Content-Length. What
- * cannot be said in JSON (FP16, BYTES that aren't UTF-8) sets status and error instead and
- * returns the status. For an error the body is {"error": "…"}.
+ * cannot be said in JSON (FP16, NaN, BYTES that aren't UTF-8) sets status and error instead.
+ * For an error the body is {"error": "…"}, and the status is returned.
  */
 int infer_response_encode(struct infer_request *r, const char *name, struct buffer *json,
 			  struct iovec *iov, int *ret_n, bool *ret_binary);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Decode
+ *
+ * What a body means, once enough of it is there: request.c receives, this reads. Each
+ * returns 0, or a positive enum infer_status with the sentence in r->error.
+ */
+
+#include <stdint.h>
+
+struct infer_request;
+
+/*
+ * r->json is whole: read it, check it against the signature, reserve memory for the inputs
+ * and fill those whose data is JSON. r->binary says which bytes are still to come.
+ */
+int decode_json(struct infer_request *r);
+
+/* The same for a raw request, whose body has @size bytes. */
+int decode_raw(struct infer_request *r, uint64_t size);
+
+/* All binary tensors have come: check what sizes don't tell. */
+int decode_finish(struct infer_request *r);

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+#include "infer/json_parse.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+
+#include <simdjson.h>
+
+#include <devserve/deployment.h>
+
+namespace dom = simdjson::dom;
+
+static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads past the text");
+
+/* A node is a dom::element, an iterator of dom::array or one of dom::object in disguise. */
+template <typename T> static T as(struct node n)
+{
+	static_assert(sizeof(T) == sizeof(n) && std::is_trivially_copyable<T>::value, "a node");
+	alignas(T) unsigned char bytes[sizeof(T)];
+
+	std::memcpy(bytes, &n, sizeof(n));
+	return *reinterpret_cast<T *>(bytes);
+}
+
+template <typename T> static struct node to_node(const T &t)
+{
+	static_assert(sizeof(T) == sizeof(struct node), "a node");
+	struct node n;
+
+	std::memcpy(&n, &t, sizeof(n));
+	return n;
+}
+
+/* The document */
+
+static const size_t MIN_CAPACITY = 16 * 1024, MAX_KEPT_CAPACITY = 1024 * 1024;
+
+static thread_local std::unique_ptr<dom::parser> parser;
+
+static simdjson::error_code prepare(size_t size)
+{
+	size_t capacity = size < MIN_CAPACITY ? MIN_CAPACITY : size;
+	simdjson::error_code error;
+
+	if (parser && parser->capacity() >= size)
+		return simdjson::SUCCESS;
+	if (size > simdjson::SIMDJSON_MAXSIZE_BYTES)
+		return simdjson::CAPACITY;
+	parser.reset(new (std::nothrow) dom::parser);
+	if (!parser)
+		return simdjson::MEMALLOC;
+	error = parser->allocate(capacity, JSON_MAX_DEPTH);
+	if (!error)
+		error = parser->doc.allocate(capacity);
+	if (error)
+		parser.reset();
+	return error;
+}
+
+static int outcome(simdjson::error_code error)
+{
+	switch (error) {
+	case simdjson::SUCCESS:
+		return 0;
+	case simdjson::DEPTH_ERROR:
+		return JSON_E_DEPTH;
+	case simdjson::CAPACITY:
+		return JSON_E_TOO_LARGE;
+	case simdjson::MEMALLOC:
+		return JSON_E_MEMORY;
+	default:
+		return JSON_E_SYNTAX;
+	}
+}
+
+int json_parse(const char *text, size_t size, struct node *ret, const char **ret_why)
+{
+	simdjson::error_code error = prepare(size);
+	dom::element root;
+
+	if (!error)
+		error = parser->parse(text, size, false).get(root);
+	if (error) {
+		*ret_why = simdjson::error_message(error);
+		return outcome(error);
+	}
+	*ret = to_node(root);
+	return 0;
+}
+
+void json_close(void)
+{
+	if (parser && parser->capacity() > MAX_KEPT_CAPACITY)
+		parser.reset();
+}
+
+/* Nodes */
+
+enum node_type node_type(struct node n)
+{
+	if (!n.document)
+		return NODE_ABSENT;
+	switch (as<dom::element>(n).type()) {
+	case dom::element_type::ARRAY:
+		return NODE_ARRAY;
+	case dom::element_type::OBJECT:
+		return NODE_OBJECT;
+	case dom::element_type::STRING:
+		return NODE_STRING;
+	case dom::element_type::BOOL:
+		return NODE_BOOL;
+	case dom::element_type::NULL_VALUE:
+		return NODE_NULL;
+	default:
+		return NODE_NUMBER;
+	}
+}
+
+bool node_bool(struct node n, bool *ret)
+{
+	return n.document && as<dom::element>(n).get_bool().get(*ret) == simdjson::SUCCESS;
+}
+
+bool node_string(struct node n, const char **ret, size_t *ret_size)
+{
+	std::string_view text;
+
+	if (!n.document || as<dom::element>(n).get_string().get(text))
+		return false;
+	*ret = text.data();
+	*ret_size = text.size();
+	return true;
+}
+
+void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret)
+{
+	dom::object object;
+
+	for (size_t i = 0; i < n_keys; i++)
+		ret[i] = { nullptr, 0 };
+	if (as<dom::element>(n).get_object().get(object))
+		return;
+	for (auto it = object.begin(), end = object.end(); it != end; ++it) {
+		std::string_view key = it.key();
+
+		for (size_t i = 0; i < n_keys; i++)
+			if (key == std::string_view(keys[i].text, keys[i].size))
+				ret[i] = to_node(it.value());
+	}
+}
+
+struct node_cursor node_begin(struct node n)
+{
+	dom::array array;
+	dom::object object;
+
+	if (n.document && !as<dom::element>(n).get_array().get(array))
+		return { to_node(array.begin()), to_node(array.end()) };
+	if (n.document && !as<dom::element>(n).get_object().get(object))
+		return { to_node(object.begin()), to_node(object.end()) };
+	return { n, n };
+}
+
+bool node_next(struct node_cursor *c, struct node *ret)
+{
+	dom::array::iterator it = as<dom::array::iterator>(c->next);
+
+	if (c->next.at == c->end.at)
+		return false;
+	*ret = to_node(*it);
+	c->next = to_node(++it);
+	return true;
+}
+
+bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_size,
+		      struct node *ret)
+{
+	dom::object::iterator it = as<dom::object::iterator>(c->next);
+	std::string_view key;
+
+	if (c->next.at == c->end.at)
+		return false;
+	key = it.key();
+	*ret_key = key.data();
+	*ret_size = key.size();
+	*ret = to_node(it.value());
+	c->next = to_node(++it);
+	return true;
+}
+
+/* Numbers */
+
+/* 2^digits: the first double above the range of T. */
+template <typename T> static constexpr double above()
+{
+	return 2.0 * static_cast<double>(std::numeric_limits<T>::max() / 2 + 1);
+}
+
+template <typename T> static int from_double(double d, T *ret)
+{
+	if (std::trunc(d) != d)
+		return NODE_E_TYPE;
+	if (!(d < above<T>()) || d < static_cast<double>(std::numeric_limits<T>::min()))
+		return NODE_E_RANGE;
+	*ret = static_cast<T>(d);
+	return 0;
+}
+
+template <typename T> static int get_integer(dom::element e, T *ret)
+{
+	switch (e.type()) {
+	case dom::element_type::INT64: {
+		int64_t v = int64_t(e.get_int64().value_unsafe());
+
+		*ret = static_cast<T>(v);
+		/* A negative one would pass for a large unsigned one. */
+		if (std::is_unsigned<T>::value && v < 0)
+			return NODE_E_TYPE;
+		return static_cast<int64_t>(*ret) == v ? 0 : NODE_E_RANGE;
+	}
+	case dom::element_type::UINT64: {
+		uint64_t v = uint64_t(e.get_uint64().value_unsafe());
+
+		*ret = static_cast<T>(v);
+		return sizeof(T) == 8 && std::is_unsigned<T>::value ? 0 : NODE_E_RANGE;
+	}
+	case dom::element_type::DOUBLE:
+		return from_double(e.get_double().value_unsafe(), ret);
+	default:
+		return NODE_E_TYPE;
+	}
+}
+
+template <typename T> static int get_floating(dom::element e, T *ret)
+{
+	switch (e.type()) {
+	case dom::element_type::DOUBLE:
+		*ret = static_cast<T>(e.get_double().value_unsafe());
+		return std::isinf(*ret) ? NODE_E_RANGE : 0;
+	case dom::element_type::INT64:
+		*ret = static_cast<T>(e.get_int64().value_unsafe());
+		return 0;
+	case dom::element_type::UINT64:
+		*ret = static_cast<T>(e.get_uint64().value_unsafe());
+		return 0;
+	default:
+		return NODE_E_TYPE;
+	}
+}
+
+static int get_bool(dom::element e, uint8_t *ret)
+{
+	bool v;
+	int r;
+
+	if (!e.get_bool().get(v)) {
+		*ret = v;
+		return 0;
+	}
+	r = get_integer(e, ret);
+	return r ? NODE_E_TYPE : *ret <= 1 ? 0 : NODE_E_RANGE;
+}
+
+bool node_uint(struct node n, uint64_t *ret)
+{
+	uint64_t v;
+
+	if (!n.document || get_integer(as<dom::element>(n), &v))
+		return false;
+	*ret = v;
+	return true;
+}
+
+/*
+ * Tensors. A leaf takes one element and returns 0 or NODE_E_*. No more elements than the
+ * shape has are handed to it.
+ */
+
+template <typename Leaf> static int walk_flat(dom::array array, uint64_t n, Leaf &leaf)
+{
+	uint64_t i = 0;
+
+	for (dom::element e : array) {
+		int r;
+
+		if (i++ == n)
+			return NODE_E_SHAPE;
+		r = leaf(e);
+		if (r)
+			return e.is_array() ? NODE_E_SHAPE : r;
+	}
+	return i == n ? 0 : NODE_E_SHAPE;
+}
+
+template <typename Leaf>
+static int walk_nested(dom::element e, const int64_t *shape, uint32_t rank, Leaf &leaf)
+{
+	dom::array array;
+	int64_t i = 0;
+
+	if (e.get_array().get(array))
+		return NODE_E_SHAPE;
+	if (rank == 1)
+		return walk_flat(array, static_cast<uint64_t>(shape[0]), leaf);
+	for (dom::element inner : array) {
+		int r = i++ == shape[0] ? NODE_E_SHAPE : walk_nested(inner, shape + 1, rank - 1, leaf);
+
+		if (r)
+			return r;
+	}
+	return i == shape[0] ? 0 : NODE_E_SHAPE;
+}
+
+static bool is_nested(dom::array array)
+{
+	return array.begin() != array.end() && (*array.begin()).is_array();
+}
+
+template <typename Leaf>
+static int walk(struct node n, const int64_t *shape, uint32_t rank, Leaf leaf)
+{
+	dom::element e = as<dom::element>(n);
+	dom::array array;
+	uint64_t count = 1;
+
+	if (e.get_array().get(array))
+		return NODE_E_SHAPE;
+	if (rank > 1 && is_nested(array))
+		return walk_nested(e, shape, rank, leaf);
+	for (uint32_t i = 0; i < rank; i++)
+		count *= static_cast<uint64_t>(shape[i]);
+	return walk_flat(array, count, leaf);
+}
+
+int node_bytes_size(struct node n, const int64_t *shape, uint32_t rank, uint64_t *ret)
+{
+	uint64_t size = 0;
+	int r = walk(n, shape, rank, [&size](dom::element e) -> int {
+		std::string_view text;
+
+		if (e.get_string().get(text))
+			return NODE_E_TYPE;
+		size += 4 + text.size();
+		return 0;
+	});
+
+	if (!r)
+		*ret = size;
+	return r;
+}
+
+static int fill_bytes(struct node n, const int64_t *shape, uint32_t rank, char *to)
+{
+	return walk(n, shape, rank, [&to](dom::element e) -> int {
+		std::string_view text;
+		uint32_t size;
+
+		if (e.get_string().get(text))
+			return NODE_E_TYPE;
+		size = static_cast<uint32_t>(text.size());
+		std::memcpy(to, &size, 4);
+		std::memcpy(to + 4, text.data(), size);
+		to += 4 + size;
+		return 0;
+	});
+}
+
+template <typename T, int (*get)(dom::element, T *)>
+static int fill(struct node n, const int64_t *shape, uint32_t rank, void *data)
+{
+	T *to = static_cast<T *>(data);
+
+	return walk(n, shape, rank, [&to](dom::element e) { return get(e, to++); });
+}
+
+int node_fill(struct node n, uint32_t dtype, const int64_t *shape, uint32_t rank, void *data)
+{
+	switch (dtype) {
+	case DEVSERVE_BOOL:
+		return fill<uint8_t, get_bool>(n, shape, rank, data);
+	case DEVSERVE_UINT8:
+		return fill<uint8_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_UINT16:
+		return fill<uint16_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_UINT32:
+		return fill<uint32_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_UINT64:
+		return fill<uint64_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_INT8:
+		return fill<int8_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_INT16:
+		return fill<int16_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_INT32:
+		return fill<int32_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_INT64:
+		return fill<int64_t, get_integer>(n, shape, rank, data);
+	case DEVSERVE_FP32:
+		return fill<float, get_floating>(n, shape, rank, data);
+	case DEVSERVE_FP64:
+		return fill<double, get_floating>(n, shape, rank, data);
+	case DEVSERVE_BYTES:
+		return fill_bytes(n, shape, rank, static_cast<char *>(data));
+	default:
+		return NODE_E_TYPE;
+	}
+}
+
+bool json_is_utf8(const char *text, size_t size)
+{
+	return simdjson::validate_utf8(text, size);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * JSON, reading
+ *
+ * simdjson's DOM behind a C interface: the text is checked as a whole, then read through
+ * nodes, which are values. There is one document a thread: nodes, and the strings they give
+ * out, live until json_close() or the next json_parse().
+ *
+ * Strings may hold NULs. Of members with the same key the last one counts.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define JSON_PADDING 64   /* bytes that must be readable after the text */
+#define JSON_MAX_DEPTH 100
+
+enum {
+	_JSON_E_SUCCESS,
+
+	JSON_E_SYNTAX,
+	JSON_E_DEPTH,     /* nested deeper than JSON_MAX_DEPTH */
+	JSON_E_TOO_LARGE, /* 4 GiB */
+	JSON_E_MEMORY,
+};
+
+enum node_type {
+	NODE_ABSENT, /* a member that isn't there */
+	NODE_NULL,
+	NODE_BOOL,
+	NODE_NUMBER,
+	NODE_STRING,
+	NODE_ARRAY,
+	NODE_OBJECT,
+};
+
+struct node {
+	const void *document; /* NULL: absent */
+	size_t at;
+};
+
+/* 0 and the outermost value, or JSON_E_*; *@ret_why is a static text then. */
+int json_parse(const char *text, size_t size, struct node *ret, const char **ret_why);
+
+/* The document isn't needed any more; gives memory back if it was a large one. */
+void json_close(void);
+
+enum node_type node_type(struct node n);
+
+/* false: it isn't one. */
+bool node_bool(struct node n, bool *ret);
+bool node_string(struct node n, const char **ret, size_t *ret_size);
+bool node_uint(struct node n, uint64_t *ret); /* 1e3 is one */
+
+/* The members of object @n that have these keys, or absent ones. @n is an object. */
+struct node_key {
+	const char *text;
+	size_t size;
+};
+#define NODE_KEY(literal) { literal, sizeof(literal) - 1 }
+void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret);
+
+/*
+ * Elements of an array, or members of an object, one after the other; none of anything else.
+ *
+ *	for (struct node_cursor c = node_begin(array); node_next(&c, &element);)
+ */
+struct node_cursor {
+	struct node next, end;
+};
+struct node_cursor node_begin(struct node n);
+bool node_next(struct node_cursor *c, struct node *ret);
+bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_size,
+		      struct node *ret);
+
+/* What is wrong with the data of a tensor. */
+enum {
+	_NODE_E_SUCCESS,
+
+	NODE_E_SHAPE, /* neither flat with as many elements as @shape has, nor nested like it */
+	NODE_E_TYPE,  /* an element is of another kind than the datatype */
+	NODE_E_RANGE, /* an element is a number that the datatype cannot hold */
+};
+
+/* Bytes of array @n as a BYTES tensor of @shape (its product fits). 0 or NODE_E_*. */
+int node_bytes_size(struct node n, const int64_t *shape, uint32_t rank, uint64_t *ret);
+
+/*
+ * Write array @n to @data as a tensor: @data has room for what @shape and @dtype promise, or
+ * for what node_bytes_size() said. Not for FP16 and BF16. 0 or NODE_E_*.
+ */
+int node_fill(struct node n, uint32_t dtype, const int64_t *shape, uint32_t rank, void *data);
+
+bool json_is_utf8(const char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif

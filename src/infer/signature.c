@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "infer/signature.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "infer/dtype.h"
+
+struct signature *signature_new(void)
+{
+	struct signature *s = xcalloc(1, sizeof(*s));
+
+	s->n_refs = 1;
+	return s;
+}
+
+struct signature *signature_ref(struct signature *s)
+{
+	s->n_refs++;
+	return s;
+}
+
+static void free_names(struct signature_port *ports, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free(ports[i].name);
+}
+
+struct signature *signature_unref(struct signature *s)
+{
+	if (!s || --s->n_refs)
+		return NULL;
+	free_names(s->inputs, s->n_inputs);
+	free_names(s->outputs, s->n_outputs);
+	free(s->description);
+	free(s);
+	return NULL;
+}
+
+static bool ports_equal(const struct signature_port *a, const struct signature_port *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(a[i].name, b[i].name) != 0 || a[i].dtype != b[i].dtype ||
+		    a[i].rank != b[i].rank ||
+		    memcmp(a[i].shape, b[i].shape, a[i].rank * sizeof(*a[i].shape)) != 0)
+			return false;
+	return true;
+}
+
+bool signature_equal(const struct signature *a, const struct signature *b)
+{
+	return a->max_batch_size == b->max_batch_size && a->n_inputs == b->n_inputs &&
+	       a->n_outputs == b->n_outputs && ports_equal(a->inputs, b->inputs, a->n_inputs) &&
+	       ports_equal(a->outputs, b->outputs, a->n_outputs);
+}
+
+static void port_metadata(const struct signature *s, const struct signature_port *port,
+			  struct buffer *ret)
+{
+	json_object(ret, NULL);
+	json_string(ret, "name", port->name);
+	json_string(ret, "datatype", dtype_name(port->dtype));
+	json_array(ret, "shape");
+	if (s->max_batch_size)
+		json_int(ret, NULL, -1);
+	for (uint32_t i = 0; i < port->rank; i++)
+		json_int(ret, NULL, port->shape[i]);
+	json_array_end(ret);
+	json_object_end(ret);
+}
+
+void signature_metadata(const struct signature *s, const char *name, struct buffer *ret)
+{
+	json_object(ret, NULL);
+	json_string(ret, "name", name);
+	json_array(ret, "versions");
+	json_string(ret, NULL, "1");
+	json_array_end(ret);
+	json_string(ret, "platform", "devserve");
+	json_array(ret, "inputs");
+	for (uint32_t i = 0; i < s->n_inputs; i++)
+		port_metadata(s, &s->inputs[i], ret);
+	json_array_end(ret);
+	json_array(ret, "outputs");
+	for (uint32_t i = 0; i < s->n_outputs; i++)
+		port_metadata(s, &s->outputs[i], ret);
+	json_array_end(ret);
+	json_object_end(ret);
+}
