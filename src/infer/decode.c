@@ -608,7 +608,7 @@ static int reserve_inputs(struct infer_request *r)
 		if (__builtin_add_overflow(total, size, &total) ||
 		    __builtin_add_overflow(total, ALIGNMENT - 1, &total))
 			return infer_request_refuse(r, INFER_TOO_LARGE, "the inputs are too large");
-		total &= ~UINT64_C(ALIGNMENT - 1);
+		total &= ~(uint64_t)(ALIGNMENT - 1);
 	}
 	if (!total)
 		return 0;
