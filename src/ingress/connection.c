@@ -318,8 +318,12 @@ static size_t take_body(struct connection *c, const char *bytes, size_t size)
 static size_t take_chunks(struct connection *c, const char *bytes, size_t size)
 {
 	size_t used, n = 0;
+	int r = chunk_decode(&c->chunk, bytes, size, &used, &n);
 
-	switch (chunk_decode(&c->chunk, bytes, size, &used, &n)) {
+	if (r != CHUNK_BAD && c->receiving &&
+	    c->chunk.left > exchange_max_body(c->receiving))
+		exchange_refuse_size(c->receiving, c->chunk.left);
+	switch (r) {
 	case CHUNK_DATA:
 		deliver(c, bytes + used - n, n);
 		break;

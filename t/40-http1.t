@@ -1,0 +1,589 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""HTTP/1.1 as bytes on a socket: what is answered, in which order, and when the line is cut.
+
+Asks the server at DEVSERVE_URL, else one it starts itself. Standard library only.
+
+Nothing here waits for time but the three tests of time limits, whose sockets are opened
+first and looked at last. To be sure that the server has seen the first half of something
+before the second is sent, the test asks it something on another connection: the server has
+one loop, so the answer says that the loop has been around.
+"""
+
+import atexit
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+TREE = pathlib.Path(__file__).absolute().parents[1]
+PATIENCE = 60 if os.environ.get("DEVSERVE_SANITIZE") else 20
+count = failed = 0
+
+
+def ok(good, sentence, seen=None):
+    global count, failed
+    count += 1
+    print(f"{'ok' if good else 'not ok'} {count} - {sentence}", flush=True)
+    if not good:
+        failed += 1
+        print(f"# {sentence}: saw {str(seen)[:600]!r}", file=sys.stderr)
+
+
+def start_server():
+    """The URL of a server with `simple`, which ends with this script."""
+    build = os.environ.get("DEVSERVE_BUILD", str(TREE / "build"))
+    root = tempfile.mkdtemp(prefix="devserve-http1-")
+    atexit.register(shutil.rmtree, root, True)
+    shutil.copytree(TREE / "plugins" / "simple", f"{root}/simple",
+                    ignore=shutil.ignore_patterns(".devserve"))
+    server = subprocess.Popen([f"{build}/devserve", root, "--port", "0", "--json"],
+                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+    def stop():
+        server.terminate()
+        try:
+            server.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+    atexit.register(stop)
+    for line in server.stdout:
+        event = json.loads(line)
+        if event["event"] == "server.ready":
+            return event["url"], server
+    sys.exit("1..0 # the server ended before it was ready")
+
+
+class Line:
+    """One connection; reads answers one by one."""
+
+    def __init__(self, host=None):
+        self.socket = socket.create_connection(host or address, PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+        return self
+
+    def more(self):
+        try:
+            data = self.socket.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
+        self.buffer += data
+        return bool(data)
+
+    def answer(self, head_only=False):
+        """(status, {name: value}, body); None: the line was cut before a whole one came."""
+        while b"\r\n\r\n" not in self.buffer:
+            if not self.more():
+                return None
+        head, rest = self.buffer.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in lines)}
+        status = int(first.split()[1])
+        size = 0 if head_only or status == 100 else int(headers.get("content-length", 0))
+        self.buffer = rest
+        while len(self.buffer) < size:
+            if not self.more():
+                return None
+        body, self.buffer = self.buffer[:size], self.buffer[size:]
+        return status, headers, body
+
+    def status(self):
+        a = self.answer()
+        return a and a[0]
+
+    def is_cut(self):
+        """Nothing more comes, and the server has closed its side."""
+        while not self.buffer:
+            if not self.more():
+                return True
+        return False
+
+
+def get(path="/v2/health/live", *fields, method="GET", version="HTTP/1.1"):
+    return "".join(f"{l}\r\n" for l in (f"{method} {path} {version}", f"Host: {host}", *fields, "")).encode()
+
+
+def post(path, body, *fields, length=True):
+    if length:
+        fields = (f"Content-Length: {len(body)}", *fields)
+    return get(path, *fields, method="POST") + body
+
+
+def ask(data):
+    with Line() as line:
+        return line.send(data).answer()
+
+
+def turn():
+    """Returns when the server's loop has been around."""
+    beside.send(get()).answer()
+
+
+INFER = "/v2/models/simple/infer"
+
+
+def tensors(a, b, **more):
+    return [{"name": n, "datatype": "INT32", "shape": [1, 16], **x}
+            for n, x in (("INPUT0", a), ("INPUT1", b))]
+
+
+def json_body(k=0, **more):
+    data = list(range(k, k + 16))
+    return json.dumps({"inputs": tensors({"data": data}, {"data": [1] * 16}), **more}).encode()
+
+
+def infer(k=0, *fields):
+    return post(INFER, json_body(k), "Content-Type: application/json", *fields)
+
+
+def is_sum(answer, k=0):
+    """The right answer to infer(k)."""
+    if not answer or answer[0] != 200:
+        return False
+    outputs = {o["name"]: o["data"] for o in json.loads(answer[2])["outputs"]}
+    return outputs == {"OUTPUT0": [k + i + 1 for i in range(16)],
+                       "OUTPUT1": [k + i - 1 for i in range(16)]}
+
+
+def binary_request(k=0):
+    head = json.dumps({"inputs": tensors({"parameters": {"binary_data_size": 64}},
+                                         {"parameters": {"binary_data_size": 64}}),
+                       "parameters": {"binary_data_output": True}}).encode()
+    raw = struct.pack("<32i", *range(k, k + 16), *[1] * 16)
+    return post(INFER, head + raw, f"Inference-Header-Content-Length: {len(head)}",
+                "Content-Type: application/octet-stream")
+
+
+def is_binary_sum(answer, k=0):
+    if not answer or answer[0] != 200:
+        return False
+    size = int(answer[1]["inference-header-content-length"])
+    numbers = struct.unpack("<32i", answer[2][size:])
+    return (answer[1]["content-type"] == "application/octet-stream" and
+            [o["parameters"]["binary_data_size"] for o in json.loads(answer[2][:size])["outputs"]] == [64, 64] and
+            numbers == (*range(k + 1, k + 17), *range(k - 1, k + 15)))
+
+
+def error_of(answer):
+    """The sentence of a well-formed error answer, else None."""
+    try:
+        assert answer[1]["content-type"] == "application/json"
+        return json.loads(answer[2])["error"]
+    except (TypeError, KeyError, ValueError, AssertionError):
+        return None
+
+
+def chunked(body, *sizes):
+    out = b""
+    for n in sizes:
+        out += b"%x\r\n%s\r\n" % (n, body[:n])
+        body = body[n:]
+    if body:
+        out += b"%X;note=\"x y\"\r\n%s\r\n" % (len(body), body)
+    return out
+
+
+def chunk_post(raw):
+    return post(INFER, b"", "Transfer-Encoding: chunked", length=False) + raw
+
+
+# --- tests
+
+
+def answers_and_headers():
+    a = ask(infer(5))
+    ok(is_sum(a, 5), "sums and differences of JSON tensors", a)
+    ok(re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", a[1].get("date", "")), "Date", a)
+    ok(a[1].get("x-devserve-generation", "").isdigit(), "the generation is named", a)
+    ok("connection" not in a[1], "HTTP/1.1 stays open without a word", a)
+    a = ask(binary_request(5))
+    ok(is_binary_sum(a, 5), "binary tensors in and out", a)
+    for path, want in (("/v2/health/live", {"live": True}), ("/v2/health/ready", {"ready": True}),
+                       ("/v2/models/simple/ready", {"name": "simple", "ready": True}),
+                       ("/v2/models/simple/versions/1/ready", {"name": "simple", "ready": True})):
+        a = ask(get(path))
+        ok(a and a[0] == 200 and json.loads(a[2]) == want, path, a)
+    a = ask(get("/v2"))
+    ok(a[0] == 200 and json.loads(a[2])["name"] == "devserve", "/v2", a)
+    a = ask(get("/v2/models/simple"))
+    ok(a[0] == 200 and [t["name"] for t in json.loads(a[2])["inputs"]] == ["INPUT0", "INPUT1"],
+       "metadata", a)
+
+
+def names_and_targets():
+    for path in ("/v2/models/simple/infer?x=1&y", "/v2/models/%73imple/infer",
+                 "/v2/models/simple/versions/1/infer", f"http://{host}{INFER}"):
+        a = ask(post(path, json_body()))
+        ok(is_sum(a), path, a)
+    for path, status in (("/v2/models/s%00imple", 400), ("/v2/models/a%2fb", 400), ("/v2/models/%zz", 400),
+                         ("/v2/models/%73imple%2e%2e", 404), ("/v2/models/simple/versions/2", 404),
+                         ("/v2/models/simple/versions/x", 404), ("/v2/models/simple/nope", 404),
+                         ("/v2/nope", 404), ("/nope", 404), ("/v2/models/..", 404),
+                         ("http://other.example/v2", 400)):
+        a = ask(get(path))
+        ok(a and a[0] == status and error_of(a), f"{path}: {status}", a)
+    a = ask(post("/v2/models/nope/infer", json_body()))
+    ok(error_of(a) == "Request for unknown model: 'nope' is not found", "unknown model", a)
+    a = ask(get("/v2/models/%22%3c%ff%5c"))
+    ok(error_of(a), "a name that must be escaped makes a valid error", a)
+    a = ask(get("*", method="OPTIONS"))
+    ok(a and a[0] in (200, 204) and "allow" in a[1], "OPTIONS *", a)
+
+
+def split_anywhere():
+    """Both halves of a request, cut at every byte, arrive in different reads."""
+    for kind, data, good in (("JSON", infer(3), is_sum), ("binary", binary_request(3), is_binary_sum),
+                             ("chunked", chunk_post(chunked(json_body(3), 1, 17) + b"0\r\nX: y\r\n\r\n"), is_sum)):
+        with Line() as line:
+            bad = []
+            for cut in range(1, len(data)):
+                line.send(data[:cut])
+                turn()
+                a = line.send(data[cut:]).answer()
+                if not good(a, 3):
+                    bad.append((cut, a))
+                    break
+            ok(not bad, f"a {kind} request may be cut anywhere", bad)
+        with Line() as line:
+            for byte in data:
+                line.send(bytes([byte]))
+            a = line.answer()
+            ok(good(a, 3), f"a {kind} request may come byte by byte", a)
+
+
+def pipelining():
+    n = 1000
+    with Line() as line:
+        line.send(get() * n)
+        ok([line.status() for _ in range(n)] == [200] * n, "1,000 requests at once are all answered")
+        line.send(b"".join(infer(k) for k in range(300)))
+        wrong = [k for k in range(300) if not is_sum(line.answer(), k)]
+        ok(not wrong, "inferences are answered in the order of the requests", wrong)
+        line.send(infer(1) + get("/nope") + binary_request(2) + post(INFER, b"{") + get())
+        a = [line.answer() for _ in range(5)]
+        ok(is_sum(a[0], 1) and a[1][0] == 404 and is_binary_sum(a[2], 2) and a[3][0] == 400 and a[4][0] == 200,
+           "errors and answers of all kinds keep their order", a)
+        line.send(get() * 200 + get("/v2/health/live", "Connection: close") + get())
+        a = [line.status() for _ in range(201)]
+        ok(a == [200] * 201 and line.is_cut(), "nothing is answered after Connection: close", a)
+    with Line() as line:
+        line.send(get() * 500)
+        line.socket.shutdown(socket.SHUT_WR)
+        a = [line.status() for _ in range(500)]
+        ok(a == [200] * 500 and line.is_cut(), "half-closed after 500 requests: all are answered", a)
+
+
+def not_reading():
+    """A client that asks and doesn't listen is not read either, and nobody else notices."""
+    line = Line()
+    line.socket.setblocking(False)
+    data, sent, blocked = get() * 1000, 0, 0
+    while blocked < 50 and sent < 200 * len(data):
+        try:
+            sent += line.socket.send(data[sent % len(data):])
+            blocked = 0
+        except BlockingIOError:
+            blocked += 1
+            turn()
+    ok(blocked, "the server stops reading", sent)
+    a = ask(infer(1))
+    ok(is_sum(a, 1), "others are served", a)
+    line.socket.settimeout(PATIENCE)
+    whole = sent // len(get())
+    good = sum(line.status() == 200 for _ in range(whole))
+    ok(good == whole, "once it listens, all it asked for is answered", (good, whole))
+    line.socket.close()
+
+
+def chunks():
+    body = json_body(7)
+    for kind, raw in (("one", chunked(body, len(body)) + b"0\r\n\r\n"),
+                      ("of one byte each", chunked(body, *[1] * len(body)) + b"0\r\n\r\n"),
+                      ("with extensions and trailers", chunked(body, 3) + b"0;a=b\r\nX-Y: z\r\nA: b\r\n\r\n"),
+                      ("with leading zeros", b"000%x\r\n%s\r\n0000\r\n\r\n" % (len(body), body))):
+        with Line() as line:
+            a = line.send(chunk_post(raw) + get()).answer()
+            ok(is_sum(a, 7) and line.status() == 200, f"chunks {kind}", a)
+    for kind, raw in (("no size", b"\r\n{}\r\n"), ("space after the size", b"2 \r\n{}\r\n0\r\n\r\n"),
+                      ("bare line feed", b"2\n{}\r\n0\r\n\r\n"), ("bare ;", b"2;\r\n{}\r\n0\r\n\r\n"),
+                      ("NUL in an extension", b"2;a=\0\r\n{}\r\n0\r\n\r\n"), ("too long", b"2\r\n{}}\r\n0\r\n\r\n"),
+                      ("no hex", b"g\r\n{}\r\n0\r\n\r\n"), ("minus", b"-2\r\n{}\r\n"),
+                      ("overflow", b"FFFFFFFFFFFFFFFF0\r\n{}\r\n"), ("0x", b"0x2\r\n{}\r\n"),
+                      ("bad trailer", b"2\r\n{}\r\n0\r\n bad\r\n\r\n"), ("NUL in a trailer", b"2\r\n{}\r\n0\r\nA:\0\r\n\r\n")):
+        with Line() as line:
+            a = line.send(chunk_post(raw) + get()).answer()
+            ok(a and a[0] == 400 and line.is_cut(), f"chunked, {kind}: refused and closed", a)
+    with Line() as line:
+        a = line.send(chunk_post(b"ffffffffff\r\n")).answer()
+        ok(a and a[0] == 413, "a terabyte of chunk is announced: 413", a)
+
+
+def expectations():
+    with Line() as line:
+        line.send(post(INFER, b"", f"Content-Length: {len(json_body(2))}", "Expect: 100-continue", length=False))
+        a = line.answer()
+        ok(a and a[0] == 100, "100 Continue invites the body", a)
+        a = line.send(json_body(2)).answer()
+        ok(is_sum(a, 2), "which is then answered", a)
+    with Line() as line:
+        line.send(get() + post(INFER, b"", "Content-Length: 9", "Expect: 100-CONTINUE", length=False))
+        a = [line.status(), line.status()]
+        ok(a == [200, 100], "100 Continue waits for the answers before it", a)
+    with Line() as line:
+        a = line.send(post("/v2/models/nope/infer", b"", "Content-Length: 9", "Expect: 100-continue", length=False)).answer()
+        ok(a and a[0] == 404 and line.is_cut(), "no 100 Continue for a body that nobody wants", a)
+    with Line() as line:
+        a = line.send(infer(1, "Expect: a-miracle")).answer()
+        ok(a and a[0] == 417, "another expectation: 417", a)
+    with Line() as line:
+        data = infer(2, "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+        a = line.send(data).answer()
+        ok(is_sum(a, 2), "no 100 Continue to HTTP/1.0", a)
+
+
+def methods():
+    with Line() as line:
+        line.send(get("/v2"))
+        full = line.answer()
+        line.send(get("/v2", method="HEAD"))
+        a = line.answer(head_only=True)
+        ok(a[0] == 200 and a[1]["content-length"] == full[1]["content-length"], "HEAD has GET's length", a)
+        line.send(get("/nope", method="HEAD"))
+        a = line.answer(head_only=True)
+        line.send(get())
+        ok(a[0] == 404 and line.status() == 200, "HEAD has no body for errors either", a)
+        for path, method, allow in (("/v2", "POST", "GET, HEAD"), ("/v2/health/live", "PUT", "GET, HEAD"),
+                                    ("/v2/models/simple", "DELETE", "GET, HEAD"),
+                                    ("/v2/models/simple/ready", "PATCH", "GET, HEAD"),
+                                    (INFER, "GET", "POST"), (INFER, "OPTIONS", "POST")):
+            a = line.send(get(path, method=method)).answer()
+            ok(a[0] == 405 and a[1].get("allow") == allow and error_of(a), f"{method} {path}: 405", a)
+        a = line.send(infer(9)).answer()
+        ok(is_sum(a, 9), "the connection outlives all these errors", a)
+        a = line.send(get(method="BREW")).answer()
+        ok(a[0] == 501 and line.is_cut(), "a method that nobody knows: 501", a)
+
+
+def versions_and_closing():
+    with Line() as line:
+        a = line.send(get(version="HTTP/1.0")).answer()
+        ok(a[0] == 200 and a[1].get("connection") == "close" and line.is_cut(), "HTTP/1.0 closes", a)
+    with Line() as line:
+        data = get("/v2/health/live", "Connection: keep-alive", version="HTTP/1.0")
+        a = line.send(data).answer()
+        ok(a[1].get("connection") == "keep-alive" and line.send(data).status() == 200, "HTTP/1.0 keep-alive", a)
+    with Line() as line:
+        a = line.send(infer(1, "Connection: close")).answer()
+        ok(is_sum(a, 1) and a[1].get("connection") == "close" and line.is_cut(), "Connection: close", a)
+    with Line() as line:
+        line.send(infer(4))
+        line.socket.shutdown(socket.SHUT_WR)
+        a = line.answer()
+        ok(is_sum(a, 4) and line.is_cut(), "a half-closed client is answered", a)
+    for kind, data in (("head", infer()[:40]), ("body", infer()[:-5]), ("chunk", chunk_post(b"5\r\n{"))):
+        with Line() as line:
+            line.send(data)
+            line.socket.shutdown(socket.SHUT_WR)
+            ok(line.is_cut(), f"an end in the middle of a {kind} is no request", line.buffer)
+    for cut in range(1, 400, 7):
+        with Line() as line:
+            line.send(binary_request()[:cut])
+            line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    a = ask(infer(1))
+    ok(is_sum(a, 1), "clients that vanish anywhere leave no trace", a)
+
+
+def refused_heads():
+    host_line = f"Host: {host}"
+    cases = {
+        "bare line feeds": f"GET /v2 HTTP/1.1\n{host_line}\n\n",
+        "one bare line feed": f"GET /v2 HTTP/1.1\r\n{host_line}\nA: b\r\n\r\n",
+        "bare CR": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\rc\r\n\r\n",
+        "NUL in a value": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\0c\r\n\r\n",
+        "control byte in a value": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\x0bc\r\n\r\n",
+        "space before the colon": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA : b\r\n\r\n",
+        "folded line": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\r\n c\r\n\r\n",
+        "no colon": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nnonsense\r\n\r\n",
+        "empty name": f"GET /v2 HTTP/1.1\r\n{host_line}\r\n: b\r\n\r\n",
+        "two spaces in the request line": f"GET  /v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
+        "tab in the request line": f"GET\t/v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
+        "fragment": f"GET /v2#x HTTP/1.1\r\n{host_line}\r\n\r\n",
+        "no slash": f"GET v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
+        "no version": f"GET /v2\r\n{host_line}\r\n\r\n",
+        "no Host": "GET /v2 HTTP/1.1\r\n\r\n",
+        "two Hosts": f"GET /v2 HTTP/1.1\r\n{host_line}\r\n{host_line}\r\n\r\n",
+        "two lengths": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}",
+        "listed lengths": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 2, 2\r\n\r\n{{}}",
+        "signed length": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: +2\r\n\r\n{{}}",
+        "hexadecimal length": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 0x2\r\n\r\n{{}}",
+        "empty length": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length:\r\n\r\n",
+        "length beyond 64 bits": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 18446744073709551618\r\n\r\n",
+        "length and chunked": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
+        "unknown encoding": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "two encodings": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        "vertical tab before chunked": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding: \x0bchunked\r\n\r\n",
+        "empty encoding": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding:\r\n\r\n",
+        "chunked in HTTP/1.0": f"POST {INFER} HTTP/1.0\r\n{host_line}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    }
+    for kind, data in cases.items():
+        with Line() as line:
+            a = line.send(data.encode("latin-1") + get()).answer()
+            ok(a and a[0] == 400 and error_of(a) and a[1].get("connection") == "close" and line.is_cut(),
+               f"{kind}: 400, closed, and what follows isn't looked at", a)
+    with Line() as line:
+        a = line.send(get(version="HTTP/2.0")).answer()
+        ok(a and a[0] == 505 and line.is_cut(), "HTTP/2.0: 505", a)
+    with Line() as line:
+        a = line.send(b"\r\n" + get("/v2", "X-Empty:", "X-Tabs:\ta\tb\t", "X-Latin: \xe9")).answer()
+        ok(a and a[0] == 200, "what is only unusual passes", a)
+
+
+def limits():
+    with Line() as line:
+        a = line.send(get("/" + "a" * 9000)).answer()
+        ok(a and a[0] == 414 and line.is_cut(), "a request line of 9 KiB: 414", a)
+    with Line() as line:
+        a = line.send(b"G" * 9000).answer()
+        ok(a and a[0] == 414 and line.is_cut(), "also before its end is there", a)
+    with Line() as line:
+        a = line.send(get("/v2?" + "a" * 8000)).answer()
+        ok(a and a[0] == 200, "8,000 bytes of query pass", a)
+        a = line.send(get("/v2", *[f"A{i}: b" for i in range(99)])).answer()
+        ok(a and a[0] == 200, "100 header fields pass", a)
+        a = line.send(get("/v2", "A: " + "b" * 16000)).answer()
+        ok(a and a[0] == 200, "16,000 bytes of header pass", a)
+        a = line.send(get("/v2", *[f"A{i}: b" for i in range(100)])).answer()
+        ok(a and a[0] == 431 and line.is_cut(), "101 header fields: 431", a)
+    with Line() as line:
+        a = line.send(get("/v2", "A: " + "b" * 17000)).answer()
+        ok(a and a[0] == 431 and line.is_cut(), "17 KB of header: 431", a)
+    with Line() as line:
+        a = line.send(post(INFER, b"{", "Content-Length: 1000000000000", length=False)).answer()
+        ok(a and a[0] == 413 and error_of(a) and line.is_cut(), "a terabyte is announced: 413", a)
+    with Line() as line:
+        a = line.send(post("/v2/models/nope/infer", b"x" * 500000) + get()).answer()
+        ok(a and a[0] == 404 and line.status() == 200, "a small unwanted body is passed over", a)
+    with Line() as line:
+        try:
+            line.send(post("/v2/models/nope/infer", b"x" * 3000000))
+        except OSError:
+            pass
+        a = line.answer()
+        ok(a and a[0] == 404, "a client that sends a large unwanted body can still read why", a)
+
+
+def browsers():
+    def hosts(*names):
+        return [(f"Host: {n}", ) for n in names]
+
+    def head(path, *fields, method="GET"):
+        return "".join(f"{l}\r\n" for l in (f"{method} {path} HTTP/1.1", *fields, "")).encode()
+
+    port = address[1]
+    for (field, ) in hosts("localhost", f"localhost:{port}", "LOCALHOST:1", "a.localhost", f"127.0.0.1:{port}",
+                           "127.1.2.3", "[::1]", f"[::1]:{port}"):
+        a = ask(head("/v2", field))
+        ok(a and a[0] == 200, f"{field} is us", a)
+    for (field, ) in hosts("evil.example", "localhost.evil.example", "evil-localhost", "10.0.0.1", "[fe80::1]",
+                           "127.0.0.1.nip.io", "2130706433", "0.0.0.0"):
+        a = ask(head("/v2", field))
+        ok(a and a[0] in (403, 421) and error_of(a), f"{field} is not", a)
+    for (field, ) in hosts("", "localhost, evil", "user@localhost", "localhost/x", "localhost:80x", "[::1"):
+        a = ask(head("/v2", field))
+        ok(a and a[0] == 400, f"{field!r} is malformed", a)
+    own = f"Origin: http://{host}"
+    for fields, status in (((own, ), 200), (("Origin: null", ), 403), (("Origin: http://localhost:1", ), 403),
+                           (("Origin: https://evil.example", ), 403), (("Sec-Fetch-Site: cross-site", ), 403),
+                           (("Sec-Fetch-Site: same-site", ), 403), (("Sec-Fetch-Site: same-origin", own), 200),
+                           (("Sec-Fetch-Site: none", ), 200),
+                           (("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"), 403)):
+        a = ask(infer(1, *fields))
+        ok(a and a[0] == status, f"infer with {', '.join(fields)}: {status}", a)
+    a = ask(infer(1, own))
+    ok("access-control-allow-origin" not in a[1], "no CORS", a)
+    ok(a[1].get("x-content-type-options") == "nosniff" and
+       a[1].get("cross-origin-resource-policy") == "same-origin", "answers are guarded", a)
+
+
+def error_bodies():
+    with Line() as line:
+        for kind, body in (("no JSON", b"{"), ("no inputs", b"{}"), ("empty", b""),
+                           ("an array", b"[]"), ("wrong name", json_body().replace(b"INPUT1", b"INPUT9")),
+                           ("wrong type", json_body().replace(b"INT32", b"FP32")),
+                           ("wrong shape", json_body().replace(b"[1, 16]", b"[1, 15]"))):
+            a = line.send(post(INFER, body)).answer()
+            ok(a and a[0] == 400 and error_of(a) and a[1].get("x-devserve-generation"),
+               f"{kind}: 400 with a sentence and the generation", a)
+        for n in ("9999999", "-1"):
+            a = line.send(infer(0, f"Inference-Header-Content-Length: {n}")).answer()
+            ok(a and a[0] == 400 and error_of(a), f"Inference-Header-Content-Length: {n}: 400", a)
+        a = line.send(infer(0, "Content-Encoding: br")).answer()
+        ok(a and a[0] == 501, "an unknown Content-Encoding: 501", a)
+        a = line.send(infer(0, "Content-Encoding: identity", "Content-Type: text/strange")).answer()
+        ok(is_sum(a), "identity, and any Content-Type, pass", a)
+        a = line.send(get(INFER, method="POST")).answer()
+        ok(a and a[0] == 400 and line.send(get()).status() == 200, "no length is an empty body", a)
+
+
+class Slow:
+    """Requests that never come to their end; opened first, looked at last."""
+
+    def __init__(self):
+        self.started = time.monotonic()
+        self.head = Line().send(get()[:20])
+        self.body = Line().send(infer()[:-3])
+        self.drip = Line().send(get()[:1])
+
+    def check(self):
+        a = self.body.answer()
+        ok(a and a[0] == 408 and self.body.is_cut() and time.monotonic() - self.started >= 4.5,
+           "a body that doesn't come for 5 s: 408", a)
+        self.drip.send(get()[1:2])
+        a = self.head.answer()
+        ok(a and a[0] == 408 and self.head.is_cut() and time.monotonic() - self.started >= 9.5,
+           "a head that isn't whole after 10 s: 408", a)
+        a = self.drip.answer()
+        ok(a and a[0] == 408, "a byte now and then doesn't help", a)
+
+
+url, server = (os.environ["DEVSERVE_URL"], None) if os.environ.get("DEVSERVE_URL") else start_server()
+parts = urllib.parse.urlsplit(url)
+host, address = parts.netloc, (parts.hostname, parts.port)
+beside = Line()
+
+deadline = time.monotonic() + PATIENCE
+while ask(get("/v2/models/simple/ready"))[0] != 200:
+    if time.monotonic() > deadline:
+        print("not ok 1 - simple is ready\n1..1")
+        sys.exit(1)
+    time.sleep(0.02)
+
+slow = Slow()
+for test in (answers_and_headers, names_and_targets, split_anywhere, pipelining, not_reading, chunks, expectations,
+             methods, versions_and_closing, refused_heads, limits, browsers, error_bodies):
+    print(f"# {test.__name__}")
+    test()
+slow.check()
+ok(is_sum(ask(infer(1)), 1), "and the server is well")
+ok(server is None or server.poll() is None, "it is the same server")
+print(f"1..{count}")
+sys.exit(failed > 0)
