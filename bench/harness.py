@@ -65,11 +65,11 @@ running = []
 
 
 CPUS = sorted(os.sched_getaffinity(0))
-FOR_CLIENT = CPUS[-1:] if len(CPUS) > 1 else None  # the processor of a pinned client
-FOR_SERVER = CPUS[:-1] or None                     # and what is left for the server
+PINNED = ["-p", CPUS[-1]] if len(CPUS) > 1 else []  # option of bench/load.c
+OTHERS = CPUS[:-1]                                  # what is left for the server then
 
 
-def start(argv, cpus=None, **options):
+def start(argv, cpus=(), **options):
     """A child in a session of its own: Ctrl-C in the terminal reaches only bench/run."""
     if cpus:
         argv = ["taskset", "-c", ",".join(map(str, cpus)), *argv]
@@ -160,7 +160,7 @@ def memory_kb(pid):
 class Echo:
     """bench/echo.c: the bare server, with answers of `answer_size` bytes, head included."""
 
-    def __init__(self, bench, answer_size, sink=False, cpus=None):
+    def __init__(self, bench, answer_size, sink=False, cpus=()):
         head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self.body = answer_size
         while self.body + len(head % self.body) > answer_size:
@@ -177,7 +177,7 @@ class Echo:
 class Server:
     """devserve on a root that holds copies of the sources named."""
 
-    def __init__(self, bench, *sources, root=None, cpus=None):
+    def __init__(self, bench, *sources, root=None, cpus=()):
         self.bench = bench
         if root is None:
             root = bench.path("plugins")
@@ -344,9 +344,9 @@ class Load:
         return result
 
 
-def load(bench, port, request, connections, seconds, *options, cpus=None):
+def load(bench, port, request, connections, seconds, *options):
     """bench/load.c to its end: what it printed."""
-    process = start([bench.helper("load"), "-c", connections, "-d", seconds, *options, port, request], cpus,
+    process = start([bench.helper("load"), "-c", connections, "-d", seconds, *options, port, request],
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate(timeout=seconds + PATIENCE)
     running.remove(process)

@@ -13,7 +13,7 @@ import os
 import re
 import time
 
-from harness import (BENCH, FOR_CLIENT, FOR_SERVER, TREE, Echo, Failure, Load, Server, alternate, binary_request, cpu_ns,
+from harness import (BENCH, OTHERS, PINNED, TREE, Echo, Failure, Load, Server, alternate, binary_request, cpu_ns,
                      end, json_request, load, median, memory_kb, quartiles, run_alone, start)
 
 PLUGINS = TREE / "plugins"
@@ -280,17 +280,17 @@ def memory(bench):
 # Requests: 6, 7, 8, 9
 
 def cell(bench, port, request, connections, seconds):
-    return load(bench, port, request, connections, bench.seconds(seconds), "-w", 0.15, cpus=FOR_CLIENT)
+    return load(bench, port, request, connections, bench.seconds(seconds), "-w", 0.15, *PINNED)
 
 
 def serving(bench):
     """`simple` against the echo, with requests and answers of the same sizes."""
-    with Server(bench, PLUGINS / "simple", cpus=FOR_SERVER) as server, contextlib.ExitStack() as stack:
+    with Server(bench, PLUGINS / "simple", cpus=OTHERS) as server, contextlib.ExitStack() as stack:
         echoes, files = {}, {}
         for form, make in ("binary", binary_request), ("json", json_request):
             files[form] = simple_file(bench, server.port, make)
             sizes = cell(bench, server.port, files[form], 1, 0.1)
-            echoes[form] = Echo(bench, sizes["head_bytes"] + sizes["body_bytes"], cpus=FOR_SERVER)
+            echoes[form] = Echo(bench, sizes["head_bytes"] + sizes["body_bytes"], cpus=OTHERS)
             stack.callback(echoes[form].stop)
         cells = {("binary", 64): [], ("json", 64): [], ("binary", 4): [], ("binary", 1): []}
         for i in range(bench.rounds(7)):
@@ -321,11 +321,11 @@ LARGE = 4 * 1024 * 1024  # elements: 16 MB
 def large(bench):
     """In and out bytes a second, 2 x 16 MB in, 16 MB out, one connection."""
     ours, theirs, kernel = [], [], []
-    with Server(bench, BENCH / "plugins/add_large.c", cpus=FOR_SERVER) as server:
+    with Server(bench, BENCH / "plugins/add_large.c", cpus=OTHERS) as server:
         inputs = [(name, "FP32", [LARGE], floats(LARGE)) for name in "AB"]
         request = bench.file("large.http", binary_request(server.port, "add_large", inputs))
         size = cell(bench, server.port, request, 1, 0.5)
-        echo = Echo(bench, size["head_bytes"] + size["body_bytes"], sink=True, cpus=FOR_SERVER)
+        echo = Echo(bench, size["head_bytes"] + size["body_bytes"], sink=True, cpus=OTHERS)
 
         def one(port):
             result = cell(bench, port, request, 1, 1.5)
