@@ -163,7 +163,7 @@ def save(bench, name, file, must, aim):
         bench.say(f"{name}: save {i + 1}")
         theirs.append(alternate(i, lambda: author.save(text), lambda: author.compile(text))[1])
     ours = author.stop()
-    yield ratio_row(name, f"save of a {author.language} plugin → first answer, under load", ours, theirs,
+    yield ratio_row(name, f"{author.language} plugin: save → first new answer", ours, theirs,
                     ms, " ".join(author.compiler[:2]) + " …", must=must, aim=aim,
                     note=f"ms: {tell_stages(author.saves)}")
 
@@ -187,7 +187,7 @@ def undo(bench):
         author.save(texts[i % 2])
     took = author.stop()
     cached = sum(bool(done.get("cached")) for _, _, done in author.saves)
-    yield Row("undo", "undo + save (image known) → first answer", ms(median(took)), "–",
+    yield Row("undo", "undo, save → first new answer", ms(median(took)), "–",
               median(took) / MS, 20, 12, "ms", spread=tuple(q / MS for q in quartiles(took)),
               samples={"measured": took},
               note=f"ms: {tell_stages(author.saves)}; {cached} of {len(took)} from the store")
@@ -246,8 +246,8 @@ def gap(bench):
     quiet = [longest_gap(times, t + QUIET[0], t + QUIET[1]) for t in at]
     beyond = [s - median(quiet) for s in swaps]
     exact = [longest_gap(times, t, t) for t in at]
-    yield Row("gap", "longest gap between answers around a swap, beyond one without", ms2(median(swaps)),
-              f"{ms2(median(quiet))} the same run without a swap", median(beyond) / MS, 1, 0.3, "ms",
+    yield Row("gap", "longest gap at a swap, beyond one without", ms2(median(swaps)),
+              f"{ms2(median(quiet))} without a swap", median(beyond) / MS, 1, 0.3, "ms",
               spread=tuple(q / MS for q in quartiles(beyond)),
               samples={"swaps": swaps, "quiet": quiet, "at_the_swap": exact},
               note=f"{len(swaps)} swaps; old answer → new answer {ms2(median(exact))}")
@@ -270,7 +270,7 @@ def memory(bench):
             sizes[i] = memory_kb(swapper.server.process.pid)
     swapper.server.stop()
     grown = {part: sizes[last][part] - sizes[50][part] for part in sizes[last]}
-    yield Row("memory", f"memory after {last} swaps, beyond that after 50, a swap",
+    yield Row("memory", f"memory a swap, {last} swaps",
               f"{sizes[last]['Pss'] / 1024:.1f} MB", f"{sizes[50]['Pss'] / 1024:.1f} MB after 50",
               grown["Pss"] / (last - 50), 1, 0.1, "KB",
               samples={"after_50": sizes[50], "after_all": sizes[last]},
@@ -346,7 +346,7 @@ def large(bench):
         echo.stop()
     bytes_moved = size["request_bytes"] + size["body_bytes"]
     without = median(bytes_moved / (bytes_moved / a - k) / b for a, b, k in zip(ours, theirs, kernel))
-    yield ratio_row("large", "2 × 16 MB in, 16 MB out, in + out", ours, theirs,
+    yield ratio_row("large", "2 × 16 MB in, 16 MB out", ours, theirs,
                     lambda gb: f"{gb:.2f} GB/s", "echo", must=0.75, aim=0.9, higher=True,
                     note=f"kernel {ms(median(kernel))} a call; without it {without:.2f}")
 
@@ -385,9 +385,9 @@ def processor(bench):
             ours.append(a)
             theirs.append(b)
         echo.stop()
-    yield Row("cpu-idle", "processor time of all processes, idle", f"{median(idle):.3f} %", "–",
+    yield Row("cpu-idle", "processor time, idle", f"{median(idle):.3f} %", "–",
               median(idle), 0.05, 0.05, "%", spread=quartiles(idle), samples={"measured": idle})
-    yield Row("cpu-100", "the same at 100 requests/s", f"{median(ours):.2f} %",
+    yield Row("cpu-100", "processor time at 100 requests/s", f"{median(ours):.2f} %",
               f"{median(theirs):.2f} % echo", median(ours), 2, 1, "%", spread=quartiles(ours),
               samples={"measured": ours, "compared": theirs})
 
@@ -420,7 +420,7 @@ def matmul(bench):
             ours.append(a)
             theirs.append(b)
     flops = 2 * 1024**3 / median(ours)
-    yield ratio_row("matmul", "`matmul` 1024³ in the worker", ours, theirs, ms, "cblas_sgemm in a loop",
+    yield ratio_row("matmul", "`matmul` 1024³ in the worker", ours, theirs, ms, "bare loop",
                     must=1.02, aim=1.005, note=f"{flops:.0f} GFLOP/s")
 
 
@@ -435,7 +435,7 @@ def starting(bench):
         with Server(bench, root=root) as server:
             opened.append(server.opened_ns - server.started_ns)
             all_ready.append(server.ready_ns - server.started_ns)
-    yield Row("start", "start with 3 known images, spawn → server.ready", ms(median(opened)), "–",
+    yield Row("start", "start, 3 known images → server.ready", ms(median(opened)), "–",
               median(opened) / MS, 150, 60, "ms", spread=tuple(q / MS for q in quartiles(opened)),
               samples={"measured": opened, "all_serve": all_ready},
               note=f"all three serve after {ms(median(all_ready))}")
