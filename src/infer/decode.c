@@ -127,17 +127,16 @@ static int read_parameters(struct decoder *d, struct node n, const struct node_k
 	size_t size;
 	int r;
 
-	memset(ret, 0, n_keys * sizeof(*ret));
+	node_pick(n, keys, n_keys, ret);
 	if (node_type(n) == NODE_ABSENT)
 		return 0;
 	if (node_type(n) != NODE_OBJECT)
 		return wrong_kind(d, "parameters", "object");
-	for (c = node_begin(n); node_next_member(&c, &key, &size, &value);) {
+	for (c = node_members(n); node_next_member(&c, &key, &size, &value);) {
 		r = check_parameter(d, key, size, value);
 		if (r)
 			return r;
 	}
-	node_pick(n, keys, n_keys, ret);
 	return 0;
 }
 
@@ -186,7 +185,7 @@ static int read_shape(struct decoder *d, struct node n, struct tensor *t)
 	t->rank = 0;
 	if (node_type(n) != NODE_ARRAY)
 		return wrong_kind(d, "shape", "array");
-	for (c = node_begin(n); node_next(&c, &extent);) {
+	for (c = node_elements(n); node_next(&c, &extent);) {
 		if (!node_uint(extent, &v))
 			return wrong_kind(d, "shape", "unsigned-integer");
 		if (v > INT64_MAX)
@@ -248,15 +247,15 @@ static int check_shape(struct decoder *d, struct tensor *t)
 static int read_datatype(struct decoder *d, struct node n, struct tensor *t)
 {
 	const struct signature_port *port = &d->s->inputs[t->port];
-	const char *name;
+	const char *name, *expected = dtype_name(port->dtype);
 	size_t size;
 
 	if (!node_string(n, &name, &size))
 		return wrong_kind(d, "datatype", "string");
 	t->dtype = port->dtype;
-	if (dtype_from_name(name, size) != port->dtype)
+	if (strlen(expected) != size || memcmp(expected, name, size) != 0)
 		return refuse(d, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
-			      port->name, echo(name, size).text, d->r->name, dtype_name(port->dtype));
+			      port->name, echo(name, size).text, d->r->name, expected);
 	return 0;
 }
 
@@ -423,7 +422,7 @@ static int read_inputs(struct decoder *d, struct node n)
 
 	if (node_type(n) != NODE_ARRAY)
 		return wrong_kind(d, "inputs", "array");
-	for (c = node_begin(n); node_next(&c, &input);) {
+	for (c = node_elements(n); node_next(&c, &input);) {
 		int r = read_input(d, input);
 
 		if (r)
@@ -509,7 +508,7 @@ static int read_outputs(struct decoder *d, struct node n)
 
 	if (node_type(n) != NODE_ABSENT && node_type(n) != NODE_ARRAY)
 		return wrong_kind(d, "outputs", "array");
-	for (c = node_begin(n); node_next(&c, &output);) {
+	for (c = node_elements(n); node_next(&c, &output);) {
 		int r = read_output(d, output);
 
 		if (r)

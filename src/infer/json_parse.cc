@@ -136,33 +136,22 @@ bool node_string(struct node n, const char **ret, size_t *ret_size)
 	return true;
 }
 
-void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret)
-{
-	dom::object object;
-
-	for (size_t i = 0; i < n_keys; i++)
-		ret[i] = { nullptr, 0 };
-	if (as<dom::element>(n).get_object().get(object))
-		return;
-	for (auto it = object.begin(), end = object.end(); it != end; ++it) {
-		std::string_view key = it.key();
-
-		for (size_t i = 0; i < n_keys; i++)
-			if (key == std::string_view(keys[i].text, keys[i].size))
-				ret[i] = to_node(it.value());
-	}
-}
-
-struct node_cursor node_begin(struct node n)
+struct node_cursor node_elements(struct node n)
 {
 	dom::array array;
+
+	if (!n.document || as<dom::element>(n).get_array().get(array))
+		return { n, n };
+	return { to_node(array.begin()), to_node(array.end()) };
+}
+
+struct node_cursor node_members(struct node n)
+{
 	dom::object object;
 
-	if (n.document && !as<dom::element>(n).get_array().get(array))
-		return { to_node(array.begin()), to_node(array.end()) };
-	if (n.document && !as<dom::element>(n).get_object().get(object))
-		return { to_node(object.begin()), to_node(object.end()) };
-	return { n, n };
+	if (!n.document || as<dom::element>(n).get_object().get(object))
+		return { n, n };
+	return { to_node(object.begin()), to_node(object.end()) };
 }
 
 bool node_next(struct node_cursor *c, struct node *ret)
@@ -190,6 +179,25 @@ bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_s
 	*ret = to_node(it.value());
 	c->next = to_node(++it);
 	return true;
+}
+
+static bool is_key(const struct node_key &key, const char *text, size_t size)
+{
+	return key.size == size && key.text[0] == text[0] && std::memcmp(key.text, text, size) == 0;
+}
+
+void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret)
+{
+	struct node_cursor c = node_members(n);
+	struct node value;
+	const char *text;
+	size_t size;
+
+	std::memset(ret, 0, n_keys * sizeof(*ret));
+	while (node_next_member(&c, &text, &size, &value))
+		for (size_t i = 0; i < n_keys; i++)
+			if (is_key(keys[i], text, size))
+				ret[i] = value;
 }
 
 /* Numbers */

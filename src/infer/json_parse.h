@@ -59,26 +59,28 @@ bool node_bool(struct node n, bool *ret);
 bool node_string(struct node n, const char **ret, size_t *ret_size);
 bool node_uint(struct node n, uint64_t *ret); /* 1e3 is one */
 
-/* The members of object @n that have these keys, or absent ones. @n is an object. */
+/*
+ * Elements of an array, or members of an object, one after the other; none of anything else.
+ *
+ *	for (struct node_cursor c = node_elements(array); node_next(&c, &element);)
+ *	for (struct node_cursor c = node_members(object); node_next_member(&c, &key, &size, &value);)
+ */
+struct node_cursor {
+	struct node next, end;
+};
+struct node_cursor node_elements(struct node n);
+struct node_cursor node_members(struct node n);
+bool node_next(struct node_cursor *c, struct node *ret);
+bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_size,
+		      struct node *ret);
+
+/* The members of object @n that have these keys (which aren't empty), or absent nodes. */
 struct node_key {
 	const char *text;
 	size_t size;
 };
 #define NODE_KEY(literal) { literal, sizeof(literal) - 1 }
 void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret);
-
-/*
- * Elements of an array, or members of an object, one after the other; none of anything else.
- *
- *	for (struct node_cursor c = node_begin(array); node_next(&c, &element);)
- */
-struct node_cursor {
-	struct node next, end;
-};
-struct node_cursor node_begin(struct node n);
-bool node_next(struct node_cursor *c, struct node *ret);
-bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_size,
-		      struct node *ret);
 
 /* What is wrong with the data of a tensor. */
 enum {
