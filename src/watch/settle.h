@@ -25,9 +25,9 @@ struct settle {
 	void *context;
 
 	struct path_set paths;
-	size_t n_open;             /* of the paths: made and not yet written */
-	bool everything, overflow; /* everything: the paths are forgotten */
-	bool storm;                /* what fills `everything` came in a flood */
+	size_t n_open;              /* of the paths: made and not yet written */
+	bool everything, overflow;  /* everything: the paths are forgotten */
+	bool storm;                 /* what fills `everything` came in a flood */
 	uint64_t first_ns, last_ns; /* of the batch's events; first 0: no batch */
 };
 

@@ -169,10 +169,14 @@ static void on_end(void *context, const struct child_end *end)
 		return;
 	}
 	if (end->signal)
-		notice(w, "devserve-watch was ended by signal %d (%s). Starting it again; then everything is compared.",
+		notice(w,
+		       "devserve-watch was ended by signal %d (%s). Starting it again; then "
+		       "everything is compared.",
 		       end->signal, strsignal(end->signal));
 	else
-		notice(w, "devserve-watch ended with status %d. Starting it again; then everything is compared.",
+		notice(w,
+		       "devserve-watch ended with status %d. Starting it again; then everything is "
+		       "compared.",
 		       end->code);
 	if (!w->stopped)
 		start_in(w, next_backoff(w));

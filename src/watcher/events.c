@@ -84,11 +84,19 @@ static bool is_hidden(const char *relative)
 	return relative[0] == '.' || strstr(relative, "/.");
 }
 
-static void tell(struct events *e, enum watch_record type, const char *path)
+/* @path as the tree has it, without links. NULL: it doesn't. */
+static const char *part_of_tree(const struct events *e, const char *path)
 {
 	const char *relative = part_below(path, e->root->path);
 
-	if (relative && !is_hidden(relative))
+	return relative && !is_hidden(relative) ? relative : NULL;
+}
+
+static void tell(struct events *e, enum watch_record type, const char *path)
+{
+	const char *relative = part_of_tree(e, path);
+
+	if (relative)
 		wire_tell(e->wire, type, relative);
 	for (size_t i = 0; i < e->links.n_links; i++) {
 		_cleanup_free_ char *by_link = NULL;
@@ -132,22 +140,9 @@ static int forgive(struct events *e, const char *path, int r)
 		return 0; /* gone meanwhile */
 	}
 	if (r < 0)
-		wire_notice(e->wire, "%s can't be watched: %s. Changes below it are not seen.",
-			    path, strerror(-r));
+		wire_notice(e->wire, "%s can't be watched: %s. Changes below it are not seen.", path,
+			    strerror(-r));
 	return r < 0 ? 0 : r;
-}
-
-static int check_file_system(struct events *e, const char *path)
-{
-	const char *name = limits_file_system(path);
-
-	if (!name)
-		return 0;
-	wire_notice(e->wire,
-		    "%s is on %s, where changes made elsewhere give no events. Comparing all files "
-		    "every 500 ms instead, which is slower.",
-		    path, name);
-	return EVENTS_E_USELESS;
 }
 
 static int watch_tree(struct events *e, const char *path, enum walk walk)
@@ -155,16 +150,14 @@ static int watch_tree(struct events *e, const char *path, enum walk walk)
 	struct visit v = { .events = e, .walk = walk };
 	int r = watches_add(&e->watches, path);
 
-	v.tell = walk != WALK_QUIETLY && r == 0;
+	if (r == WATCHES_E_KNOWN && walk == WALK_NEW)
+		return 0;
+	if (r == 0 && limits_distrust(e->wire, path))
+		return EVENTS_E_USELESS;
+	v.tell = r == 0 && walk != WALK_QUIETLY;
 	if (v.tell)
 		tell(e, WATCH_PATH, path);
-	if (r == WATCHES_E_KNOWN)
-		r = walk == WALK_NEW ? WATCHES_E_KNOWN : 0;
-	else if (r == 0)
-		r = check_file_system(e, path);
-	if (r == WATCHES_E_KNOWN)
-		return 0;
-	if (r == 0)
+	if (r >= 0)
 		r = scan(path, on_found, &v);
 	return forgive(e, path, r);
 }
@@ -198,6 +191,8 @@ static int follow_changed_links(struct events *e, const struct links *before)
 		if (links_have(&e->links, &before->all[i]))
 			continue;
 		wire_tell(e->wire, WATCH_PATH, before->all[i].name);
+		if (part_of_tree(e, before->all[i].target))
+			continue;
 		watches_drop(&e->watches, before->all[i].target);
 		dropped = true;
 	}
@@ -207,7 +202,7 @@ static int follow_changed_links(struct events *e, const struct links *before)
 		wire_tell(e->wire, WATCH_PATH, e->links.all[i].name);
 		r = watch_tree(e, e->links.all[i].target, WALK_NEW);
 	}
-	/* Some of what was dropped may belong to the tree or to another link. */
+	/* Some of what was dropped may belong to another link. */
 	return r == 0 && dropped ? watch_all(e, WALK_THROUGH) : r;
 }
 
@@ -343,7 +338,7 @@ int events_run(const struct root *root, struct wire *wire)
 	}
 	r = start_over(&e);
 	if (r == 0 && !watches_have(&e.watches, root->path))
-		r = EVENTS_E_NO_ROOT;
+		r = root_is_there(root) ? -EACCES : EVENTS_E_NO_ROOT;
 	if (r == 0) {
 		wire_tell(wire, WATCH_READY, "");
 		wire_flush(wire);

@@ -17,6 +17,8 @@
 #include "base/memory.h"
 #include "watcher/wire.h"
 
+#define INSTEAD "Comparing all files every 500 ms instead, which is slower."
+
 static const struct {
 	unsigned magic;
 	const char *name;
@@ -38,16 +40,20 @@ static const struct {
 	{ 0xbacbacbc, "a VMware shared folder" },
 };
 
-const char *limits_file_system(const char *directory)
+bool limits_distrust(struct wire *wire, const char *directory)
 {
 	struct statfs st;
 
 	if (statfs(directory, &st) < 0)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(no_events); i++)
-		if (no_events[i].magic == (unsigned)st.f_type)
-			return no_events[i].name;
-	return NULL;
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(no_events); i++) {
+		if (no_events[i].magic != (unsigned)st.f_type)
+			continue;
+		wire_notice(wire, "%s is on %s, where not every change gives an event. " INSTEAD,
+			    directory, no_events[i].name);
+		return true;
+	}
+	return false;
 }
 
 static int raised(int value, int least)
@@ -71,13 +77,9 @@ void limits_explain(struct wire *wire, const char *path, int r)
 	}
 	if (name)
 		wire_notice(wire,
-			    "%s can't be watched: the kernel's limit %s is %d and used up. Comparing "
-			    "all files every 500 ms instead, which is slower. To raise it: sudo sysctl "
-			    "%s=%d, then start devserve again.",
+			    "%s can't be watched: %s is %d and used up. " INSTEAD
+			    " To raise it: sudo sysctl %s=%d, then start devserve again.",
 			    path, name, value, name, raised(value, least));
 	else
-		wire_notice(wire,
-			    "%s can't be watched: %s. Comparing all files every 500 ms instead, which "
-			    "is slower.",
-			    path, strerror(-r));
+		wire_notice(wire, "%s can't be watched: %s. " INSTEAD, path, strerror(-r));
 }

@@ -7,13 +7,12 @@
  * Why inotify can't be used, in words that tell the way out.
  */
 
+#include <stdbool.h>
+
 struct wire;
 
-/*
- * What the directory is on, if changes there don't all come from this kernel ("NFS"); NULL
- * where events can be trusted.
- */
-const char *limits_file_system(const char *directory);
+/* Whether changes below @directory may come without events. If so, a notice has said why. */
+bool limits_distrust(struct wire *wire, const char *directory);
 
-/* A notice: no watch for @path because of @r, -errno; polling from now on. */
+/* A notice: @path can't be watched because of @r, -errno. */
 void limits_explain(struct wire *wire, const char *path, int r);

@@ -28,7 +28,7 @@
 #define GRAIN_NS (20 * NS_PER_MS)
 
 struct look {
-	char *path; /* relative */
+	char *path;           /* relative */
 	uint64_t modified_ns; /* 0: unsure, or a directory */
 	uint64_t size;
 	uint64_t inode;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * watch_print ROOT [--poll]: prints what src/watch delivers, a JSON object a line:
- * {"paths":[…],"everything":false,"overflow":false} or {"notice":"…"}. Paths are relative
- * to ROOT. Ends when its standard input does, and tells so: {"end":true}.
+ * watch_print ROOT [SETTLE_MS [--poll]]: prints what src/watch delivers, a JSON object a
+ * line: {"paths":[…],"everything":false,"overflow":false} or {"notice":"…"}. Paths are
+ * relative to ROOT. Ends when its standard input does; {"end":true}: and nothing is left.
  */
 
 #include <stdio.h>
@@ -85,10 +85,12 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc < 2 || *p.root != '/') {
-		fprintf(stderr, "usage: watch_print /ROOT [--poll]\n");
+		fprintf(stderr, "usage: watch_print /ROOT [SETTLE_MS [--poll]]\n");
 		return 2;
 	}
-	o.poll = argc > 2 && strcmp(argv[2], "--poll") == 0;
+	if (argc > 2)
+		o.settle_ms = (unsigned)strtoul(argv[2], NULL, 10);
+	o.poll = argc > 3 && strcmp(argv[3], "--poll") == 0;
 	uv_loop_init(&p.loop);
 	uv_pipe_init(&p.loop, &p.input, 0);
 	p.input.data = &p;
