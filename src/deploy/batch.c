@@ -30,6 +30,8 @@
 #include "ring/call.h"
 
 #define WINDOW_NS (50 * NS_PER_US)
+#define SHORT_NS (30 * NS_PER_US) /* of a call: below, its worker shares the server's CPU */
+#define LONG_NS (80 * NS_PER_US)  /* above, it gets its own; between, it stays where it is */
 #define MAX_SCAN 256
 #define MIN_SPILL_GUESS UINT64_C(16384)
 #define MAX_SPILL_GUESS (UINT64_C(64) << 20)
@@ -535,6 +537,8 @@ static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 	else
 		d->spill_guess -= (d->spill_guess - spilled) / 64;
 	d->window_ns = d->window_ns ? (d->window_ns * 7 + compute_ns) / 8 : compute_ns;
+	if (d->serving && (d->window_ns < SHORT_NS || d->window_ns > LONG_NS))
+		replica_set_beside(d->serving, d->window_ns < SHORT_NS);
 	d->stats.executions++;
 	d->stats.compute_ns += compute_ns;
 }

@@ -257,6 +257,14 @@ void deployment_refuse_all(struct deployment *d, enum infer_status status, const
 	}
 }
 
+static void enqueue(struct deployment *d, struct infer_request *r, uint64_t now)
+{
+	struct waiting *w = waiting_new(d->deploy, r, now);
+
+	TAILQ_INSERT_TAIL(&d->queue, w, entry);
+	d->n_waiting++;
+}
+
 void handle_submit(struct handle *h, struct infer_request *r)
 {
 	struct deployment *d = (struct deployment *)h;
@@ -270,10 +278,8 @@ void handle_submit(struct handle *h, struct infer_request *r)
 		deployment_refuse(d, r, INFER_UNAVAILABLE, now, CHANGED);
 	else if (d->n_waiting >= d->deploy->max_queue)
 		deployment_refuse(d, r, INFER_UNAVAILABLE, now, "Exceeds maximum queue size");
-	else {
-		TAILQ_INSERT_TAIL(&d->queue, waiting_new(d->deploy, r, now), entry);
-		d->n_waiting++;
-	}
+	else
+		enqueue(d, r, now);
 }
 
 static void forget_waiting(struct deployment *d, struct waiting *w)

@@ -72,7 +72,10 @@ static void on_prepare(uv_prepare_t *prepare)
 
 void hub_init(struct hub *h, uv_loop_t *loop, bool (*flush)(void *context), void *context)
 {
+	cpu_set_t cpus;
+
 	*h = (struct hub){ .loop = loop, .flush = flush, .context = context };
+	h->few_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) <= 2;
 	uv_prepare_init(loop, &h->prepare);
 	uv_check_init(loop, &h->check);
 	uv_idle_init(loop, &h->idle);

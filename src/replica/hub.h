@@ -27,6 +27,7 @@ struct hub {
 	uint64_t poll_until_ns;   /* somebody waits for a moment that timers are too coarse for */
 	uint32_t n_in_flight;     /* calls, over all replicas */
 	bool polling, submitted;
+	bool few_cpus;            /* two or less */
 	unsigned n_open;
 	/* Called before rings are flushed: whoever has calls to submit does it now. */
 	bool (*flush)(void *context);

@@ -77,6 +77,9 @@ void replica_discard(struct replica *r);
  */
 int replica_call(struct replica *r, uint64_t offset, void *call);
 
+/* Its calls are so short that a wake-up across CPUs would cost more than they do. */
+void replica_set_beside(struct replica *r, bool beside);
+
 /* How many more replica_call() takes now. */
 unsigned replica_room(const struct replica *r);
 unsigned replica_in_flight(const struct replica *r);
