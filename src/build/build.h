@@ -42,6 +42,8 @@ struct recipe {
 	char *path;      /* absolute: directory or single source */
 	char **sources;  /* absolute, sorted */
 	size_t n_sources;
+	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
+	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
 };
 
 enum build_outcome {

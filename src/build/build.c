@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A build goes WAITING → COMPILING → LINKING and then calls back. It waits for the
+ * builder's timer, so that build_start() returns at once and nothing calls back from inside
+ * of it, and, once in a builder's life, for the toolchain to be known.
+ *
+ * COMPILING looks every source up in the store and starts a job for those that are not
+ * there; a failed one does not stop the others, for one save may have two mistakes. If all
+ * is found, the callback comes within a millisecond.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/internal.h"
+
+static void copy_list(char ***to, char *const *from)
+{
+	struct words list = WORDS_NULL;
+
+	for (; from && *from; from++)
+		words_add(&list, *from);
+	*to = list.at;
+}
+
+static void copy_recipe(struct recipe *to, const struct recipe *from)
+{
+	struct words sources = WORDS_NULL;
+
+	for (size_t i = 0; i < from->n_sources; i++)
+		words_add(&sources, from->sources[i]);
+	*to = (struct recipe){ .name = xstrdup(from->name), .path = xstrdup(from->path),
+			       .sources = sources.at, .n_sources = sources.n };
+	copy_list(&to->cflags, from->cflags);
+	copy_list(&to->ldlibs, from->ldlibs);
+}
+
+/* The deployment's directory: its headers are found without one. */
+char *recipe_directory(const struct recipe *r)
+{
+	if (file_is_directory(r->path))
+		return xstrdup(r->path);
+	return xstrndup(r->path, (size_t)(path_name(r->path) - r->path) - 1);
+}
+
+void build_say(struct build *b, const char *text)
+{
+	_cleanup_buffer_ struct buffer plain = BUFFER_NULL;
+
+	diagnostics_parse(&b->diagnostics, text, b->builder->root);
+	if (!b->builder->color) {
+		text_plain(&plain, text, strlen(text));
+		text = buffer_text(&plain);
+	}
+	text_append(&b->text, &b->n_lost, text, strlen(text));
+}
+
+void build_fail(struct build *b, const char *file, const char *format, ...)
+{
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	va_list args;
+
+	va_start(args, format);
+	buffer_vprintf(&sentence, format, args);
+	va_end(args);
+	b->failed = true;
+	diagnostics_add(&b->diagnostics, file, "error", buffer_text(&sentence));
+	buffer_putc(&sentence, '\n');
+	text_append(&b->text, &b->n_lost, buffer_text(&sentence), sentence.size);
+}
+
+static bool is_out_of_memory(const char *text)
+{
+	return strstr(text, "out of memory") || strstr(text, "virtual memory exhausted") ||
+	       strstr(text, "bad_alloc") || strstr(text, "annot allocate memory");
+}
+
+void build_explain(const struct build *b, const struct job_end *end, const char *name,
+		   struct buffer *text)
+{
+	const struct builder *builder = b->builder;
+
+	if (end->error)
+		buffer_printf(text, "error: cannot run %s: %s\n", name, strerror(-end->error));
+	else if (end->timed_out)
+		buffer_printf(text, "error: %s was stopped after %g s\n", name,
+			      (double)builder->time_limit_ms / 1000);
+	else if (is_out_of_memory(end->text))
+		buffer_printf(text, "error: %s may use %g GiB of memory, which was not enough\n",
+			      name, (double)builder->memory_limit / (1 << 30));
+	else if (end->signal)
+		buffer_printf(text, "error: %s was ended by a signal: %s\n", name,
+			      strsignal(end->signal));
+	else if (strstr(end->text, "No space left on device"))
+		buffer_printf(text, "error: cannot write %s: No space left on device\n",
+			      builder->state_dir);
+}
+
+static void free_build(struct build *b)
+{
+	TAILQ_REMOVE(&b->builder->builds, b, entry);
+	job_cancel(b->job);
+	for (size_t i = 0; b->units && i < b->recipe.n_sources; i++)
+		unit_fini(&b->units[i]);
+	if (b->stub_directory)
+		file_remove_tree(b->stub_directory);
+	free(b->stub_directory);
+	free(b->image_temporary);
+	free(b->units);
+	free(b->own);
+	recipe_fini(&b->recipe);
+	buffer_fini(&b->text);
+	buffer_fini(&b->why);
+	diagnostics_fini(&b->diagnostics);
+	free(b);
+}
+
+/* Of the compiler that took the longest way: a .cu beside C++ makes it nvcc's build. */
+static const char *compiler_name(struct build *b)
+{
+	enum language last = LANGUAGE_C;
+	const struct compiler *c;
+
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		if (b->units[i].language > last)
+			last = b->units[i].language;
+	if (last == LANGUAGE_ASSEMBLER)
+		last = LANGUAGE_C;
+	c = toolchain_compiler(&b->builder->toolchain, last);
+	return c ? c->name : "cc";
+}
+
+static int hash_recipe(struct builder *b, const struct recipe *r, const char *own,
+		       struct hash *ret)
+{
+	struct hash_state *s = hash_state_new();
+	struct hash h;
+	int error = 0;
+
+	for (size_t i = 0; i < r->n_sources; i++) {
+		int e = object_inputs(b, r, r->sources[i], own, &h);
+
+		if (e == 0)
+			hash_state_add(s, &h, sizeof(h));
+		error = error ? error : e;
+	}
+	for (char **word = r->ldlibs; word && *word; word++) {
+		hash_state_add_string(s, *word);
+		if (**word == '/')
+			identity_add(s, *word);
+	}
+	h = hash_state_end(s);
+	if (error == 0)
+		*ret = h;
+	return error;
+}
+
+/* The callback may start and cancel builds, this builder's others among them, or free it. */
+static void finish(struct build *b)
+{
+	struct builder *builder = b->builder;
+	bool ok = !b->failed && !b->unsupported;
+	_cleanup_free_ char *image = ok ? store_path(&builder->store, "images", b->image) : NULL;
+	struct build_result result = {
+		.outcome = ok ? BUILD_OK : b->unsupported ? BUILD_UNSUPPORTED : BUILD_FAILED,
+		.image = image,
+		.image_hash = b->image,
+		.cached = !b->ran,
+		.diagnostics = b->diagnostics.at,
+		.n_diagnostics = b->diagnostics.n,
+		.compile_ns = b->compile_ns,
+		.link_ns = b->link_ns,
+		.compiler = compiler_name(b),
+	};
+
+	hash_recipe(builder, &b->recipe, b->own, &result.source_hash);
+	text_finish(&b->text, b->n_lost);
+	result.text = buffer_text(&b->text);
+	TAILQ_REMOVE(&builder->builds, b, entry);
+	store_trim_sometimes(&builder->store);
+	b->done(b->context, &result);
+	TAILQ_INSERT_TAIL(&builder->builds, b, entry); /* where free_build() looks for it */
+	free_build(b);
+}
+
+void build_linked(struct build *b)
+{
+	finish(b);
+}
+
+static void end_compiling(struct build *b)
+{
+	uint64_t first = UINT64_MAX, last = 0;
+
+	for (size_t i = 0; i < b->recipe.n_sources; i++) {
+		const struct unit *u = &b->units[i];
+
+		if (u->entry.text)
+			build_say(b, u->entry.text);
+		b->failed |= u->failed;
+		if (u->ended_ns && u->started_ns < first)
+			first = u->started_ns;
+		last = u->ended_ns > last ? u->ended_ns : last;
+	}
+	b->compile_ns = last ? last - first : 0;
+	if (b->failed) {
+		finish(b);
+		return;
+	}
+	b->state = BUILD_LINKING;
+	link_start(b);
+}
+
+void build_unit_done(struct unit *u)
+{
+	if (--u->build->n_open == 0)
+		end_compiling(u->build);
+}
+
+/* Say what is missing and how to get it. */
+static bool is_supported(struct build *b)
+{
+	static const char *const hints[] = {
+		[LANGUAGE_C] = "no C compiler: install gcc (or set CC)",
+		[LANGUAGE_CXX] = "no C++ compiler: install g++ (or set CXX)",
+		[LANGUAGE_ASSEMBLER] = "no C compiler: install gcc (or set CC)",
+		[LANGUAGE_CUDA] = "CUDA sources need nvcc, which is not in PATH, $NVCC, $CUDA_HOME or "
+				  "/usr/local/cuda: install the CUDA toolkit "
+				  "(https://developer.nvidia.com/cuda-downloads)",
+	};
+
+	for (size_t i = 0; i < b->recipe.n_sources; i++) {
+		enum language l = b->units[i].language;
+
+		if (toolchain_compiler(&b->builder->toolchain, l))
+			continue;
+		build_fail(b, b->recipe.sources[i], "%s", hints[l]);
+		b->unsupported = true;
+		return false;
+	}
+	return true;
+}
+
+static void begin(struct build *b)
+{
+	b->state = BUILD_COMPILING;
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		b->units[i] = (struct unit){ .build = b, .source = b->recipe.sources[i],
+					     .language = language_of(b->recipe.sources[i]) };
+	if (!is_supported(b)) {
+		finish(b);
+		return;
+	}
+	b->n_open = 1; /* ours, so that jobs that end at once don't end the build */
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		object_start(&b->units[i]);
+	if (--b->n_open == 0)
+		end_compiling(b);
+}
+
+static void advance(struct builder *b)
+{
+	struct build *one;
+
+	do {
+		TAILQ_FOREACH(one, &b->builds, entry)
+			if (one->state == BUILD_WAITING)
+				break;
+		if (one)
+			begin(one);
+	} while (one && !b->freed);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct builder *b = timer->data;
+
+	if (b->probed)
+		advance(b);
+}
+
+static void on_probed(void *context)
+{
+	struct builder *b = context;
+
+	b->probing = NULL;
+	b->probed = true;
+	uv_timer_start(&b->timer, on_timer, 0, 0);
+}
+
+int build_start(struct builder *b, const struct recipe *r, build_done_fn done, void *context,
+		struct build **ret)
+{
+	struct build *one;
+
+	if (!r->n_sources)
+		return -ENOENT;
+	one = xcalloc(1, sizeof(*one));
+	one->builder = b;
+	copy_recipe(&one->recipe, r);
+	one->own = recipe_directory(r);
+	one->units = xcalloc(r->n_sources, sizeof(*one->units));
+	one->done = done;
+	one->context = context;
+	TAILQ_INSERT_TAIL(&b->builds, one, entry);
+	*ret = one;
+	if (b->probed)
+		uv_timer_start(&b->timer, on_timer, 0, 0);
+	else if (!b->probing)
+		toolchain_probe(&b->toolchain, &b->store, b->queue, on_probed, b, &b->probing);
+	return 0;
+}
+
+struct build *build_cancel(struct build *b)
+{
+	if (b)
+		free_build(b);
+	return NULL;
+}
+
+int builder_fingerprint(struct builder *b, const struct recipe *r, struct hash *ret)
+{
+	_cleanup_free_ char *own = recipe_directory(r);
+
+	return hash_recipe(b, r, own, ret);
+}
+
+bool builder_depends(struct builder *b, const struct recipe *r, const char *path)
+{
+	if (language_of(path) != LANGUAGE_NONE && path_is_below(path, r->path))
+		return true; /* one of its sources, or one that is new or gone */
+	for (size_t i = 0; i < r->n_sources; i++)
+		if (sources_depends(b->sources, r->sources[i], path))
+			return true;
+	return false;
+}

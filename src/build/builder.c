@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/internal.h"
+
+#define DEFAULT_TIME_MS 120000
+#define DEFAULT_MEMORY (UINT64_C(4) << 30)
+#define DEFAULT_STORE (UINT64_C(1) << 30)
+
+static unsigned n_cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
+int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer *why,
+		struct builder **ret)
+{
+	struct builder *b = xcalloc(1, sizeof(*b));
+	int r = store_open(&b->store, o->state_dir,
+			   o->store_limit ? o->store_limit : DEFAULT_STORE, why);
+
+	if (r < 0) {
+		free(b);
+		return r;
+	}
+	b->loop = loop;
+	b->state_dir = xstrdup(o->state_dir);
+	b->include_dir = xstrdup(o->include_dir);
+	b->root = xstrdup(o->root);
+	b->time_limit_ms = o->time_limit_ms ? o->time_limit_ms : DEFAULT_TIME_MS;
+	b->memory_limit = o->memory_limit ? o->memory_limit : DEFAULT_MEMORY;
+	b->color = o->color;
+	b->queue = queue_new(loop, o->jobs ? o->jobs : n_cpus(), b->root, b->store.temporary);
+	b->contents = contents_new();
+	b->sources = sources_new(&b->store);
+	toolchain_init(&b->toolchain, b->include_dir, b->root);
+	TAILQ_INIT(&b->builds);
+	uv_timer_init(loop, &b->timer);
+	b->timer.data = b;
+	*ret = b;
+	return 0;
+}
+
+static void on_closed(uv_handle_t *timer)
+{
+	struct builder *b = timer->data;
+
+	free(b->state_dir);
+	free(b->include_dir);
+	free(b->root);
+	free(b);
+}
+
+/* A build that just calls back may look at its builder once more: it goes last. */
+struct builder *builder_free(struct builder *b)
+{
+	if (!b)
+		return NULL;
+	b->freed = true;
+	while (!TAILQ_EMPTY(&b->builds))
+		build_cancel(TAILQ_FIRST(&b->builds));
+	b->probing = probing_cancel(b->probing);
+	b->queue = queue_free(b->queue);
+	b->sources = sources_free(b->sources);
+	b->contents = contents_free(b->contents);
+	store_close(&b->store);
+	toolchain_fini(&b->toolchain);
+	uv_close((uv_handle_t *)&b->timer, on_closed);
+	return NULL;
+}
+
+int64_t builder_trim(struct builder *b)
+{
+	return store_trim(&b->store);
+}

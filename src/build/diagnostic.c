@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Who writes what:
+ *
+ *	gcc, clang   FILE:LINE:COLUMN: error: TEXT     FILE:LINE: …     cc1: error: TEXT
+ *	as           FILE:LINE: Error: TEXT
+ *	gold         FILE:LINE: error: TEXT     OBJECT:SOURCE:function F: error: TEXT
+ *	ld           FILE:LINE: undefined reference to `F'
+ *	nvcc         FILE(LINE): error: TEXT    FILE(LINE): warning #177-D: TEXT
+ *	ptxas        ptxas error   : TEXT
+ *
+ * So a message is looked for by its severity, and what stands before it is read as a place.
+ */
+
+#include "build/diagnostic.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+void diagnostics_fini(struct diagnostics *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		free(d->at[i].file);
+		free(d->at[i].severity);
+		free(d->at[i].message);
+	}
+	free(d->at);
+	*d = (struct diagnostics)DIAGNOSTICS_NULL;
+}
+
+static struct diagnostic *append(struct diagnostics *d)
+{
+	d->at = xrealloc(d->at, (d->n + 1) * sizeof(*d->at));
+	d->at[d->n] = (struct diagnostic){ .file = NULL };
+	return &d->at[d->n++];
+}
+
+void diagnostics_add(struct diagnostics *d, const char *file, const char *severity,
+		     const char *message)
+{
+	struct diagnostic *one = append(d);
+
+	one->file = file ? xstrdup(file) : NULL;
+	one->severity = xstrdup(severity);
+	one->message = xstrdup(message);
+}
+
+/* The length of the escape sequence at @s: CSI … letter, OSC … BEL or ESC \. */
+static size_t escape_size(const char *s, size_t size)
+{
+	size_t n = 2;
+
+	if (size < 2)
+		return size;
+	if (s[1] == '[') {
+		while (n < size && !isalpha((unsigned char)s[n]))
+			n++;
+		return n < size ? n + 1 : n;
+	}
+	if (s[1] != ']')
+		return 2;
+	while (n < size && s[n] != '\a' && s[n] != '\033')
+		n++;
+	if (n < size && s[n] == '\033')
+		n++;
+	return n < size ? n + 1 : n;
+}
+
+void text_plain(struct buffer *ret, const char *text, size_t size)
+{
+	while (size) {
+		const char *escape = memchr(text, '\033', size);
+		size_t n = escape ? (size_t)(escape - text) : size;
+
+		buffer_append(ret, text, n);
+		if (escape)
+			n += escape_size(escape, size - n);
+		text += n;
+		size -= n;
+	}
+}
+
+struct mark { /* a severity in a line: where it starts, where the message does */
+	const char *severity, *start, *message;
+};
+
+/* nvcc puts a number and blanks between the word and the colon: "warning #177-D:". */
+static const char *skip_number(const char *p, const char *end)
+{
+	while (p < end && *p == ' ')
+		p++;
+	if (p < end && *p == '#')
+		while (p < end && (*p == '#' || *p == '-' || isalnum((unsigned char)*p)))
+			p++;
+	return p;
+}
+
+static bool is_mark(const char *s, const char *end, struct mark *ret)
+{
+	static const struct {
+		const char *word, *severity;
+	} words[] = {
+		{ "error", "error" },       { "fatal error", "error" },
+		{ "warning", "warning" },   { "internal compiler error", "error" },
+		{ "note", "note" },         { "catastrophic error", "error" },
+		{ "remark", "note" },       { "fatal", "error" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		size_t n = strlen(words[i].word);
+		const char *p = s + n;
+
+		if ((size_t)(end - s) <= n || strncasecmp(s, words[i].word, n) != 0)
+			continue;
+		p = skip_number(p, end);
+		if (p == end || *p != ':')
+			continue;
+		for (p++; p < end && *p == ' ';)
+			p++;
+		*ret = (struct mark){ words[i].severity, s, p };
+		return true;
+	}
+	return false;
+}
+
+static bool find_mark(const char *line, const char *end, struct mark *ret)
+{
+	const char *reference;
+
+	for (const char *s = line; s < end; s++)
+		if ((s == line || s[-1] == ' ') && is_mark(s, end, ret))
+			return true;
+	reference = memmem(line, (size_t)(end - line), ": undefined reference to ", 25);
+	if (!reference)
+		return false;
+	*ret = (struct mark){ "error", reference + 2, reference + 2 };
+	return true;
+}
+
+/* Cut ":123" or "(123)" off the end of @place. 0: there is none. */
+static unsigned cut_number(char *place)
+{
+	size_t n = strlen(place), end;
+	bool brackets = n && place[n - 1] == ')';
+
+	if (brackets)
+		n--;
+	end = n;
+	while (n && isdigit((unsigned char)place[n - 1]))
+		n--;
+	if (n == end || n < 2 || place[n - 1] != (brackets ? '(' : ':'))
+		return 0;
+	place[n - 1] = '\0';
+	return (unsigned)strtoul(place + n, NULL, 10);
+}
+
+static bool is_program(const char *place)
+{
+	static const char *const names[] = { "cc1",   "cc1plus", "gcc",     "g++",     "cc",
+					     "c++",   "clang",   "clang++", "ld",      "as",
+					     "nvcc",  "ptxas",   "cicc",    "fatbinary", "collect2",
+					     "nvlink", "ld.gold", "ld.bfd",  "clang-14", "cudafe++" };
+	const char *name = strrchr(place, '/');
+
+	name = name ? name + 1 : place;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return strstr(name, "-linux-gnu-") || strncmp(name, "ld.", 3) == 0;
+}
+
+/* Read "FILE:LINE:COLUMN", "FILE(LINE)" or what else stands before a severity. */
+static void set_place(struct diagnostic *d, char *place, const char *directory)
+{
+	unsigned last = cut_number(place), before = last ? cut_number(place) : 0;
+
+	d->line = before ? before : last;
+	d->column = before ? last : 0;
+	if (!*place || *place == '<' || *place == '{' || (!last && strchr(place, ' ')) ||
+	    (!last && (strchr(place, ':') || is_program(place))))
+		return;
+	d->file = *place == '/' ? xstrdup(place) : xasprintf("%s/%s", directory, place);
+}
+
+static void parse_line(struct diagnostics *d, const char *line, const char *end,
+		       const char *directory)
+{
+	_cleanup_free_ char *place = NULL;
+	struct diagnostic *one;
+	struct mark mark;
+	size_t n;
+
+	if (!find_mark(line, end, &mark))
+		return;
+	n = (size_t)(mark.start - line);
+	while (n && (line[n - 1] == ' ' || line[n - 1] == ':'))
+		n--;
+	place = xstrndup(line, n);
+	one = append(d);
+	one->severity = xstrdup(mark.severity);
+	one->message = xstrndup(mark.message, (size_t)(end - mark.message));
+	set_place(one, place, directory);
+}
+
+void diagnostics_parse(struct diagnostics *d, const char *text, const char *directory)
+{
+	_cleanup_buffer_ struct buffer plain = BUFFER_NULL;
+
+	text_plain(&plain, text, strlen(text));
+	for (const char *line = buffer_text(&plain), *end; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		/* The quoted source of gcc is "   12 | …"; it may hold any word. */
+		if (*line != ' ' && *line != '\t')
+			parse_line(d, line, end > line && end[-1] == '\r' ? end - 1 : end, directory);
+	}
+}

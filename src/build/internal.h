@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What object.c, link.c and build.c share. A build is a list of units, one a source, and
+ * then a link; each runs as a job of the builder's queue.
+ */
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "build/build.h"
+#include "build/content.h"
+#include "build/diagnostic.h"
+#include "build/job.h"
+#include "build/language.h"
+#include "build/manifest.h"
+#include "build/source.h"
+#include "build/store.h"
+#include "build/toolchain.h"
+
+struct build;
+
+struct unit {
+	struct build *build;
+	const char *source;         /* borrowed from the build's recipe */
+	enum language language;
+	struct hash key;            /* of its manifest */
+	struct manifest_entry entry; /* once it is there: the object, what it read, what was said */
+	bool found, failed;
+	struct job *job;
+	char *object, *depends;     /* temporary files of the job */
+	uint64_t started_wall_ns, started_ns, ended_ns;
+};
+
+TAILQ_HEAD(builds, build);
+
+struct builder {
+	uv_loop_t *loop;
+	uv_timer_t timer; /* advances builds that wait for nothing but the loop */
+	char *state_dir, *include_dir, *root;
+	uint64_t time_limit_ms, memory_limit;
+	bool color;
+	struct queue *queue;
+	struct store store;
+	struct contents *contents;
+	struct sources *sources;
+	struct toolchain toolchain;
+	struct probing *probing;
+	bool probed;
+	bool told; /* that the driver links */
+	bool freed;
+	struct builds builds;
+};
+
+enum build_state { BUILD_WAITING, BUILD_COMPILING, BUILD_LINKING };
+
+struct build {
+	TAILQ_ENTRY(build) entry;
+	struct builder *builder;
+	struct recipe recipe;
+	enum build_state state;
+	char *own; /* the deployment's directory */
+	struct unit *units;
+	size_t n_open; /* units whose job runs */
+	struct hash inputs;
+	struct buffer text; /* plain or coloured, as the compilers wrote it */
+	size_t n_lost;      /* lines that had no room in it */
+	struct diagnostics diagnostics;
+	bool failed, unsupported, ran;
+	uint64_t compile_ns, link_ns;
+
+	struct job *job; /* of the link */
+	bool full;       /* it's the compiler's driver that links */
+	struct buffer why; /* it does */
+	struct hash link_key, image;
+	char *image_temporary, *stub_directory;
+	uint64_t link_started_ns;
+	build_done_fn done;
+	void *context;
+};
+
+/* The directory of the deployment itself; free() */
+char *recipe_directory(const struct recipe *r);
+/* The compiler's command for @source; all the paths filled in. False: run cc1 | as instead. */
+bool object_command(const struct compiler *c, enum language l, const struct recipe *r,
+		    const char *source, const char *object, const char *depends, const char *own,
+		    struct words *command, struct words *reader);
+/* The directories where the author's headers are looked for first. */
+void object_searched(const struct builder *b, const char *own, struct words *ret);
+/* 0, or -errno: the source can't be read. */
+int object_key(struct builder *b, const struct recipe *r, const char *source, const char *own,
+	       struct hash *ret);
+/* What its entry's `inputs` are, or would be as far as is known. 0 or -errno. */
+int object_inputs(struct builder *b, const struct recipe *r, const char *source, const char *own,
+		  struct hash *ret);
+/* Find the object in the store, or start to compile it; build_unit_done() comes, maybe at once. */
+void object_start(struct unit *u);
+void unit_fini(struct unit *u);
+
+/* Find the image in the store, or start to link it; build_linked() comes, maybe at once. */
+void link_start(struct build *b);
+
+void build_unit_done(struct unit *u);
+void build_linked(struct build *b);
+/* Add a sentence of ours to the text and the diagnostics; the build fails. */
+void build_fail(struct build *b, const char *file, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Add what a compiler or linker printed. */
+void build_say(struct build *b, const char *text);
+/* Append a line that says why @name failed, where it hasn't said so itself. */
+void build_explain(const struct build *b, const struct job_end *end, const char *name,
+		   struct buffer *text);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Objects to an image. The linker is run by itself against stubs (stubs.c); where that
+ * can't be, because the machine, the compiler or a flag is not as we know it, or because
+ * the linker failed without blaming the objects, the compiler's driver links in full, which
+ * takes 25 ms longer and is said once.
+ *
+ * Under the link's key, a hash of the objects and of all that the linker reads, a note
+ * holds the image's name.
+ *
+ * crtfastmath.o, which a driver adds for -ffast-math, is left out on purpose: it would
+ * switch off denormal numbers in the whole worker.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/internal.h"
+#include "build/stubs.h"
+
+static bool has(const struct build *b, enum language l)
+{
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		if (b->units[i].language == l)
+			return true;
+	return false;
+}
+
+static const struct compiler *driver(struct build *b)
+{
+	struct toolchain *t = &b->builder->toolchain;
+	bool cxx = has(b, LANGUAGE_CXX) || has(b, LANGUAGE_CUDA);
+
+	if ((cxx && t->cxx.command.n) || !t->cc.command.n)
+		return &t->cxx;
+	return &t->cc;
+}
+
+static bool has_flag(char *const *list, const char *start)
+{
+	for (; list && *list; list++)
+		if (strncmp(*list, start, strlen(start)) == 0)
+			return true;
+	return false;
+}
+
+/* Libraries of the author's may want any symbol of the system's: no stubs then, either. */
+static bool can_be_fast(const struct build *b)
+{
+	return b->builder->toolchain.linking.linker && !has_flag(b->recipe.cflags, "-flto") &&
+	       !has_flag(b->recipe.cflags, "-fsanitize") && !has_flag(b->recipe.cflags, "-m32");
+}
+
+static void add_list(struct words *ret, char *const *list)
+{
+	for (; list && *list; list++)
+		words_add(ret, *list);
+}
+
+static void add_objects(struct build *b, struct words *ret)
+{
+	for (size_t i = 0; i < b->recipe.n_sources; i++) {
+		_cleanup_free_ char *path = store_path(&b->builder->store, "objects",
+						       b->units[i].entry.object);
+
+		words_add(ret, path);
+	}
+}
+
+static void add_cuda(struct build *b, struct words *ret)
+{
+	const char *directory = b->builder->toolchain.cuda_directory;
+
+	if (has(b, LANGUAGE_CUDA) && directory)
+		words_printf(ret, "%s/libcudart_static.a", directory);
+}
+
+/* What crtbeginS.o, libgcc.a and their like lack: read once, for there are 300 members. */
+static void add_common_names(struct builder *b, struct words *ret)
+{
+	const struct linking *l = &b->toolchain.linking;
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	_cleanup_words_ struct words names = WORDS_NULL;
+
+	if (store_read_note(&b->store, "toolchain", l->identity, &text) < 0) {
+		for (size_t i = 0; i < l->before.n; i++)
+			undefined_names(l->before.at[i], &names);
+		for (size_t i = 0; i < l->after.n; i++)
+			undefined_names(l->after.at[i], &names);
+		words_sort(&names);
+		for (size_t i = 0; i < names.n; i++)
+			buffer_printf(&text, "%s ", names.at[i]);
+		store_write_note(&b->store, "toolchain", l->identity, buffer_text(&text), text.size);
+	}
+	words_split(ret, buffer_text(&text));
+}
+
+static int add_stubs(struct build *b, const struct words *objects, struct words *ret,
+		     struct buffer *why)
+{
+	struct builder *builder = b->builder;
+	_cleanup_words_ struct words names = WORDS_NULL;
+
+	add_common_names(builder, &names);
+	for (size_t i = 0; i < objects->n; i++) {
+		int r = undefined_names(objects->at[i], &names);
+
+		if (r < 0) {
+			buffer_printf(why, "cannot read %s: %s", objects->at[i], strerror(-r));
+			return r;
+		}
+	}
+	words_sort(&names);
+	b->stub_directory = store_temporary(&builder->store, ".stubs");
+	return stubs_make(&builder->toolchain.linking.libraries, &names, b->stub_directory, ret, why);
+}
+
+static int fast_command(struct build *b, struct words *ret, struct buffer *why)
+{
+	const struct linking *l = &b->builder->toolchain.linking;
+	_cleanup_words_ struct words objects = WORDS_NULL;
+	bool own_libraries = b->recipe.ldlibs && *b->recipe.ldlibs;
+	int r = 0;
+
+	add_objects(b, &objects);
+	add_cuda(b, &objects);
+	words_add(ret, l->linker);
+	words_add_all(ret, &l->options);
+	words_add_list(ret, "-o", b->image_temporary, NULL);
+	words_add_all(ret, &l->before);
+	words_add_all(ret, &objects);
+	if (own_libraries) {
+		for (size_t i = 0; i < l->directories.n; i++)
+			words_printf(ret, "-L%s", l->directories.at[i]);
+		add_list(ret, b->recipe.ldlibs);
+		words_add_all(ret, &l->libraries);
+	} else {
+		r = add_stubs(b, &objects, ret, why);
+	}
+	words_add_all(ret, &l->after);
+	return r;
+}
+
+static void full_command(struct build *b, struct words *ret)
+{
+	const struct toolchain *t = &b->builder->toolchain;
+
+	words_add_all(ret, &driver(b)->command);
+	add_list(ret, b->recipe.cflags);
+	words_add_list(ret, "-shared", "-o", b->image_temporary, "-Wl,--build-id", "-Wl,-z,defs",
+		       "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--as-needed", NULL);
+	add_objects(b, ret);
+	add_cuda(b, ret);
+	add_list(ret, b->recipe.ldlibs);
+	for (size_t i = 0; i < t->linking.libraries.n; i++)
+		if (strstr(t->linking.libraries.at[i], "/libopenblas.") ||
+		    strstr(t->linking.libraries.at[i], "/libgomp."))
+			words_add(ret, t->linking.libraries.at[i]);
+	words_add_list(ret, "-lm", "-lpthread", "-ldl", NULL);
+}
+
+static struct hash key_of(struct build *b)
+{
+	const struct toolchain *t = &b->builder->toolchain;
+	struct hash_state *s = hash_state_new();
+
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		hash_state_add(s, &b->units[i].entry.object, sizeof(struct hash));
+	hash_state_add(s, &t->linking.identity, sizeof(t->linking.identity));
+	hash_state_add(s, &driver(b)->identity, sizeof(struct hash));
+	hash_state_add(s, &(bool){ can_be_fast(b) }, sizeof(bool));
+	for (char **word = b->recipe.cflags; word && *word; word++)
+		hash_state_add_string(s, *word);
+	hash_state_add_string(s, "");
+	for (char **word = b->recipe.ldlibs; word && *word; word++) {
+		hash_state_add_string(s, *word);
+		if (**word == '/')
+			identity_add(s, *word);
+	}
+	return hash_state_end(s);
+}
+
+static bool find(struct build *b)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	return store_read_note(&b->builder->store, "links", b->link_key, &text) == 0 &&
+	       hash_from_text(buffer_text(&text), &b->image) &&
+	       store_has(&b->builder->store, "images", b->image);
+}
+
+static void clean_up(struct build *b)
+{
+	if (b->stub_directory)
+		file_remove_tree(b->stub_directory);
+	free(b->stub_directory);
+	if (b->image_temporary)
+		unlink(b->image_temporary);
+	free(b->image_temporary);
+	b->stub_directory = b->image_temporary = NULL;
+}
+
+static void keep_image(struct build *b)
+{
+	struct store *s = &b->builder->store;
+	char text[HASH_TEXT_SIZE];
+	int r = store_take(s, "images", b->image_temporary, &b->image);
+
+	if (r < 0) {
+		build_fail(b, NULL, "cannot write %s/images: %s", s->root, strerror(-r));
+		return;
+	}
+	hash_text(b->image, text);
+	store_write_note(s, "links", b->link_key, text, strlen(text));
+}
+
+/* Whether it's the objects' fault, so that another linker would say the same. */
+static bool blames_objects(const char *text)
+{
+	return strstr(text, "undefined reference") || strstr(text, "multiple definition") ||
+	       strstr(text, "undefined symbol") || strstr(text, "No space left");
+}
+
+/* Not an error, but slower than need be. */
+static void tell_once(struct build *b)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	if (!b->full || b->builder->told)
+		return;
+	b->builder->told = true;
+	buffer_printf(&text, "note: linked in full by %s: %s\n", driver(b)->name,
+		      b->why.size ? b->why.data : "this toolchain or a flag is not known well enough "
+						  "to link without it");
+	build_say(b, buffer_text(&text));
+}
+
+static void run(struct build *b);
+
+static void on_linked(void *context, const struct job_end *end)
+{
+	struct build *b = context;
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	b->job = NULL;
+	b->link_ns = end->ended_ns - b->link_started_ns;
+	if (!end->ok && !b->full && !end->timed_out && !blames_objects(end->text)) {
+		b->full = true;
+		buffer_puts(&b->why, end->text);
+		clean_up(b);
+		run(b);
+		return;
+	}
+	tell_once(b);
+	buffer_puts(&text, end->text);
+	build_explain(b, end, "the linker", &text);
+	build_say(b, buffer_text(&text));
+	b->failed = !end->ok;
+	if (end->ok)
+		keep_image(b);
+	clean_up(b);
+	build_linked(b);
+}
+
+static void run(struct build *b)
+{
+	_cleanup_words_ struct words command = WORDS_NULL;
+	struct job_options o = { .command = &command, .at_once = true,
+				 .time_limit_ms = b->builder->time_limit_ms };
+
+	b->image_temporary = store_temporary(&b->builder->store, ".so");
+	if (!b->full && fast_command(b, &command, &b->why) < 0) {
+		b->full = true;
+		words_fini(&command);
+	}
+	if (b->full)
+		full_command(b, &command);
+	job_start(b->builder->queue, &o, on_linked, b, &b->job);
+}
+
+void link_start(struct build *b)
+{
+	b->link_key = key_of(b);
+	if (find(b)) {
+		build_linked(b);
+		return;
+	}
+	b->ran = true;
+	b->full = !can_be_fast(b);
+	b->link_started_ns = clock_ns();
+	run(b);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One source to one object. gcc's driver is left out: cc1 writes into as, as the driver
+ * would have said (driver.c). The driver is run for assembler and CUDA, for clang, whose
+ * driver is the compiler, and for every compiler that we don't know.
+ *
+ * What was read is hashed after the compilation. A file that changed meanwhile may have
+ * been seen in either form; then the object is used, for another save is on its way, but
+ * no manifest remembers it.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/depfile.h"
+#include "build/driver.h"
+#include "build/internal.h"
+
+static void add_own(struct words *ret, const struct recipe *r)
+{
+	for (char **flag = r->cflags; flag && *flag; flag++)
+		words_add(ret, *flag);
+}
+
+static void add_driver(struct words *ret, const struct compiler *c, enum language l,
+		       const struct recipe *r, const char *source, const char *object,
+		       const char *depends)
+{
+	words_add_all(ret, &c->command);
+	words_add(ret, "-c");
+	if (c->family == FAMILY_GCC)
+		words_add(ret, "-pipe");
+	words_add_all(ret, &c->flags);
+	add_own(ret, r);
+	words_add_list(ret, "-MD", "-MF", depends, "-o", object, source, NULL);
+	(void)l;
+}
+
+bool object_command(const struct compiler *c, enum language l, const struct recipe *r,
+		    const char *source, const char *object, const char *depends, const char *own,
+		    struct words *command, struct words *reader)
+{
+	_cleanup_words_ struct words words = WORDS_NULL;
+	/* An author's flags mean something to the driver, not to cc1 alone. */
+	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && (!r->cflags || !*r->cflags);
+
+	if (direct) {
+		driver_fill(command, &c->cc1, source, object, depends, own);
+		driver_fill(reader, &c->as, source, object, depends, own);
+		words_add(reader, "/dev/fd/3");
+		return true;
+	}
+	add_driver(&words, c, l, r, source, object, depends);
+	driver_fill(command, &words, source, object, depends, own);
+	return false;
+}
+
+void object_searched(const struct builder *b, const char *own, struct words *ret)
+{
+	words_add(ret, own);
+	if (strcmp(own, b->root) != 0)
+		words_add(ret, b->root);
+}
+
+int object_key(struct builder *b, const struct recipe *r, const char *source, const char *own,
+	       struct hash *ret)
+{
+	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of(source));
+	struct hash_state *s;
+	struct hash content;
+	int error = contents_hash(b->contents, source, &content);
+
+	if (error < 0)
+		return error;
+	s = hash_state_new();
+	hash_state_add(s, &content, sizeof(content));
+	hash_state_add_string(s, source);
+	hash_state_add_string(s, own);
+	if (c)
+		hash_state_add(s, &c->identity, sizeof(c->identity));
+	for (char **flag = r->cflags; flag && *flag; flag++)
+		hash_state_add_string(s, *flag);
+	*ret = hash_state_end(s);
+	return 0;
+}
+
+/* The inputs as they would be if it read the same files again. */
+static struct hash guess_inputs(struct builder *b, const char *source, struct hash key,
+				const struct words *searched)
+{
+	struct manifest_entry e = MANIFEST_ENTRY_NULL;
+	struct hash h;
+
+	sources_paths(b->sources, source, searched, &e.paths);
+	e.hashes = xcalloc(e.paths.n + 1, sizeof(*e.hashes));
+	for (size_t i = 0; i < e.paths.n; i++)
+		contents_hash(b->contents, e.paths.at[i], &e.hashes[i]);
+	e.shadow = shadow_hash(searched, &e.paths);
+	manifest_entry_seal(&e, key);
+	h = e.inputs;
+	manifest_entry_fini(&e);
+	return h;
+}
+
+int object_inputs(struct builder *b, const struct recipe *r, const char *source, const char *own,
+		  struct hash *ret)
+{
+	_cleanup_words_ struct words searched = WORDS_NULL;
+	struct manifest_entry e = MANIFEST_ENTRY_NULL;
+	struct hash key;
+	int error = object_key(b, r, source, own, &key);
+
+	if (error < 0)
+		return error;
+	object_searched(b, own, &searched);
+	if (manifest_find(&b->store, b->contents, key, &searched, &e) == 0)
+		*ret = e.inputs;
+	else
+		*ret = guess_inputs(b, source, key, &searched);
+	manifest_entry_fini(&e);
+	return 0;
+}
+
+static void remove_temporaries(struct unit *u)
+{
+	if (u->object)
+		unlink(u->object);
+	if (u->depends)
+		unlink(u->depends);
+	free(u->object);
+	free(u->depends);
+	u->object = u->depends = NULL;
+}
+
+void unit_fini(struct unit *u)
+{
+	u->job = job_cancel(u->job);
+	remove_temporaries(u);
+	manifest_entry_fini(&u->entry);
+}
+
+/* What the depfile names, absolute and in order, without the source. */
+static int read_depends(struct unit *u, struct words *ret)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	_cleanup_words_ struct words all = WORDS_NULL;
+	int r = file_read(u->depends, &text);
+
+	if (r == 0)
+		r = depfile_parse(buffer_text(&text), text.size, &all);
+	for (size_t i = 0; r == 0 && i < all.n; i++) {
+		if (strcmp(all.at[i], u->source) == 0)
+			continue;
+		if (all.at[i][0] == '/')
+			words_add(ret, all.at[i]);
+		else
+			words_printf(ret, "%s/%s", u->build->builder->root, all.at[i]);
+	}
+	words_sort(ret);
+	return r;
+}
+
+/* Fill in u->entry. -ESTALE: something changed while the compiler ran. */
+static int hash_inputs(struct unit *u)
+{
+	struct contents *c = u->build->builder->contents;
+	struct manifest_entry *e = &u->entry;
+	_cleanup_words_ struct words searched = WORDS_NULL;
+	struct hash unused;
+	int stale = contents_hash_since(c, u->source, u->started_wall_ns, &unused);
+
+	e->hashes = xcalloc(e->paths.n + 1, sizeof(*e->hashes));
+	for (size_t i = 0; i < e->paths.n; i++) {
+		int r = contents_hash_since(c, e->paths.at[i], u->started_wall_ns, &e->hashes[i]);
+
+		stale = r < 0 ? r : stale;
+	}
+	object_searched(u->build->builder, u->build->own, &searched);
+	e->shadow = shadow_hash(&searched, &e->paths);
+	manifest_entry_seal(e, u->key);
+	return stale;
+}
+
+static int keep_object(struct unit *u, const char *text)
+{
+	struct builder *b = u->build->builder;
+	struct manifest_entry *e = &u->entry;
+	int r;
+
+	e->text = xstrdup(text);
+	r = read_depends(u, &e->paths);
+	if (r == 0)
+		r = store_take(&b->store, "objects", u->object, &e->object);
+	if (r < 0)
+		return r;
+	sources_read(b->sources, u->source, &e->paths);
+	if (hash_inputs(u) == 0)
+		manifest_add(&b->store, u->key, e); /* a note that can't be written is only missed */
+	return 0;
+}
+
+static void on_compiled(void *context, const struct job_end *end)
+{
+	struct unit *u = context;
+	struct builder *b = u->build->builder;
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	int r;
+
+	u->job = NULL;
+	u->started_ns = end->started_ns;
+	u->ended_ns = end->ended_ns;
+	r = end->ok ? keep_object(u, end->text) : 0;
+	u->failed = !end->ok || r < 0;
+	if (u->failed) {
+		buffer_puts(&text, end->text);
+		if (r < 0)
+			buffer_printf(&text, "error: cannot write %s/objects: %s\n", b->state_dir,
+				      strerror(-r));
+		build_explain(u->build, end, toolchain_compiler(&b->toolchain, u->language)->name,
+			      &text);
+		free(u->entry.text);
+		u->entry.text = buffer_steal(&text);
+	}
+	if (!end->ok)
+		sources_failed(b->sources, u->source, end->text);
+	remove_temporaries(u);
+	build_unit_done(u);
+}
+
+static void compile(struct unit *u)
+{
+	struct builder *b = u->build->builder;
+	const struct compiler *c = toolchain_compiler(&b->toolchain, u->language);
+	_cleanup_words_ struct words command = WORDS_NULL, reader = WORDS_NULL;
+	struct job_options o = {
+		.command = &command,
+		/* nvcc maps far more than it uses. */
+		.memory_limit = b->memory_limit * (u->language == LANGUAGE_CUDA ? 8 : 1),
+		.time_limit_ms = b->time_limit_ms,
+	};
+
+	u->object = store_temporary(&b->store, ".o");
+	u->depends = store_temporary(&b->store, ".d");
+	if (object_command(c, u->language, &u->build->recipe, u->source, u->object, u->depends,
+			   u->build->own, &command, &reader))
+		o.reader = &reader;
+	u->started_wall_ns = clock_wall_ns();
+	u->build->ran = true;
+	u->build->n_open++;
+	job_start(b->queue, &o, on_compiled, u, &u->job);
+}
+
+void object_start(struct unit *u)
+{
+	struct builder *b = u->build->builder;
+	_cleanup_words_ struct words searched = WORDS_NULL;
+	int r = object_key(b, &u->build->recipe, u->source, u->build->own, &u->key);
+
+	if (r < 0) {
+		u->failed = true;
+		build_fail(u->build, u->source, "cannot read %s: %s", u->source, strerror(-r));
+		return;
+	}
+	object_searched(b, u->build->own, &searched);
+	u->found = manifest_find(&b->store, b->contents, u->key, &searched, &u->entry) == 0;
+	if (u->found) {
+		sources_read(b->sources, u->source, &u->entry.paths);
+		return;
+	}
+	compile(u);
+}
