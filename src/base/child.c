@@ -209,14 +209,15 @@ static void close_both(const int fds[2])
 static int arrange_descriptors(posix_spawn_file_actions_t *actions, const struct child_options *o,
 			       const int theirs[2])
 {
-	const int scratch = 100;
 	int from[2 + ARRAY_SIZE(o->fds)];
-	int n = 2 + o->n_fds, r = 0;
+	int n = 2 + o->n_fds, scratch = 100, r = 0;
 
 	from[0] = o->output_fd ? o->output_fd : theirs[0];
 	from[1] = theirs[1];
 	for (int i = 0; i < o->n_fds; i++)
 		from[2 + i] = o->fds[i];
+	for (int i = 0; i < n; i++)
+		scratch = from[i] >= scratch ? from[i] + 1 : scratch;
 	r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
 	for (int i = 0; i < n && r == 0; i++)
 		r = from[i] >= 0 ? posix_spawn_file_actions_adddup2(actions, from[i], scratch + i)
