@@ -89,8 +89,8 @@ void connection_turn(struct connection *c);
 /* @x, one of its exchanges, has bytes to send, or has become complete. @now: rather at once. */
 void connection_answered(struct connection *c, bool now);
 
-/*
- * Its @x is answered while its body hasn't come: what of it is to come is dropped. Returns
- * false where that is too much: the connection must be closed after the answer.
- */
-bool connection_drop_body(struct connection *c, struct exchange *x);
+/* Something came or went: its time limits count from now. */
+void connection_progress(struct connection *c);
+
+/* The end of each of our callbacks: write what can be written, close what is to be closed. */
+void connection_settle(struct connection *c);

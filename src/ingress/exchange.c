@@ -19,6 +19,7 @@
 #include "ingress/connection.h"
 #include "ingress/http1.h"
 #include "ingress/listener.h"
+#include "ingress/receive.h"
 
 #define KEEP_ROOM 65536 /* a buffer that has grown beyond is not kept in the pool */
 
@@ -97,7 +98,7 @@ void exchange_free(struct exchange *x)
 	recycle(&x->body);
 	x->state = EXCHANGE_RECEIVING;
 	x->plan = (struct plan){ .sink = SINK_DROP };
-	x->head_only = x->close = x->expects = x->chunked = false;
+	x->head_only = x->close = x->expects = x->chunked = x->deferred = false;
 	x->received = 0;
 	x->generation = 0;
 	x->start = x->counted = 0;
@@ -214,7 +215,7 @@ static void complete(struct exchange *x, struct response *r)
 {
 	struct connection *c = x->c;
 
-	if (c->receiving == x && !connection_drop_body(c, x))
+	if (c->receiving == x && !receive_drop(c, x))
 		x->close = true;
 	if (c->in->stopping && !STAILQ_NEXT(x, queue))
 		x->close = true;
@@ -333,6 +334,7 @@ void exchange_respond(struct exchange *x, int status, const char *type, const vo
 
 void exchange_defer(struct exchange *x, void (*on_gone)(void *context), void *context)
 {
+	x->deferred = true;
 	x->on_gone = on_gone;
 	x->gone_context = context;
 }
@@ -353,6 +355,7 @@ void exchange_stream(struct exchange *x, const char *type, void (*on_gone)(void 
 	r.type = type;
 	r.length = RESPONSE_NONE;
 	r.chunked = x->chunked;
+	r.no_store = true;
 	put_head(x, &r);
 	x->state = EXCHANGE_STREAMING;
 	connection_answered(x->c, false);

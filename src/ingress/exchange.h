@@ -85,6 +85,7 @@ struct exchange {
 
 	/* Control routes. */
 	struct buffer path, query, fields, body;
+	bool deferred;
 	void (*on_gone)(void *context);
 	void *gone_context;
 };

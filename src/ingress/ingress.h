@@ -49,7 +49,8 @@ const char *ingress_url(const struct ingress *in);
 
 /*
  * Stop accepting; let what is under way finish; then call @done. A second call ends all at
- * once. Idle connections are closed immediately, streams are ended.
+ * once. Idle connections are closed immediately, streams are ended. @in is gone when @done
+ * comes.
  */
 void ingress_stop(struct ingress *in, void (*done)(void *context), void *context);
 

@@ -127,6 +127,8 @@ static char *put_fields(char *to, const struct response *r)
 	}
 	if (r->retry)
 		to = PUT(to, "Retry-After: 1\r\n");
+	if (r->no_store)
+		to = PUT(to, "Cache-Control: no-store\r\n");
 	return to;
 }
 

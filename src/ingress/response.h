@@ -34,6 +34,7 @@ struct response {
 	const char *stale;    /* or NULL */
 	const char *allow;    /* or NULL: for 405 */
 	bool retry;           /* Retry-After: 1 */
+	bool no_store;        /* no cache may keep it */
 	unsigned minor;       /* what the client speaks */
 	bool close;
 	bool chunked;

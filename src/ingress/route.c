@@ -52,7 +52,7 @@ static void run_route(struct exchange *x)
 
 	x->state = EXCHANGE_RUNNING;
 	r->handle(r->context, x);
-	if (x->state == EXCHANGE_RUNNING && !x->on_gone)
+	if (x->state == EXCHANGE_RUNNING && !x->deferred)
 		exchange_refuse(x, 500, "The server forgot to answer.");
 }
 
