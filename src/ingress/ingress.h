@@ -64,8 +64,8 @@ const char *exchange_body(const struct exchange *x, size_t *ret_size);
 void exchange_respond(struct exchange *x, int status, const char *type, const void *body, size_t size);
 
 /*
- * Or answer later: keep @x; on_gone is called if the client leaves before exchange_respond()
- * (@x is then invalid).
+ * Or answer later: keep @x; on_gone is called if the client leaves, or closes his side,
+ * before exchange_respond() (@x is then invalid).
  */
 void exchange_defer(struct exchange *x, void (*on_gone)(void *context), void *context);
 

@@ -308,7 +308,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 
 /*
  * The client sends no more. What it asked for is still answered, but not what it didn't
- * finish asking; and nobody reads a stream for ever who has closed his side.
+ * finish asking. Who waits for something that may never come (a stream, an answer put off by
+ * its handler) and closes his side has left: else nothing would ever tell.
  */
 static void end_reading(struct connection *c)
 {
@@ -324,7 +325,7 @@ static void end_reading(struct connection *c)
 		exchange_free(x);
 	}
 	STAILQ_FOREACH(x, &c->queue, queue)
-		if (x->state == EXCHANGE_STREAMING)
+		if (x->on_gone)
 			c->broken = true;
 }
 
