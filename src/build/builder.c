@@ -19,6 +19,23 @@ static unsigned n_cpus(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
+/*
+ * C++ names stay inside: the templates of libstdc++ that an image instantiates are visible
+ * whatever the flags, and if this image is what brings libstdc++ in, libstdc++ itself binds
+ * to them. Then the image can never be unloaded, for libstdc++ can't.
+ */
+static int write_exports(struct builder *b, struct buffer *why)
+{
+	static const char script[] = "{ local: _Z*; _end; _edata; __bss_start; };\n";
+	int r;
+
+	b->exports = store_temporary(&b->store, ".exports");
+	r = file_write(b->exports, script, strlen(script), 0644);
+	if (r < 0)
+		buffer_printf(why, "cannot write %s: %s", b->exports, strerror(-r));
+	return r;
+}
+
 int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer *why,
 		struct builder **ret)
 {
@@ -26,7 +43,11 @@ int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer 
 	int r = store_open(&b->store, o->state_dir,
 			   o->store_limit ? o->store_limit : DEFAULT_STORE, why);
 
+	if (r == 0)
+		r = write_exports(b, why);
 	if (r < 0) {
+		store_close(&b->store);
+		free(b->exports);
 		free(b);
 		return r;
 	}
@@ -52,6 +73,7 @@ static void on_closed(uv_handle_t *timer)
 {
 	struct builder *b = timer->data;
 
+	free(b->exports);
 	free(b->state_dir);
 	free(b->include_dir);
 	free(b->root);

@@ -48,6 +48,7 @@ struct builder {
 	struct toolchain toolchain;
 	struct probing *probing;
 	bool probed;
+	char *exports; /* the linker's version script, a temporary file */
 	bool told; /* that the driver links */
 	bool freed;
 	struct builds builds;

@@ -132,9 +132,11 @@ static int fast_command(struct build *b, struct words *ret, struct buffer *why)
 	add_cuda(b, &objects);
 	words_add(ret, l->linker);
 	words_add_all(ret, &l->options);
+	words_printf(ret, "--version-script=%s", b->builder->exports);
 	words_add_list(ret, "-o", b->image_temporary, NULL);
 	words_add_all(ret, &l->before);
 	words_add_all(ret, &objects);
+	words_add(ret, l->after.at[0]); /* libgcc.a comes before libgcc_s, and once more */
 	if (own_libraries) {
 		for (size_t i = 0; i < l->directories.n; i++)
 			words_printf(ret, "-L%s", l->directories.at[i]);
@@ -155,6 +157,7 @@ static void full_command(struct build *b, struct words *ret)
 	add_list(ret, b->recipe.cflags);
 	words_add_list(ret, "-shared", "-o", b->image_temporary, "-Wl,--build-id", "-Wl,-z,defs",
 		       "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--as-needed", NULL);
+	words_printf(ret, "-Wl,--version-script=%s", b->builder->exports);
 	add_objects(b, ret);
 	add_cuda(b, ret);
 	add_list(ret, b->recipe.ldlibs);

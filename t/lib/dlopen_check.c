@@ -37,6 +37,7 @@ int main(int argc, char **argv)
 		printf("dlopen: %s\n", dlerror());
 		return 1;
 	}
+	dlopen("libgomp.so.1", RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE); /* has threads */
 	if (argc > 2) {
 		void *symbol = dlsym(image, argv[2]);
 		int (*function)(void);
