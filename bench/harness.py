@@ -198,6 +198,8 @@ class Server:
         self.url = urllib.parse.urlsplit(ready["url"])
         self.port = self.url.port
         self._wait_ready()
+        for failed in (e for e in self.events if e.get("outcome", "swapped") != "swapped"):
+            raise Failure(f"{failed['deployment']}: {failed['outcome']}: {self.story()}")
 
     def _read(self):
         for line in self.process.stdout:
