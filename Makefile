@@ -22,7 +22,7 @@ CXXFLAGS ?= -O2 -g
 harden := -fstack-protector-strong -fstack-clash-protection -fPIE \
 	$(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-warn := -Wall -Wextra -Wshadow -Wvla -Walloca -Wwrite-strings -Wformat=2 $(if $(DEVELOPER),-Werror)
+warn := -Wall -Wextra -Wshadow -Wvla -Walloca -Wwrite-strings -Wformat-security $(if $(DEVELOPER),-Werror)
 common := -D_GNU_SOURCE -DDEVSERVE_VERSION='"$(VERSION)"' -Isrc -Iinclude -fvisibility=hidden \
 	-MMD -MP $(harden) $(sanitize) $(warn)
 all_cflags := -std=c11 $(common) -Wpedantic -Wmissing-prototypes -Wstrict-prototypes $(CPPFLAGS) $(CFLAGS)

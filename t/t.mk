@@ -7,6 +7,7 @@
 #	t/tap/NAME.c              plain program that prints TAP itself: runs under
 #	                          SANITIZE=thread too, which Criterion does not    (tier 10)
 #	t/e2e/test_NAME.py        pytest, against a running server                 (tier 50)
+#	t/fuzz/NAME.c             libFuzzer, seeds in t/fuzz/corpus/NAME/          (tier 90)
 #	t/lib/NAME.c              a helper program, $(BUILD)/t/NAME
 
 # Everything but the three main.c.
@@ -38,6 +39,21 @@ $(BUILD)/t/tap/%: t/tap/%.c $(archive)
 $(BUILD)/t/%: t/lib/%.c $(archive)
 	@mkdir -p $(@D)
 	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
+
+# Wants a tree of its own and clang: make fuzz-programs $(fuzz_flags)
+fuzz_flags := BUILD=build-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined \
+	CXXFLAGS='-O2 -g -fno-sanitize=function,vptr' # those want the C++ runtime
+fuzz_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/fuzz/*.c))
+
+$(BUILD)/t/fuzz/%: t/fuzz/%.c $(archive)
+	@mkdir -p $(@D)
+	$(CC) $(test_flags) $(all_ldflags) -fsanitize=fuzzer -o $@ $< $(test_libs)
+
+.PHONY: fuzz fuzz-programs
+fuzz-programs: $(fuzz_programs)
+fuzz: ## let libFuzzer (clang) try every parser: SECONDS=60 for each
+	@$(MAKE) --no-print-directory fuzz-programs $(fuzz_flags)
+	@t/lib/fuzz build-fuzz $(or $(SECONDS),60)
 
 -include $(addsuffix .d,$(unit_programs) $(tap_programs) $(helper_programs))
 
