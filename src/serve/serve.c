@@ -122,16 +122,11 @@ static void on_signal(uv_signal_t *handle, int number)
 static int check_status(const struct serve *s)
 {
 	const struct plugin *p;
-	int status = EXIT_SUCCESS;
 
-	LIST_FOREACH(p, &s->plugins.list, entry) {
-		if (!p->deployment || !p->outcome || strcmp(p->outcome, "swapped") == 0)
-			continue;
-		if (strcmp(p->outcome, "build-failed") == 0)
+	LIST_FOREACH(p, &s->plugins.list, entry)
+		if (!p->deployment || !p->outcome || strcmp(p->outcome, "swapped") != 0)
 			return EXIT_BUILD_FAILED;
-		status = EXIT_FAILURE;
-	}
-	return status;
+	return EXIT_SUCCESS;
 }
 
 static void tell_if_ready(struct serve *s)
