@@ -69,7 +69,7 @@ static bool is_inside(const struct elf *e, uint64_t offset, uint64_t size)
 	return offset <= e->size && size <= e->size - offset;
 }
 
-/* Check all that is used later; members of archives lie at even addresses only. */
+/* Check all that is used later. */
 static bool elf_init(struct elf *e, const unsigned char *bytes, size_t size)
 {
 	Elf64_Ehdr h;
@@ -128,6 +128,17 @@ static void add_undefined(const struct elf *e, struct words *ret)
 	}
 }
 
+/* A member lies at any even address: a copy is aligned. */
+static void add_undefined_of_member(const unsigned char *bytes, size_t size, struct words *ret)
+{
+	_cleanup_free_ unsigned char *copy = xmalloc(size + 1);
+	struct elf e;
+
+	memcpy(copy, bytes, size);
+	if (elf_init(&e, copy, size))
+		add_undefined(&e, ret);
+}
+
 struct ar_header { /* ar(5), all of it text */
 	char name[16], date[12], uid[6], gid[6], mode[8], size[10], end[2];
 };
@@ -137,7 +148,6 @@ static void add_undefined_of_archive(const unsigned char *bytes, size_t size, st
 	for (size_t at = 8; at + sizeof(struct ar_header) <= size;) {
 		const struct ar_header *h = (const void *)(bytes + at);
 		char digits[sizeof(h->size) + 1] = "";
-		struct elf e;
 		size_t n;
 
 		memcpy(digits, h->size, sizeof(h->size));
@@ -145,8 +155,7 @@ static void add_undefined_of_archive(const unsigned char *bytes, size_t size, st
 		at += sizeof(*h);
 		if (n > size - at)
 			return;
-		if (elf_init(&e, bytes + at, n))
-			add_undefined(&e, ret);
+		add_undefined_of_member(bytes + at, n, ret);
 		at += n + n % 2;
 	}
 }

@@ -29,6 +29,11 @@
 
 enum { MAX = 64 };
 
+struct one {
+	struct run *run;
+	unsigned i;
+};
+
 struct run {
 	uv_loop_t loop;
 	uv_timer_t timer;
@@ -40,12 +45,8 @@ struct run {
 	const char *depends, *commands;
 	struct recipe recipes[MAX];
 	struct build *builds[MAX];
+	struct one ones[MAX];
 	uint64_t started_ns;
-};
-
-struct one {
-	struct run *run;
-	unsigned i;
 };
 
 static void start_all(struct run *r);
@@ -105,7 +106,6 @@ static void on_done(void *context, const struct build_result *result)
 	r->builds[one->i] = NULL;
 	if (r->repeat <= 1)
 		print(r, r->recipes[one->i].name, result);
-	free(one);
 	if (--r->n_open)
 		return;
 	if (--r->repeat) {
@@ -121,10 +121,8 @@ static void start_all(struct run *r)
 	r->started_ns = clock_ns();
 	r->n_open = r->n;
 	for (unsigned i = 0; i < r->n; i++) {
-		struct one *one = xmalloc(sizeof(*one));
-
-		*one = (struct one){ r, i };
-		if (build_start(r->builder, &r->recipes[i], on_done, one, &r->builds[i]) < 0)
+		r->ones[i] = (struct one){ r, i };
+		if (build_start(r->builder, &r->recipes[i], on_done, &r->ones[i], &r->builds[i]) < 0)
 			abort();
 	}
 }
@@ -229,6 +227,8 @@ int main(int argc, char **argv)
 	uv_loop_init(&r.loop);
 	if (builder_new(&r.loop, &r.options, &why, &r.builder) < 0) {
 		printf("{\"outcome\":\"none\",\"error\":\"%s\"}\n", buffer_text(&why));
+		buffer_fini(&why);
+		uv_loop_close(&r.loop);
 		return 1;
 	}
 	for (int i = optind + 2; i < argc && r.n < MAX; i++)
