@@ -81,11 +81,20 @@ static int wrong_kind(struct decoder *d, const char *member, const char *kind)
 		      kind);
 }
 
+/* @name may hold NULs, @string ends with one. */
+static bool is_string(const char *string, const char *name, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (!string[i] || string[i] != name[i])
+			return false;
+	return !string[size];
+}
+
 static int32_t find_port(const struct signature_port *ports, uint32_t n, const char *name,
 			 size_t size)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (strlen(ports[i].name) == size && memcmp(ports[i].name, name, size) == 0)
+		if (is_string(ports[i].name, name, size))
 			return (int32_t)i;
 	return -1;
 }
@@ -127,8 +136,8 @@ static int read_parameters(struct decoder *d, struct node n, const struct node_k
 	size_t size;
 	int r;
 
-	node_pick(n, keys, n_keys, ret);
-	if (node_type(n) == NODE_ABSENT)
+	memset(ret, 0, n_keys * sizeof(*ret));
+	if (node_is_absent(n))
 		return 0;
 	if (node_type(n) != NODE_OBJECT)
 		return wrong_kind(d, "parameters", "object");
@@ -136,6 +145,9 @@ static int read_parameters(struct decoder *d, struct node n, const struct node_k
 		r = check_parameter(d, key, size, value);
 		if (r)
 			return r;
+		for (size_t i = 0; i < n_keys; i++)
+			if (node_is_key(&keys[i], key, size))
+				ret[i] = value;
 	}
 	return 0;
 }
@@ -253,7 +265,7 @@ static int read_datatype(struct decoder *d, struct node n, struct tensor *t)
 	if (!node_string(n, &name, &size))
 		return wrong_kind(d, "datatype", "string");
 	t->dtype = port->dtype;
-	if (strlen(expected) != size || memcmp(expected, name, size) != 0)
+	if (!is_string(expected, name, size))
 		return refuse(d, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
 			      port->name, echo(name, size).text, d->r->name, expected);
 	return 0;
@@ -326,7 +338,7 @@ static int size_binary(struct decoder *d, struct node n, struct tensor *t)
 	t->size = size;
 	r->binary[r->n_binary].input = t->port;
 	r->binary[r->n_binary++].size = size;
-	d->data[t->port] = (struct node){ NULL, 0 };
+	d->data[t->port] = (struct node){ 0 };
 	return 0;
 }
 
@@ -339,14 +351,14 @@ static int read_size(struct decoder *d, struct node parameters, struct node data
 
 	if (r)
 		return r;
-	if (node_type(p[1]) != NODE_ABSENT)
+	if (!node_is_absent(p[1]))
 		return refuse_shared_memory(d);
-	if (node_type(p[0]) == NODE_ABSENT && node_type(data) == NODE_ABSENT)
+	if (node_is_absent(p[0]) && node_is_absent(data))
 		return refuse(d, "input '%s' has neither 'data' nor 'binary_data_size'",
 			      input_name(d->r, t->port));
-	if (node_type(p[0]) == NODE_ABSENT)
+	if (node_is_absent(p[0]))
 		return size_json(d, data, t);
-	if (node_type(data) != NODE_ABSENT)
+	if (!node_is_absent(data))
 		return refuse(d, "input '%s' has both 'data' and 'binary_data_size'",
 			      input_name(d->r, t->port));
 	return size_binary(d, p[0], t);
@@ -464,13 +476,13 @@ static int read_output_form(struct decoder *d, struct node parameters, bool *ret
 
 	if (r)
 		return r;
-	if (node_type(p[1]) != NODE_ABSENT)
+	if (!node_is_absent(p[1]))
 		return infer_request_refuse(d->r, INFER_UNSUPPORTED,
 					    "classification is not supported: take the tensor itself");
-	if (node_type(p[2]) != NODE_ABSENT)
+	if (!node_is_absent(p[2]))
 		return refuse_shared_memory(d);
 	*ret_binary = d->binary_output;
-	if (node_type(p[0]) != NODE_ABSENT && !node_bool(p[0], ret_binary))
+	if (!node_is_absent(p[0]) && !node_bool(p[0], ret_binary))
 		return wrong_kind(d, "binary_data", "boolean");
 	return 0;
 }
@@ -506,7 +518,7 @@ static int read_outputs(struct decoder *d, struct node n)
 	struct node_cursor c;
 	struct node output;
 
-	if (node_type(n) != NODE_ABSENT && node_type(n) != NODE_ARRAY)
+	if (!node_is_absent(n) && node_type(n) != NODE_ARRAY)
 		return wrong_kind(d, "outputs", "array");
 	for (c = node_elements(n); node_next(&c, &output);) {
 		int r = read_output(d, output);
@@ -523,7 +535,7 @@ static int read_outputs(struct decoder *d, struct node n)
 
 static int read_id(struct decoder *d, struct node n)
 {
-	if (node_type(n) == NODE_ABSENT || node_type(n) == NODE_NULL)
+	if (node_is_absent(n) || node_type(n) == NODE_NULL)
 		return 0;
 	if (!node_string(n, &d->id, &d->id_size))
 		return wrong_kind(d, "id", "string");
@@ -540,7 +552,7 @@ static int read_request_parameters(struct decoder *d, struct node n)
 
 	if (r)
 		return r;
-	if (node_type(p[0]) != NODE_ABSENT && !node_bool(p[0], &d->binary_output))
+	if (!node_is_absent(p[0]) && !node_bool(p[0], &d->binary_output))
 		return wrong_kind(d, "binary_data_output", "boolean");
 	return 0;
 }
@@ -626,7 +638,7 @@ static int fill_inputs(struct decoder *d)
 		const struct tensor *t = &d->r->inputs[i];
 		int r;
 
-		if (node_type(d->data[i]) == NODE_ABSENT)
+		if (node_is_absent(d->data[i]))
 			continue;
 		r = node_fill(d->data[i], t->dtype, t->shape, t->rank, t->data);
 		if (r)

@@ -16,30 +16,32 @@ namespace dom = simdjson::dom;
 
 static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads past the text");
 
-/* A node is a dom::element, an iterator of dom::array or one of dom::object in disguise. */
-template <typename T> static T as(struct node n)
-{
-	static_assert(sizeof(T) == sizeof(n) && std::is_trivially_copyable<T>::value, "a node");
-	alignas(T) unsigned char bytes[sizeof(T)];
-
-	std::memcpy(bytes, &n, sizeof(n));
-	return *reinterpret_cast<T *>(bytes);
-}
-
-template <typename T> static struct node to_node(const T &t)
-{
-	static_assert(sizeof(T) == sizeof(struct node), "a node");
-	struct node n;
-
-	std::memcpy(&n, &t, sizeof(n));
-	return n;
-}
-
 /* The document */
 
 static const size_t MIN_CAPACITY = 16 * 1024, MAX_KEPT_CAPACITY = 1024 * 1024;
 
 static thread_local std::unique_ptr<dom::parser> parser;
+static thread_local const dom::document *document; /* the parser's, without a detour */
+
+/*
+ * dom::element and the iterators of dom::array and dom::object are a document and a place in
+ * it. A node is the place: it travels in one register, and is never written in halves that
+ * are then read as a whole, which costs more than the walk itself.
+ */
+struct place {
+	const dom::document *document;
+	size_t at;
+};
+
+template <typename T> static T as(struct node n)
+{
+	return __builtin_bit_cast(T, (place{ document, n.at }));
+}
+
+template <typename T> static struct node to_node(const T &t)
+{
+	return { __builtin_bit_cast(place, t).at };
+}
 
 static simdjson::error_code prepare(size_t size)
 {
@@ -88,6 +90,7 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 		*ret_why = simdjson::error_message(error);
 		return outcome(error);
 	}
+	document = &parser->doc;
 	*ret = to_node(root);
 	return 0;
 }
@@ -102,7 +105,7 @@ void json_close(void)
 
 enum node_type node_type(struct node n)
 {
-	if (!n.document)
+	if (node_is_absent(n))
 		return NODE_ABSENT;
 	switch (as<dom::element>(n).type()) {
 	case dom::element_type::ARRAY:
@@ -122,14 +125,14 @@ enum node_type node_type(struct node n)
 
 bool node_bool(struct node n, bool *ret)
 {
-	return n.document && as<dom::element>(n).get_bool().get(*ret) == simdjson::SUCCESS;
+	return !node_is_absent(n) && as<dom::element>(n).get_bool().get(*ret) == simdjson::SUCCESS;
 }
 
 bool node_string(struct node n, const char **ret, size_t *ret_size)
 {
 	std::string_view text;
 
-	if (!n.document || as<dom::element>(n).get_string().get(text))
+	if (node_is_absent(n) || as<dom::element>(n).get_string().get(text))
 		return false;
 	*ret = text.data();
 	*ret_size = text.size();
@@ -140,7 +143,7 @@ struct node_cursor node_elements(struct node n)
 {
 	dom::array array;
 
-	if (!n.document || as<dom::element>(n).get_array().get(array))
+	if (node_is_absent(n) || as<dom::element>(n).get_array().get(array))
 		return { n, n };
 	return { to_node(array.begin()), to_node(array.end()) };
 }
@@ -149,7 +152,7 @@ struct node_cursor node_members(struct node n)
 {
 	dom::object object;
 
-	if (!n.document || as<dom::element>(n).get_object().get(object))
+	if (node_is_absent(n) || as<dom::element>(n).get_object().get(object))
 		return { n, n };
 	return { to_node(object.begin()), to_node(object.end()) };
 }
@@ -181,11 +184,6 @@ bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_s
 	return true;
 }
 
-static bool is_key(const struct node_key &key, const char *text, size_t size)
-{
-	return key.size == size && key.text[0] == text[0] && std::memcmp(key.text, text, size) == 0;
-}
-
 void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret)
 {
 	struct node_cursor c = node_members(n);
@@ -196,7 +194,7 @@ void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct
 	std::memset(ret, 0, n_keys * sizeof(*ret));
 	while (node_next_member(&c, &text, &size, &value))
 		for (size_t i = 0; i < n_keys; i++)
-			if (is_key(keys[i], text, size))
+			if (node_is_key(&keys[i], text, size))
 				ret[i] = value;
 }
 
@@ -277,7 +275,7 @@ bool node_uint(struct node n, uint64_t *ret)
 {
 	uint64_t v;
 
-	if (!n.document || get_integer(as<dom::element>(n), &v))
+	if (node_is_absent(n) || get_integer(as<dom::element>(n), &v))
 		return false;
 	*ret = v;
 	return true;

@@ -42,8 +42,7 @@ enum node_type {
 };
 
 struct node {
-	const void *document; /* NULL: absent */
-	size_t at;
+	size_t at; /* 0: absent */
 };
 
 /* 0 and the outermost value, or JSON_E_*; *@ret_why is a static text then. */
@@ -53,6 +52,10 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 void json_close(void);
 
 enum node_type node_type(struct node n);
+static inline bool node_is_absent(struct node n)
+{
+	return !n.at;
+}
 
 /* false: it isn't one. */
 bool node_bool(struct node n, bool *ret);
@@ -74,12 +77,21 @@ bool node_next(struct node_cursor *c, struct node *ret);
 bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_size,
 		      struct node *ret);
 
-/* The members of object @n that have these keys (which aren't empty), or absent nodes. */
+/* The members of object @n that have these keys, or absent nodes. */
 struct node_key {
 	const char *text;
 	size_t size;
 };
 #define NODE_KEY(literal) { literal, sizeof(literal) - 1 }
+static inline bool node_is_key(const struct node_key *key, const char *text, size_t size)
+{
+	if (key->size != size)
+		return false;
+	for (size_t i = 0; i < size; i++) /* too short for a call of memcmp() */
+		if (key->text[i] != text[i])
+			return false;
+	return true;
+}
 void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret);
 
 /* What is wrong with the data of a tensor. */

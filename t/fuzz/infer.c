@@ -74,7 +74,7 @@ static struct signature *signature_number(unsigned i)
 		add_port(s, "INPUT1", DEVSERVE_INT32, 4, 0);
 		break;
 	case 1:
-		add_port(s, "X", i & 1 ? DEVSERVE_BYTES : DEVSERVE_FP32, -1, 0);
+		add_port(s, "X", i & 1 ? DEVSERVE_BYTES : DEVSERVE_FP32, i & 1 ? 1 : -1, 0);
 		break;
 	case 2:
 		add_port(s, "X", DEVSERVE_BYTES, i & 1 ? 1 : -1, 0);
