@@ -12,7 +12,7 @@ $(BUILD)/bench/echo: bench_libs := -luv -lhttp_parser
 
 $(BUILD)/bench/%: bench/%.c $(bench_base)
 	@mkdir -p $(@D)
-	$(CC) $(bench_cflags) $(all_ldflags) -o $@ $^ $(bench_libs)
+	$(CC) $(bench_cflags) $(all_ldflags) -o $@ $(filter %.c %.o,$^) $(bench_libs)
 
 -include $(addsuffix .d,$(bench_programs))
 

@@ -86,7 +86,7 @@ struct load {
 	uint64_t start_ns, end_ns; /* of measuring */
 	bool done;
 	/* what came of it */
-	uint64_t n, room, last_ns, first_ns, gap_ns, head_size;
+	uint64_t n, n_all, room, last_ns, first_ns, gap_ns, head_size;
 	uint32_t *took_ns;
 	struct entry *log;
 };
@@ -246,6 +246,7 @@ static void count(struct load *l, const struct connection *c, uint64_t now)
 
 static void on_answer(struct load *l, struct connection *c, uint64_t now)
 {
+	l->n_all++;
 	if (now >= l->start_ns && now < l->end_ns)
 		count(l, c, now);
 	l->done = now >= l->end_ns || (l->n_max && l->n == l->n_max);
@@ -386,11 +387,11 @@ static void tell(struct load *l)
 
 	if (l->n)
 		qsort(l->took_ns, l->n, sizeof(*l->took_ns), compare);
-	printf("{\"answers\": %" PRIu64 ", \"seconds\": %.6f, \"per_second\": %.2f, "
+	printf("{\"answers\": %" PRIu64 ", \"all_answers\": %" PRIu64 ", \"seconds\": %.6f, \"per_second\": %.2f, "
 	       "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"max_gap_us\": %.1f, "
 	       "\"request_bytes\": %zu, \"head_bytes\": %" PRIu64 ", \"body_bytes\": %" PRIu64 ", "
 	       "\"client_cpu_s\": %.3f}\n",
-	       l->n, seconds, seconds > 0 ? (double)(l->n - 1) / seconds : 0, quantile_us(l, .5),
+	       l->n, l->n_all, seconds, seconds > 0 ? (double)(l->n - 1) / seconds : 0, quantile_us(l, .5),
 	       quantile_us(l, .99), quantile_us(l, 1), (double)l->gap_ns / 1e3, l->request_size,
 	       l->head_size, l->body_size, cpu_seconds());
 }

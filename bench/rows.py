@@ -283,6 +283,14 @@ def cell(bench, port, request, connections, seconds):
     return load(bench, port, request, connections, bench.seconds(seconds), "-w", 0.15, *PINNED)
 
 
+def costed(bench, pid, *args):
+    """The same, and what it cost the server: its processor time, µs a request."""
+    before = cpu_ns(pid)
+    result = cell(bench, *args)
+    result["server_us"] = (cpu_ns(pid) - before) / 1000 / result["all_answers"]
+    return result
+
+
 def serving(bench):
     """`simple` against the echo, with requests and answers of the same sizes."""
     with Server(bench, PLUGINS / "simple", cpus=OTHERS) as server, contextlib.ExitStack() as stack:
@@ -297,9 +305,16 @@ def serving(bench):
             for (form, connections), results in cells.items():
                 bench.say(f"{form} c={connections}: round {i + 1}")
                 results.append(alternate(
-                    i, lambda: cell(bench, server.port, files[form], connections, 1),
-                    lambda: cell(bench, echoes[form].port, files[form], connections, 1)))
+                    i, lambda: costed(bench, server.process.pid, server.port, files[form], connections, 1),
+                    lambda: costed(bench, echoes[form].process.pid, echoes[form].port, files[form],
+                                   connections, 1)))
     yield from serving_rows(cells)
+
+
+def costs(pairs):
+    """What a request costs each server, of `costed` pairs."""
+    ours, theirs = (median(one["server_us"] for one in side) for side in zip(*pairs))
+    return f"server {ours:.1f} µs of processor time a request, echo {theirs:.1f}"
 
 
 def serving_rows(cells):
@@ -308,11 +323,13 @@ def serving_rows(cells):
         ours, theirs = ([one["per_second"] for one in side] for side in zip(*cells[form, connections]))
         p50 = median(one["p50_us"] for one, _ in cells[form, connections])
         yield ratio_row(f"c{connections}-{form}", f"`simple`, {form}, {connections} connections", ours,
-                        theirs, rate, "echo", must=must, aim=aim, higher=True, note=f"p50 {p50:.0f} µs")
+                        theirs, rate, "echo", must=must, aim=aim, higher=True,
+                        note=f"p50 {p50:.0f} µs; {costs(cells[form, connections])}")
     ours, theirs = ([one["p50_us"] for one in side] for side in zip(*cells["binary", 1]))
     per_second = median(one["per_second"] for one, _ in cells["binary", 1])
     yield ratio_row("c1", "`simple`, binary, 1 connection, p50", ours, theirs,
-                    lambda us: f"{us:.1f} µs", "echo", must=1.2, aim=0.8, note=rate(per_second))
+                    lambda us: f"{us:.1f} µs", "echo", must=1.2, aim=0.8,
+                    note=f"{rate(per_second)}; {costs(cells['binary', 1])}")
 
 
 LARGE = 4 * 1024 * 1024  # elements: 16 MB
