@@ -294,11 +294,12 @@ static void on_lost(void *context, void *call)
 
 static unsigned backoff_ms(const struct deployment *d)
 {
-	unsigned shift = d->n_failures < 8 ? d->n_failures : 8;
+	unsigned doublings = d->n_failures < 2 ? 0 : d->n_failures < 10 ? d->n_failures - 2 : 8;
+	unsigned ms = BACKOFF_MS << doublings;
 
-	if (d->n_failures == 0)
+	if (d->n_failures < 2)
 		return 0;
-	return BACKOFF_MS << (shift - 1) < MAX_BACKOFF_MS ? BACKOFF_MS << (shift - 1) : MAX_BACKOFF_MS;
+	return ms < MAX_BACKOFF_MS ? ms : MAX_BACKOFF_MS;
 }
 
 static void on_restart_due(uv_timer_t *timer)

@@ -24,7 +24,8 @@ struct diagnostic;
 
 /* name, and the members it carries beside the common ones */
 #define EVENTS(X)                                                                         \
-	X(SERVER_READY, "server.ready")             /* url, took_ns */                    \
+	X(SERVER_LISTENING, "server.listening")     /* url, path: the port is open, builds go on */ \
+	X(SERVER_READY, "server.ready")             /* url, took_ns: every first build has ended */ \
 	X(SERVER_STOPPED, "server.stopped")         /* */                                 \
 	X(DEPLOYMENT_ADDED, "deployment.added")     /* path */                            \
 	X(DEPLOYMENT_REMOVED, "deployment.removed") /* path */                            \

@@ -287,14 +287,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 
 	if (!ret->root)
 		ret->root = OPTIONS_DEFAULT_ROOT;
-	if (r == 0 && ret->max_body > ret->max_memory) {
-		buffer_puts(why, "--max-body (");
-		put_size(why, ret->max_body);
-		buffer_puts(why, ") can't be more than --max-memory (");
-		put_size(why, ret->max_memory);
-		buffer_puts(why, ")");
-		r = EXIT_USAGE;
-	}
+	if (ret->max_body > ret->max_memory)
+		ret->max_body = ret->max_memory; /* it could never be held */
 	return r;
 }
 

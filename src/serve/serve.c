@@ -455,6 +455,10 @@ static int run(struct serve *s)
 		s->status = complain(&why);
 		return s->status; /* nothing runs yet that would not end with us */
 	}
+	if (!s->checking)
+		events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
+							.url = ingress_url(s->ingress),
+							.path = s->root });
 	plugins_scan(&s->plugins, s->started_ns);
 	tell_if_ready(s);
 	hub_run(&s->hub);

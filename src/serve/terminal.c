@@ -146,15 +146,19 @@ static void put_stages(const struct terminal *t, struct buffer *b, const struct 
 
 /* Events */
 
+static void put_server_listening(struct terminal *t, struct buffer *b, const struct event *e)
+{
+	buffer_printf(b, "%sdevserve%s " DEVSERVE_VERSION "  %s  %s\n", BOLD(t), PLAIN(t), e->url, e->path);
+}
+
 static void put_server_ready(struct terminal *t, struct buffer *b, const struct event *e)
 {
-	buffer_printf(b, "%sdevserve%s " DEVSERVE_VERSION "  %s  ready", BOLD(t), PLAIN(t),
-		      e->url ? e->url : "");
+	buffer_printf(b, "%sready%s", BOLD(t), PLAIN(t));
 	if (e->took_ns) {
 		buffer_puts(b, " in ");
 		put_duration(b, e->took_ns);
 	}
-	buffer_putc(b, '\n');
+	buffer_printf(b, "  %s\n", e->url ? e->url : "");
 }
 
 static void put_save(struct terminal *t, struct buffer *b, const struct event *e)
@@ -282,6 +286,9 @@ static void put_log(struct terminal *t, struct buffer *b, const struct event *e)
 static void put_event(struct terminal *t, struct buffer *b, const struct event *e)
 {
 	switch (e->kind) {
+	case EVENT_SERVER_LISTENING:
+		put_server_listening(t, b, e);
+		break;
 	case EVENT_SERVER_READY:
 		put_server_ready(t, b, e);
 		break;
