@@ -138,9 +138,9 @@ sub libraries {
 
 subtest 'symbol versions are those of a full link' => sub {
 	my $r = build('c');
-	system("gcc -O3 -march=native -fPIC -fvisibility=hidden -shared -Iinclude $root/c/c.c -o $top/full.so -Wl,--as-needed -lopenblas -lm") == 0 or die;
-	is_deeply(versions($r->{image}), versions("$top/full.so"), 'C');
-	is_deeply(libraries($r->{image}), libraries("$top/full.so"), 'and the libraries');
+	system("gcc -O3 -march=native -fPIC -fvisibility=hidden -shared -Iinclude $root/c/c.c -o $top/full-c.so -Wl,--as-needed -lopenblas -lm") == 0 or die;
+	is_deeply(versions($r->{image}), versions("$top/full-c.so"), 'C');
+	is_deeply(libraries($r->{image}), libraries("$top/full-c.so"), 'and the libraries');
 	my @newest = grep { /^(expf|powf|pthread_cond_signal)@/ } @{ versions($r->{image}) };
 	is_deeply(\@newest, ['expf@GLIBC_2.27', 'powf@GLIBC_2.27', 'pthread_cond_signal@GLIBC_2.3.2'],
 		  'the newest') if `ldd --version` =~ /GLIBC/;
@@ -382,6 +382,27 @@ subtest 'an unknown compiler links in full' => sub {
 	ok_build($r[0], 'it builds');
 	like($r[0]{text}, qr/linked in full by strange-cc/, 'and says so');
 	is(check($r[0], 'check'), '2 loaded', 'it runs');
+};
+
+subtest 'without gold' => sub {
+	my $bin = "$top/bin";
+	make_path($bin);
+	for my $program (qw(gcc g++ as ld ld.bfd)) {
+		my ($at) = grep { -x "$_/$program" } split /:/, $ENV{PATH};
+		symlink "$at/$program", "$bin/$program" if $at;
+	}
+	my $r = build({ env => { PATH => $bin } }, 'c');
+	ok_build($r, 'it builds');
+	is(check($r, 'check'), '26 loaded', 'it runs');
+	is($r->{text}, '', 'by ld itself');
+	is_deeply(versions($r->{image}), versions("$top/full-c.so"), 'with the same versions');
+	put('gold/gold.c', "int g(void);\nint f(void)\n{\n\treturn g();\n}\n");
+	$r = build({ env => { PATH => $bin } }, 'gold');
+	is_deeply([map { "$_->{file}:$_->{line} $_->{message}" } @{ $r->{diagnostics} }],
+		  ["$root/gold/gold.c:4 undefined reference to `g'"], 'and says where a reference is undefined') or diag $r->{text};
+	put('gold/gold.c', "int f(void)\n{\n\tasm(\"bogus\");\n\treturn 0;\n}\n");
+	$r = build('gold');
+	is_deeply([map { "$_->{file}:$_->{line}" } @{ $r->{diagnostics} }], ["$root/gold/gold.c:3"], 'what as says of C') or diag $r->{text};
 };
 
 subtest 'limits' => sub {

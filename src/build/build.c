@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/internal.h"
+#include "build/program.h"
 
 static void copy_list(char ***to, char *const *from)
 {

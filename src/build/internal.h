@@ -15,6 +15,7 @@
 #include "build/job.h"
 #include "build/language.h"
 #include "build/manifest.h"
+#include "build/probe.h"
 #include "build/source.h"
 #include "build/store.h"
 #include "build/toolchain.h"

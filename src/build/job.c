@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -112,11 +113,15 @@ static void free_job(struct job *j)
 
 static void pump(struct queue *q);
 
-/* The first failure counts; but what `as` says of half a program does not. */
+/*
+ * The first failure counts; but what `as` says of half a program does not, and a writer
+ * that died of SIGPIPE only tells that its reader went first.
+ */
 static void finish(struct job *j)
 {
 	struct process *p = j->processes;
-	bool both = j->commands[1].n > 0, first_ok = !p[0].end.code && !p[0].end.signal;
+	bool both = j->commands[1].n > 0;
+	bool first_ok = !p[0].end.code && (!p[0].end.signal || p[0].end.signal == SIGPIPE);
 	struct process *last = both && first_ok ? &p[1] : &p[0];
 	struct buffer text = BUFFER_NULL;
 	size_t n_lost = 0;
@@ -127,7 +132,8 @@ static void finish(struct job *j)
 	}
 	text_finish(&text, n_lost);
 	j->done(j->context, &(struct job_end){
-		.ok = !j->error && !last->end.code && !last->end.signal,
+		.ok = !j->error && !p[0].end.code && !p[0].end.signal && !last->end.code &&
+		      !last->end.signal,
 		.signal = last->end.signal,
 		.timed_out = p[0].timed_out || p[1].timed_out,
 		.error = j->error,

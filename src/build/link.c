@@ -22,7 +22,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/internal.h"
+#include "build/program.h"
 #include "build/stubs.h"
+#include "build/symbols.h"
 
 static bool has(const struct build *b, enum language l)
 {

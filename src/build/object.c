@@ -187,7 +187,7 @@ static int hash_inputs(struct unit *u)
 	return stale;
 }
 
-static int keep_object(struct unit *u, const char *text)
+static int keep_object(struct unit *u, const char *text, struct buffer *why)
 {
 	struct builder *b = u->build->builder;
 	struct manifest_entry *e = &u->entry;
@@ -195,10 +195,16 @@ static int keep_object(struct unit *u, const char *text)
 
 	e->text = xstrdup(text);
 	r = read_depends(u, &e->paths);
-	if (r == 0)
-		r = store_take(&b->store, "objects", u->object, &e->object);
-	if (r < 0)
+	if (r < 0) {
+		buffer_printf(why, "error: cannot read which headers %s has: %s\n", u->source,
+			      strerror(-r));
 		return r;
+	}
+	r = store_take(&b->store, "objects", u->object, &e->object);
+	if (r < 0) {
+		buffer_printf(why, "error: cannot write %s/objects: %s\n", b->state_dir, strerror(-r));
+		return r;
+	}
 	sources_read(b->sources, u->source, &e->paths);
 	if (hash_inputs(u) == 0)
 		manifest_add(&b->store, u->key, e); /* a note that can't be written is only missed */
@@ -215,13 +221,10 @@ static void on_compiled(void *context, const struct job_end *end)
 	u->job = NULL;
 	u->started_ns = end->started_ns;
 	u->ended_ns = end->ended_ns;
-	r = end->ok ? keep_object(u, end->text) : 0;
+	buffer_puts(&text, end->text);
+	r = end->ok ? keep_object(u, end->text, &text) : 0;
 	u->failed = !end->ok || r < 0;
 	if (u->failed) {
-		buffer_puts(&text, end->text);
-		if (r < 0)
-			buffer_printf(&text, "error: cannot write %s/objects: %s\n", b->state_dir,
-				      strerror(-r));
 		build_explain(u->build, end, toolchain_compiler(&b->toolchain, u->language)->name,
 			      &text);
 		free(u->entry.text);

@@ -19,9 +19,3 @@ struct words;
  */
 int stubs_make(const struct words *libraries, const struct words *names, const char *directory,
 	       struct words *ret, struct buffer *why);
-
-/*
- * Append the names that the object or archive at @path uses and doesn't define itself (of
- * an archive: that any of its members does).
- */
-int undefined_names(const char *path, struct words *ret);

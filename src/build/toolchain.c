@@ -1,72 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Three questions are asked, all with -###, which answers without compiling: what does `cc`
- * run for a C source, what does `c++` run for a C++ source, what does `cc` run to link. The
- * answers are kept verbatim under a hash of the question and of the programs, so that a warm
- * start runs no compiler; they are read anew each time, which takes microseconds.
- *
- * A driver is known by its path, size and mtime and those of the assembler and the linkers:
- * an upgrade changes them together. The CPU is part of it, since -march=native is.
+ * A compiler is known by its path, size and mtime and those of the assembler and the
+ * linkers: an upgrade changes them together. The CPU is part of it, since -march=native is.
  */
 
 #include "build/toolchain.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/driver.h"
-#include "build/job.h"
-#include "build/store.h"
+#include "build/program.h"
 
 /* Changes when the meaning of what lies in the store does. */
 #define REVISION "1"
-
-void identity_add(struct hash_state *s, const char *path)
-{
-	char real[PATH_MAX];
-	struct stat st;
-
-	if (!realpath(path, real) || stat(real, &st) < 0) {
-		hash_state_add_string(s, "");
-		return;
-	}
-	hash_state_add_string(s, real);
-	hash_state_add(s, &st.st_size, sizeof(st.st_size));
-	hash_state_add(s, &st.st_mtim.tv_sec, sizeof(st.st_mtim.tv_sec));
-	hash_state_add(s, &st.st_mtim.tv_nsec, sizeof(st.st_mtim.tv_nsec));
-}
-
-static bool is_program(const char *path)
-{
-	return access(path, X_OK) == 0 && !file_is_directory(path);
-}
-
-/* As execvp() finds it; free(), or NULL. */
-static char *find_program(const char *name)
-{
-	const char *path = getenv("PATH");
-
-	if (strchr(name, '/'))
-		return is_program(name) ? xstrdup(name) : NULL;
-	for (const char *end; path && *path; path = *end ? end + 1 : end) {
-		char *program;
-
-		end = strchrnul(path, ':');
-		program = xasprintf("%.*s/%s", (int)(end - path), path, name);
-		if (*program == '/' && is_program(program))
-			return program;
-		free(program);
-	}
-	return NULL;
-}
 
 /* Make @c run @command, if its first word is a program. */
 static bool use(struct compiler *c, const char *command)
@@ -75,7 +27,7 @@ static bool use(struct compiler *c, const char *command)
 	_cleanup_free_ char *program = NULL;
 
 	words_split(&words, command ? command : "");
-	program = words.n ? find_program(words.at[0]) : NULL;
+	program = words.n ? program_find(words.at[0]) : NULL;
 	if (!program)
 		return false;
 	words_add(&c->command, program);
@@ -145,6 +97,19 @@ static void add_cpu(struct hash_state *s)
 	}
 }
 
+/* -arch=native is for those that are there. */
+static void add_gpus(struct hash_state *s)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	glob_t found = { .gl_pathc = 0 };
+
+	if (glob("/proc/driver/nvidia/gpus/*/information", 0, NULL, &found) == 0)
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			file_read(found.gl_pathv[i], &text);
+	globfree(&found);
+	hash_state_add_string(s, buffer_text(&text));
+}
+
 static struct hash hash_machine(void)
 {
 	static const char *const names[] = { "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
@@ -153,6 +118,7 @@ static struct hash hash_machine(void)
 
 	hash_state_add_string(s, REVISION);
 	add_cpu(s);
+	add_gpus(s);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *value = getenv(names[i]);
 
@@ -166,7 +132,7 @@ static struct hash hash_machine(void)
  * and of local variables the places that need no tracking through the optimiser, which
  * would cost 9 % of each save. -fno-gnu-unique: a unique symbol can never be unloaded.
  */
-static void add_flags(const struct toolchain *t, struct compiler *c, bool cxx)
+static void set_flags(const struct toolchain *t, struct compiler *c, bool cxx)
 {
 	struct words *f = &c->flags;
 
@@ -187,7 +153,7 @@ static void add_flags(const struct toolchain *t, struct compiler *c, bool cxx)
 }
 
 /* The host compiler of nvcc gets through -Xcompiler what a C++ source would. */
-static void add_cuda_flags(struct toolchain *t)
+static void set_cuda_flags(struct toolchain *t)
 {
 	struct words *f = &t->nvcc.flags;
 
@@ -211,10 +177,10 @@ static struct hash hash_flags(struct toolchain *t)
 	struct compiler c = { .family = FAMILY_OTHER };
 	struct hash_state *s = hash_state_new();
 
-	add_cuda_flags(t);
+	set_cuda_flags(t);
 	for (int family = FAMILY_OTHER; family <= FAMILY_CLANG; family++) {
 		c.family = (enum family)family;
-		add_flags(t, &c, true);
+		set_flags(t, &c, true);
 		for (size_t i = 0; i < c.flags.n; i++)
 			hash_state_add_string(s, c.flags.at[i]);
 	}
@@ -237,7 +203,7 @@ static void identify(struct compiler *c, struct hash machine, struct hash flags)
 			identity_add(s, c->command.at[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(helpers); i++) {
-		_cleanup_free_ char *path = find_program(helpers[i]);
+		_cleanup_free_ char *path = program_find(helpers[i]);
 
 		identity_add(s, path ? path : "");
 	}
@@ -260,7 +226,7 @@ static void guess_compiler(const struct toolchain *t, struct compiler *c, bool c
 		return;
 	c->family = strstr(c->command.at[0], "clang") ? FAMILY_CLANG : FAMILY_GCC;
 	c->name = name_of(c, cxx);
-	add_flags(t, c, cxx);
+	set_flags(t, c, cxx);
 }
 
 /* nvcc's own directory may be a link: the toolkit is where the program really lies. */
@@ -307,12 +273,7 @@ void toolchain_fini(struct toolchain *t)
 	compiler_fini(&t->cc);
 	compiler_fini(&t->cxx);
 	compiler_fini(&t->nvcc);
-	free(t->linking.linker);
-	words_fini(&t->linking.options);
-	words_fini(&t->linking.before);
-	words_fini(&t->linking.after);
-	words_fini(&t->linking.directories);
-	words_fini(&t->linking.libraries);
+	linking_fini(&t->linking);
 	free(t->include_dir);
 	free(t->root);
 	free(t->cuda_directory);
@@ -326,8 +287,8 @@ struct compiler *toolchain_compiler(struct toolchain *t, enum language l)
 	return c->command.n ? c : NULL;
 }
 
-static void read_compiler(const struct toolchain *t, struct compiler *c, const char *answer,
-			  bool cxx)
+static void learn_compiler(const struct toolchain *t, struct compiler *c, const char *answer,
+			   bool cxx)
 {
 	if (driver_is_clang(answer))
 		c->family = FAMILY_CLANG;
@@ -336,236 +297,24 @@ static void read_compiler(const struct toolchain *t, struct compiler *c, const c
 	else
 		c->family = FAMILY_OTHER;
 	c->name = name_of(c, cxx);
-	add_flags(t, c, cxx);
+	set_flags(t, c, cxx);
 }
 
-/* @name in the first directory that has it; free(), or NULL. */
-static char *find_library(const struct words *directories, const char *name)
+void toolchain_learn(struct toolchain *t, const char *cc, const char *cxx, const char *link)
 {
-	for (size_t i = 0; i < directories->n; i++) {
-		char *path = path_join(directories->at[i], name);
-
-		if (file_exists(path))
-			return path;
-		free(path);
-	}
-	return NULL;
-}
-
-static bool add_library(struct words *ret, const struct words *directories, const char *name)
-{
-	_cleanup_free_ char *path = find_library(directories, name);
-
-	if (path)
-		words_add(ret, path);
-	return path != NULL;
-}
-
-static void add_object(struct words *ret, const struct words *command, const char *name)
-{
-	for (size_t i = 0; i < command->n; i++)
-		if (strcmp(path_name(command->at[i]), name) == 0)
-			words_add(ret, command->at[i]);
-}
-
-static void add_directories(struct words *ret, const struct words *command)
-{
-	static const char *const more[] = { "/lib64", "/usr/lib64", "/lib", "/usr/lib" };
-
-	for (size_t i = 0; i < command->n; i++)
-		if (strncmp(command->at[i], "-L", 2) == 0 && command->at[i][2] == '/' &&
-		    !strstr(command->at[i], "/stubs"))
-			words_add(ret, command->at[i] + 2);
-	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
-		words_add(ret, more[i]);
-}
-
-/*
- * In the order of a C++ link. Those that are not there are not needed on this system: glibc
- * 2.34 took libpthread, libdl and librt into libc.
- */
-static void add_libraries(struct linking *l)
-{
-	static const char *const names[] = {
-		"libopenblas.so.0", "libgomp.so.1",   "libstdc++.so.6", "libm.so.6",
-		"libmvec.so.1",     "libgcc_s.so.1",  "libc.so.6",      "ld-linux-x86-64.so.2",
-		"libpthread.so.0",  "libdl.so.2",     "librt.so.1",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		add_library(&l->libraries, &l->directories, names[i]);
-}
-
-static struct hash identify_linking(const struct linking *l)
-{
-	const struct words *const lists[] = { &l->before, &l->after, &l->libraries };
-	struct hash_state *s = hash_state_new();
-
-	hash_state_add_string(s, REVISION);
-	identity_add(s, l->linker);
-	for (size_t i = 0; i < l->options.n; i++)
-		hash_state_add_string(s, l->options.at[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		for (size_t k = 0; k < lists[i]->n; k++)
-			identity_add(s, lists[i]->at[k]);
-	return hash_state_end(s);
-}
-
-/* Without one of the pieces the compiler's driver must link: `linker` stays NULL. */
-static void read_linking(struct linking *l, const char *answer)
-{
-	_cleanup_words_ struct words command = WORDS_NULL;
-	bool known = driver_read_link(answer, &command) && words_have(&command, "elf_x86_64");
-
-	add_directories(&l->directories, &command);
-	add_object(&l->before, &command, "crti.o");
-	add_object(&l->before, &command, "crtbeginS.o");
-	known = known && add_library(&l->after, &l->directories, "libgcc.a") &&
-		add_library(&l->after, &l->directories, "libc_nonshared.a");
-	add_object(&l->after, &command, "crtendS.o");
-	add_object(&l->after, &command, "crtn.o");
-	add_libraries(l);
-	words_add_list(&l->options, "-shared", "-m", "elf_x86_64", "--hash-style=gnu",
-		       "--eh-frame-hdr", "--build-id", "-z", "defs", "-z", "relro", "-z", "now",
-		       "--as-needed", NULL);
-	if (known && l->before.n == 2 && l->after.n == 4)
-		l->linker = find_program("ld.gold");
-	if (known && l->before.n == 2 && l->after.n == 4 && !l->linker)
-		l->linker = find_program("ld.bfd");
-	if (l->linker)
-		l->identity = identify_linking(l);
-}
-
-enum { ASK_CC, ASK_CXX, ASK_LINK, N_QUESTIONS };
-
-struct question {
-	struct probing *probing;
-	struct words command;
-	struct hash key;
-	struct job *job;
-	struct buffer answer;
-};
-
-struct probing {
-	struct toolchain *toolchain;
-	struct store *store;
-	struct question questions[N_QUESTIONS];
-	unsigned n_open;
-	probed_fn done;
-	void *context;
-};
-
-static void free_probing(struct probing *p)
-{
-	for (int i = 0; i < N_QUESTIONS; i++) {
-		words_fini(&p->questions[i].command);
-		buffer_fini(&p->questions[i].answer);
-	}
-	free(p);
-}
-
-struct probing *probing_cancel(struct probing *p)
-{
-	if (!p)
-		return NULL;
-	for (int i = 0; i < N_QUESTIONS; i++)
-		job_cancel(p->questions[i].job);
-	free_probing(p);
-	return NULL;
-}
-
-static void conclude(struct probing *p)
-{
-	struct toolchain *t = p->toolchain;
-	const struct question *q = p->questions;
-
 	if (t->cc.command.n)
-		read_compiler(t, &t->cc, buffer_text(&q[ASK_CC].answer), false);
+		learn_compiler(t, &t->cc, cc, false);
 	if (t->cxx.command.n)
-		read_compiler(t, &t->cxx, buffer_text(&q[ASK_CXX].answer), true);
-	add_cuda_flags(t);
-	read_linking(&t->linking, buffer_text(&q[ASK_LINK].answer));
-	p->done(p->context);
-	free_probing(p);
+		learn_compiler(t, &t->cxx, cxx, true);
+	set_cuda_flags(t);
+	linking_learn(&t->linking, link);
 }
 
-static void on_answer(void *context, const struct job_end *end)
+void toolchain_gcc_flags(const struct toolchain *t, bool cxx, struct words *ret)
 {
-	struct question *q = context;
+	struct compiler gcc = { .family = FAMILY_GCC };
 
-	q->job = NULL;
-	buffer_puts(&q->answer, end->text);
-	if (!end->error && !end->timed_out && !end->signal)
-		store_write_note(q->probing->store, "toolchain", q->key, q->answer.data,
-				 q->answer.size);
-	if (--q->probing->n_open == 0)
-		conclude(q->probing);
-}
-
-/* The flags are gcc's, who needs no driver afterwards; clang only says that it is clang. */
-static void put_questions(struct probing *p)
-{
-	struct toolchain *t = p->toolchain;
-
-	for (int i = ASK_CC; i <= ASK_CXX; i++) {
-		struct words *command = &p->questions[i].command;
-		struct compiler gcc = { .family = FAMILY_GCC };
-
-		words_add_all(command, i == ASK_CC ? &t->cc.command : &t->cxx.command);
-		words_add_list(command, "-###", "-c", "-pipe", NULL);
-		add_flags(t, &gcc, i == ASK_CXX);
-		words_add_all(command, &gcc.flags);
-		words_fini(&gcc.flags);
-		words_add_list(command, "-MD", "-MF", DRIVER_DEPENDS, "-o", DRIVER_OBJECT,
-			       i == ASK_CC ? DRIVER_SOURCE ".c" : DRIVER_SOURCE ".cc", NULL);
-	}
-	words_add_all(&p->questions[ASK_LINK].command, &t->cc.command);
-	words_add_list(&p->questions[ASK_LINK].command, "-###", "-shared", "-o", DRIVER_OBJECT,
-		       "/dev/null", NULL);
-}
-
-static struct hash key_of(const struct question *q, const struct toolchain *t)
-{
-	struct hash_state *s = hash_state_new();
-
-	hash_state_add(s, &t->cc.identity, sizeof(t->cc.identity));
-	hash_state_add(s, &t->cxx.identity, sizeof(t->cxx.identity));
-	for (size_t i = 0; i < q->command.n; i++)
-		hash_state_add_string(s, q->command.at[i]);
-	return hash_state_end(s);
-}
-
-static bool exists(const struct question *q)
-{
-	return q->command.n && strchr(q->command.at[0], '/');
-}
-
-void toolchain_probe(struct toolchain *t, struct store *s, struct queue *q, probed_fn done,
-		     void *context, struct probing **ret)
-{
-	struct probing *p = xcalloc(1, sizeof(*p));
-
-	p->toolchain = t;
-	p->store = s;
-	p->done = done;
-	p->context = context;
-	put_questions(p);
-	p->n_open = 1;
-	*ret = p;
-	for (int i = 0; i < N_QUESTIONS; i++) {
-		struct question *one = &p->questions[i];
-		struct job_options o = { .command = &one->command, .at_once = true,
-					 .time_limit_ms = 30000 };
-
-		one->probing = p;
-		one->key = key_of(one, t);
-		if (!exists(one) || store_read_note(s, "toolchain", one->key, &one->answer) == 0)
-			continue;
-		p->n_open++;
-		job_start(q, &o, on_answer, one, &one->job);
-	}
-	if (--p->n_open == 0) {
-		*ret = NULL;
-		conclude(p);
-	}
+	set_flags(t, &gcc, cxx);
+	words_add_all(ret, &gcc.flags);
+	words_fini(&gcc.flags);
 }

@@ -10,15 +10,11 @@
  */
 
 #include <stdbool.h>
-#include <uv.h>
 
-#include "base/buffer.h"
 #include "base/hash.h"
 #include "build/language.h"
+#include "build/linking.h"
 #include "build/words.h"
-
-struct queue;
-struct store;
 
 enum family { FAMILY_OTHER, FAMILY_GCC, FAMILY_CLANG, FAMILY_NVCC };
 
@@ -29,15 +25,6 @@ struct compiler {
 	struct hash identity; /* of the program, its surroundings and our flags */
 	struct words flags;   /* of every compilation */
 	struct words cc1, as; /* see driver.h; empty: the driver must be run */
-};
-
-struct linking { /* all paths absolute; @linker is NULL where we can't link by ourselves */
-	char *linker;
-	struct words options;
-	struct words before, after; /* crti.o crtbeginS.o; libgcc.a libc_nonshared.a crtendS.o crtn.o */
-	struct words directories;   /* where libraries are, in the driver's order */
-	struct words libraries;     /* what stubs are made of; none is missing here */
-	struct hash identity;       /* of the linker and all of these files */
 };
 
 struct toolchain {
@@ -56,17 +43,8 @@ void toolchain_fini(struct toolchain *t);
 /* The compiler for @l, or NULL. */
 struct compiler *toolchain_compiler(struct toolchain *t, enum language l);
 
-struct probing;
-typedef void (*probed_fn)(void *context);
+/* Take in what the drivers answered (probe.c); "" where one was not asked. */
+void toolchain_learn(struct toolchain *t, const char *cc, const char *cxx, const char *link);
 
-/*
- * Learn the rest, from the store or by asking the compilers. @done comes from the loop, or
- * before this returns if nothing had to be asked; then *@ret is NULL.
- */
-void toolchain_probe(struct toolchain *t, struct store *s, struct queue *q, probed_fn done,
-		     void *context, struct probing **ret);
-/* NULL is fine. Returns NULL. */
-struct probing *probing_cancel(struct probing *p);
-
-/* Size, mtime and path of what a program or library really is. 0s where it isn't there. */
-void identity_add(struct hash_state *s, const char *path);
+/* The flags that a gcc would get. */
+void toolchain_gcc_flags(const struct toolchain *t, bool cxx, struct words *ret);

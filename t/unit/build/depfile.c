@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "build/depfile.h"
 #include "build/words.h"
 
@@ -10,14 +11,13 @@
 static void check(const char *text, const char *expected)
 {
 	struct words w = WORDS_NULL;
-	char joined[4096] = "";
+	struct buffer joined = BUFFER_NULL;
 
 	cr_assert_eq(depfile_parse(text, strlen(text), &w), 0, "%s", text);
-	for (size_t i = 0; i < w.n; i++) {
-		strcat(joined, i ? "|" : "");
-		strcat(joined, w.at[i]);
-	}
-	cr_assert_str_eq(joined, expected, "%s: %s", text, joined);
+	for (size_t i = 0; i < w.n; i++)
+		buffer_printf(&joined, "%s%s", i ? "|" : "", w.at[i]);
+	cr_assert_str_eq(buffer_text(&joined), expected, "%s: %s", text, buffer_text(&joined));
+	buffer_fini(&joined);
 	words_fini(&w);
 }
 

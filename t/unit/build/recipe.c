@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/build.h"
@@ -39,15 +40,15 @@ static void put(const char *name)
 /* Scans @name below the top and compares the sources, relative to it, '|' between them. */
 static void check(const char *name, const char *expected)
 {
-	char *path = *name ? path_join(top, name) : xstrdup(top), joined[4096] = "";
+	char *path = *name ? path_join(top, name) : xstrdup(top);
+	struct buffer joined = BUFFER_NULL;
 	struct recipe r;
 
 	cr_assert_eq(recipe_scan("n", path, &r), 0);
-	for (size_t i = 0; i < r.n_sources; i++) {
-		strcat(joined, i ? "|" : "");
-		strcat(joined, r.sources[i] + strlen(top) + 1);
-	}
-	cr_assert_str_eq(joined, expected, "%s", joined);
+	for (size_t i = 0; i < r.n_sources; i++)
+		buffer_printf(&joined, "%s%s", i ? "|" : "", r.sources[i] + strlen(top) + 1);
+	cr_assert_str_eq(buffer_text(&joined), expected, "%s", buffer_text(&joined));
+	buffer_fini(&joined);
 	cr_assert_str_eq(r.path, path);
 	cr_assert_str_eq(r.name, "n");
 	recipe_fini(&r);
