@@ -35,8 +35,8 @@ struct decoder {
 	const struct signature *s;
 	const char *id;
 	size_t id_size;
-	bool binary_output;                    /* what outputs are that don't say */
-	uint32_t seen;                         /* bit i: input i of the signature */
+	bool binary_output;                     /* what outputs are that don't say */
+	uint32_t seen;                          /* bit i: input i of the signature */
 	struct node data[DEVSERVE_MAX_TENSORS]; /* of input i; absent where it is binary */
 };
 
@@ -116,8 +116,9 @@ static int check_parameter(struct decoder *d, const char *key, size_t size, stru
 	case NODE_STRING:
 		break;
 	default:
-		return refuse(d, "parameter '%s' has invalid type. It should be either 'int', "
-				 "'bool', or 'string'.",
+		return refuse(d,
+			      "parameter '%s' has invalid type. It should be either 'int', "
+			      "'bool', or 'string'.",
 			      echo(key, size).text);
 	}
 	if (size >= sizeof(reserved) - 1 && memcmp(key, reserved, sizeof(reserved) - 1) == 0)
@@ -183,8 +184,9 @@ static int unexpected_shape(struct decoder *d, const struct tensor *t, bool more
 
 static int too_many_elements(struct decoder *d, const struct tensor *t)
 {
-	return refuse(d, "shape of input '%s' causes total element count to exceed maximum size "
-			 "of %" PRId64,
+	return refuse(d,
+		      "shape of input '%s' causes total element count to exceed maximum size "
+		      "of %" PRId64,
 		      input_name(d->r, t->port), INT64_MAX);
 }
 
@@ -216,7 +218,8 @@ static int check_batch(struct decoder *d, const struct tensor *t)
 	if (!d->s->max_batch_size)
 		return 0;
 	if (!t->rank)
-		return refuse(d, "input '%s' has no shape but model requires batch dimension for '%s'",
+		return refuse(d,
+			      "input '%s' has no shape but model requires batch dimension for '%s'",
 			      input_name(d->r, t->port), model);
 	if (d->seen && t->shape[0] != d->r->batch)
 		return refuse(d, "input '%s' batch size does not match other inputs for '%s'",
@@ -266,7 +269,8 @@ static int read_datatype(struct decoder *d, struct node n, struct tensor *t)
 		return wrong_kind(d, "datatype", "string");
 	t->dtype = port->dtype;
 	if (!is_string(expected, name, size))
-		return refuse(d, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
+		return refuse(d,
+			      "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
 			      port->name, echo(name, size).text, d->r->name, expected);
 	return 0;
 }
@@ -274,22 +278,30 @@ static int read_datatype(struct decoder *d, struct node n, struct tensor *t)
 static int wrong_data(struct decoder *d, const struct tensor *t, int outcome)
 {
 	static const char *const kinds[] = {
-		[DEVSERVE_BOOL] = "boolean",           [DEVSERVE_UINT8] = "unsigned-integer",
-		[DEVSERVE_UINT16] = "unsigned-integer", [DEVSERVE_UINT32] = "unsigned-integer",
-		[DEVSERVE_UINT64] = "unsigned-integer", [DEVSERVE_INT8] = "signed-integer",
-		[DEVSERVE_INT16] = "signed-integer",   [DEVSERVE_INT32] = "signed-integer",
-		[DEVSERVE_INT64] = "signed-integer",   [DEVSERVE_FP32] = "number",
-		[DEVSERVE_FP64] = "number",            [DEVSERVE_BYTES] = "string",
+		[DEVSERVE_BOOL] = "boolean",
+		[DEVSERVE_UINT8] = "unsigned-integer",
+		[DEVSERVE_UINT16] = "unsigned-integer",
+		[DEVSERVE_UINT32] = "unsigned-integer",
+		[DEVSERVE_UINT64] = "unsigned-integer",
+		[DEVSERVE_INT8] = "signed-integer",
+		[DEVSERVE_INT16] = "signed-integer",
+		[DEVSERVE_INT32] = "signed-integer",
+		[DEVSERVE_INT64] = "signed-integer",
+		[DEVSERVE_FP32] = "number",
+		[DEVSERVE_FP64] = "number",
+		[DEVSERVE_BYTES] = "string",
 	};
 	const char *kind = kinds[t->dtype];
 
 	if (outcome == NODE_E_SHAPE)
-		return refuse(d, "Unable to parse 'data': Shape does not match true shape of 'data' "
-				 "field (input '%s')",
+		return refuse(d,
+			      "Unable to parse 'data': Shape does not match true shape of 'data' "
+			      "field (input '%s')",
 			      input_name(d->r, t->port));
 	if (outcome == NODE_E_RANGE)
-		return refuse(d, "Unable to parse 'data': a number is out of range for %s (input '%s')",
-			      dtype_name(t->dtype), input_name(d->r, t->port));
+		return refuse(
+			d, "Unable to parse 'data': a number is out of range for %s (input '%s')",
+			dtype_name(t->dtype), input_name(d->r, t->port));
 	return refuse(d, "Unable to parse 'data': attempt to access JSON non-%s as %s (input '%s')",
 		      kind, kind, input_name(d->r, t->port));
 }
@@ -300,8 +312,9 @@ static int size_json(struct decoder *d, struct node data, struct tensor *t)
 	int r = 0;
 
 	if (t->dtype == DEVSERVE_FP16 || t->dtype == DEVSERVE_BF16)
-		return refuse(d, "receiving %s data via JSON is not supported. Please use the binary "
-				 "data format for input %s",
+		return refuse(d,
+			      "receiving %s data via JSON is not supported. Please use the binary "
+			      "data format for input %s",
 			      dtype_name(t->dtype), input_name(d->r, t->port));
 	if (node_type(data) != NODE_ARRAY)
 		return wrong_kind(d, "data", "array");
@@ -315,12 +328,13 @@ static int size_json(struct decoder *d, struct node data, struct tensor *t)
 
 static int size_mismatch(struct infer_request *r, uint32_t input, uint64_t expected, uint64_t got)
 {
-	return infer_request_refuse(r, INFER_INVALID,
-				    "input byte size mismatch for input '%s' for model '%s'. Expected "
-				    "%s%" PRIu64 ", got %" PRIu64,
-				    input_name(r, input), r->name,
-				    r->signature->inputs[input].dtype == DEVSERVE_BYTES ? "at least " : "",
-				    expected, got);
+	return infer_request_refuse(
+		r, INFER_INVALID,
+		"input byte size mismatch for input '%s' for model '%s'. Expected "
+		"%s%" PRIu64 ", got %" PRIu64,
+		input_name(r, input), r->name,
+		r->signature->inputs[input].dtype == DEVSERVE_BYTES ? "at least " : "", expected,
+		got);
 }
 
 static int size_binary(struct decoder *d, struct node n, struct tensor *t)
@@ -331,8 +345,9 @@ static int size_binary(struct decoder *d, struct node n, struct tensor *t)
 	if (!node_uint(n, &size))
 		return wrong_kind(d, "binary_data_size", "unsigned-integer");
 	if (size && r->json_size == INFER_BODY_UNKNOWN)
-		return refuse(d, "must specify valid 'Infer-Header-Content-Length' in request header "
-				 "and 'binary_data_size' when passing inputs in binary data format");
+		return refuse(d,
+			      "must specify valid 'Infer-Header-Content-Length' in request header "
+			      "and 'binary_data_size' when passing inputs in binary data format");
 	if (t->dtype == DEVSERVE_BYTES ? size < t->size : size != t->size)
 		return size_mismatch(r, t->port, t->size, size);
 	t->size = size;
@@ -386,7 +401,13 @@ static int find_input(struct decoder *d, struct node n, struct tensor **ret)
 
 static int read_input(struct decoder *d, struct node n)
 {
-	enum { NAME, SHAPE, DATATYPE, PARAMETERS, DATA };
+	enum {
+		NAME,
+		SHAPE,
+		DATATYPE,
+		PARAMETERS,
+		DATA
+	};
 	static const struct node_key keys[] = {
 		[NAME] = NODE_KEY("name"),         [SHAPE] = NODE_KEY("shape"),
 		[DATATYPE] = NODE_KEY("datatype"), [PARAMETERS] = NODE_KEY("parameters"),
@@ -420,9 +441,10 @@ static int missing_inputs(struct decoder *d)
 
 	list_inputs(d, true, &got);
 	list_inputs(d, false, &missing);
-	return refuse(d, "expected %" PRIu32 " inputs but got %d inputs for model '%s'. Got input(s) "
-			 "[%s], but missing required input(s) [%s]. Please provide all required "
-			 "input(s).",
+	return refuse(d,
+		      "expected %" PRIu32 " inputs but got %d inputs for model '%s'. Got input(s) "
+		      "[%s], but missing required input(s) [%s]. Please provide all required "
+		      "input(s).",
 		      d->s->n_inputs, __builtin_popcount(d->seen), d->r->name, buffer_text(&got),
 		      buffer_text(&missing));
 }
@@ -477,8 +499,9 @@ static int read_output_form(struct decoder *d, struct node parameters, bool *ret
 	if (r)
 		return r;
 	if (!node_is_absent(p[1]))
-		return infer_request_refuse(d->r, INFER_UNSUPPORTED,
-					    "classification is not supported: take the tensor itself");
+		return infer_request_refuse(
+			d->r, INFER_UNSUPPORTED,
+			"classification is not supported: take the tensor itself");
 	if (!node_is_absent(p[2]))
 		return refuse_shared_memory(d);
 	*ret_binary = d->binary_output;
@@ -559,7 +582,12 @@ static int read_request_parameters(struct decoder *d, struct node n)
 
 static int read_request(struct decoder *d, struct node n)
 {
-	enum { ID, PARAMETERS, INPUTS, OUTPUTS };
+	enum {
+		ID,
+		PARAMETERS,
+		INPUTS,
+		OUTPUTS
+	};
 	static const struct node_key keys[] = {
 		[ID] = NODE_KEY("id"),
 		[PARAMETERS] = NODE_KEY("parameters"),
@@ -580,8 +608,8 @@ static int read_request(struct decoder *d, struct node n)
 
 static int additional_data(struct infer_request *r)
 {
-	return infer_request_refuse(r, INFER_INVALID, "unexpected additional input data for model '%s'",
-				    r->name);
+	return infer_request_refuse(r, INFER_INVALID,
+				    "unexpected additional input data for model '%s'", r->name);
 }
 
 static int missing_data(struct infer_request *r, uint32_t input, uint64_t missing)
@@ -675,7 +703,8 @@ static int bad_json(struct infer_request *r, int outcome, const char *why)
 	case JSON_E_TOO_LARGE:
 		return infer_request_refuse(r, INFER_TOO_LARGE, "the request JSON is too large");
 	case JSON_E_MEMORY:
-		return infer_request_refuse(r, INFER_UNAVAILABLE, "no memory for the request JSON now");
+		return infer_request_refuse(r, INFER_UNAVAILABLE,
+					    "no memory for the request JSON now");
 	default:
 		return infer_request_refuse(r, INFER_INVALID,
 					    "failed to parse the request JSON buffer: %s", why);
@@ -696,8 +725,8 @@ int decode_json(struct infer_request *r)
 	d.id_size = 0;
 	d.binary_output = false;
 	d.seen = 0;
-	if (!(e = read_request(&d, root)) && !(e = check_body_size(r)) && !(e = reserve_inputs(r)) &&
-	    !(e = fill_inputs(&d)))
+	if (!(e = read_request(&d, root)) && !(e = check_body_size(r)) &&
+	    !(e = reserve_inputs(r)) && !(e = fill_inputs(&d)))
 		e = keep_id(&d);
 	json_close();
 	r->decoded = !e;
@@ -708,9 +737,10 @@ int decode_json(struct infer_request *r)
 
 static int refuse_raw_bytes(struct infer_request *r)
 {
-	return infer_request_refuse(r, INFER_INVALID,
-				    "For BYTE datatype raw input '%s', the model must have input shape [1]",
-				    input_name(r, 0));
+	return infer_request_refuse(
+		r, INFER_INVALID,
+		"For BYTE datatype raw input '%s', the model must have input shape [1]",
+		input_name(r, 0));
 }
 
 /* The bytes of one element of a BYTES tensor get their length in front. */
@@ -719,7 +749,8 @@ static int size_raw_bytes(struct infer_request *r, const struct signature_port *
 	if (tensor_elements(port->shape, port->rank) != 1)
 		return refuse_raw_bytes(r);
 	if (size > UINT32_MAX)
-		return infer_request_refuse(r, INFER_TOO_LARGE, "an element of BYTES has at most 4 GiB");
+		return infer_request_refuse(r, INFER_TOO_LARGE,
+					    "an element of BYTES has at most 4 GiB");
 	r->inputs[0].size = 4 + size;
 	return 0;
 }
@@ -734,11 +765,12 @@ static int size_raw(struct infer_request *r, const struct signature_port *port, 
 
 	for (uint32_t i = 0; i < port->rank; i++) {
 		if (port->shape[i] < 0 && deduced)
-			return infer_request_refuse(r, INFER_INVALID,
-						    "The shape of the raw input '%s' can not be deduced "
-						    "because there are more than one variable-sized "
-						    "dimension",
-						    port->name);
+			return infer_request_refuse(
+				r, INFER_INVALID,
+				"The shape of the raw input '%s' can not be deduced "
+				"because there are more than one variable-sized "
+				"dimension",
+				port->name);
 		if (port->shape[i] < 0)
 			deduced = &t->shape[i + front];
 		else if (__builtin_mul_overflow(unit, (uint64_t)port->shape[i], &unit))
@@ -771,10 +803,11 @@ int decode_raw(struct infer_request *r, uint64_t size)
 	int e;
 
 	if (r->signature->n_inputs != 1)
-		return infer_request_refuse(r, INFER_INVALID,
-					    "Raw request must only have 1 input (found 1) to be deduced "
-					    "but got %" PRIu32 " inputs in '%s' model configuration",
-					    r->signature->n_inputs, r->name);
+		return infer_request_refuse(
+			r, INFER_INVALID,
+			"Raw request must only have 1 input (found 1) to be deduced "
+			"but got %" PRIu32 " inputs in '%s' model configuration",
+			r->signature->n_inputs, r->name);
 	if (!size && r->json_size == INFER_BODY_UNKNOWN)
 		return infer_request_refuse(r, INFER_INVALID, "the request has no body");
 	shape_raw(r, port);
@@ -809,30 +842,34 @@ static int check_bytes(struct infer_request *r, const struct tensor *t)
 		uint32_t length = 0;
 
 		if (left < sizeof(length))
-			return infer_request_refuse(r, INFER_INVALID,
-						    "incomplete string length indicator for inference "
-						    "input '%s' for model '%s', expecting 4 bytes but only "
-						    "%" PRIu64 " bytes available",
-						    name, r->name, left);
+			return infer_request_refuse(
+				r, INFER_INVALID,
+				"incomplete string length indicator for inference "
+				"input '%s' for model '%s', expecting 4 bytes but only "
+				"%" PRIu64 " bytes available",
+				name, r->name, left);
 		memcpy(&length, (const char *)t->data + at, sizeof(length));
 		if (length > left - sizeof(length))
-			return infer_request_refuse(r, INFER_INVALID,
-						    "incomplete string data for inference input '%s' for "
-						    "model '%s', expecting string of length %" PRIu32
-						    " but only %" PRIu64 " bytes available",
-						    name, r->name, length, left - sizeof(length));
+			return infer_request_refuse(
+				r, INFER_INVALID,
+				"incomplete string data for inference input '%s' for "
+				"model '%s', expecting string of length %" PRIu32
+				" but only %" PRIu64 " bytes available",
+				name, r->name, length, left - sizeof(length));
 		at += sizeof(length) + length;
 	}
 	if (n < wanted)
 		return infer_request_refuse(r, INFER_INVALID,
-					    "expected %" PRIu64 " string elements for inference input '%s' "
+					    "expected %" PRIu64
+					    " string elements for inference input '%s' "
 					    "for model '%s', got %" PRIu64,
 					    wanted, name, r->name, n);
 	if (at < t->size)
-		return infer_request_refuse(r, INFER_INVALID,
-					    "unexpected number of string elements %" PRIu64
-					    " for inference input '%s' for model '%s', expecting %" PRIu64,
-					    n + 1, name, r->name, wanted);
+		return infer_request_refuse(
+			r, INFER_INVALID,
+			"unexpected number of string elements %" PRIu64
+			" for inference input '%s' for model '%s', expecting %" PRIu64,
+			n + 1, name, r->name, wanted);
 	return 0;
 }
 

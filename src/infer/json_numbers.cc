@@ -8,7 +8,8 @@
 
 #include <devserve/deployment.h>
 
-namespace {
+namespace
+{
 
 struct boolean {
 	uint8_t value;
@@ -52,7 +53,7 @@ template <typename T> char *numbers(char *to, const void *data, size_t n)
 	return to;
 }
 
-}
+} // namespace
 
 char *json_numbers(char *to, uint32_t dtype, const void *data, size_t n)
 {

@@ -313,7 +313,8 @@ static int walk_nested(dom::element e, const int64_t *shape, uint32_t rank, Leaf
 	if (rank == 1)
 		return walk_flat(array, static_cast<uint64_t>(shape[0]), leaf);
 	for (dom::element inner : array) {
-		int r = i++ == shape[0] ? NODE_E_SHAPE : walk_nested(inner, shape + 1, rank - 1, leaf);
+		int r = i++ == shape[0] ? NODE_E_SHAPE
+					: walk_nested(inner, shape + 1, rank - 1, leaf);
 
 		if (r)
 			return r;

@@ -65,8 +65,8 @@ bool node_uint(struct node n, uint64_t *ret); /* 1e3 is one */
 /*
  * Elements of an array, or members of an object, one after the other; none of anything else.
  *
- *	for (struct node_cursor c = node_elements(array); node_next(&c, &element);)
- *	for (struct node_cursor c = node_members(object); node_next_member(&c, &key, &size, &value);)
+ *	for (c = node_elements(array); node_next(&c, &element);)
+ *	for (c = node_members(object); node_next_member(&c, &key, &size, &value);)
  */
 struct node_cursor {
 	struct node next, end;

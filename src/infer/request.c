@@ -57,7 +57,8 @@ static uint64_t json_end(const struct infer_request *r)
 
 static int make_room(struct infer_request *r)
 {
-	uint64_t end = json_end(r), left = end == INFER_BODY_UNKNOWN ? MIN_CHUNK : end - r->json.size;
+	uint64_t end = json_end(r),
+		 left = end == INFER_BODY_UNKNOWN ? MIN_CHUNK : end - r->json.size;
 
 	if (left > SIZE_MAX - JSON_PADDING || !room_for(&r->json, (size_t)left + JSON_PADDING))
 		return infer_request_refuse(r, INFER_UNAVAILABLE, "no memory for the request now");
@@ -139,7 +140,8 @@ int infer_request_filled(struct infer_request *r, size_t n)
 	skip_complete(r);
 	if (r->receiving == r->n_binary)
 		return infer_request_refuse(r, INFER_INVALID,
-					    "unexpected additional input data for model '%s'", r->name);
+					    "unexpected additional input data for model '%s'",
+					    r->name);
 	r->receiving_at += n;
 	skip_complete(r);
 	return 0;

@@ -95,10 +95,11 @@ static int encode_numbers(struct infer_request *r, const struct tensor *t, struc
 			return no_memory(r);
 		end = json_numbers(b->data + b->size, t->dtype, from, n);
 		if (!end)
-			return infer_request_refuse(r, INFER_INVALID,
-						    "output '%s' has a NaN or an infinity, which JSON cannot "
-						    "say. Please use the binary data format",
-						    r->signature->outputs[t->port].name);
+			return infer_request_refuse(
+				r, INFER_INVALID,
+				"output '%s' has a NaN or an infinity, which JSON cannot "
+				"say. Please use the binary data format",
+				r->signature->outputs[t->port].name);
 		b->size = (size_t)(end - b->data);
 		from += n * size;
 		left -= n;
@@ -112,10 +113,11 @@ static int encode_element(struct infer_request *r, const struct tensor *t, const
 			  size_t size, struct buffer *b)
 {
 	if (!json_is_utf8(text, size))
-		return infer_request_refuse(r, INFER_INVALID,
-					    "output '%s' has BYTES that are not UTF-8, which JSON cannot "
-					    "say. Please use the binary data format",
-					    r->signature->outputs[t->port].name);
+		return infer_request_refuse(
+			r, INFER_INVALID,
+			"output '%s' has BYTES that are not UTF-8, which JSON cannot "
+			"say. Please use the binary data format",
+			r->signature->outputs[t->port].name);
 	if (size > SIZE_MAX / MAX_ESCAPE - 1 || !room_for(b, MAX_ESCAPE * (size + 1)))
 		return no_memory(r);
 	add_string(b, text, size);
@@ -152,10 +154,11 @@ static int encode_data(struct infer_request *r, const struct tensor *t, struct b
 	int e;
 
 	if (t->dtype == DEVSERVE_FP16 || t->dtype == DEVSERVE_BF16)
-		return infer_request_refuse(r, INFER_INVALID,
-					    "sending %s data via JSON is not supported. Please use the "
-					    "binary data format for output %s",
-					    dtype_name(t->dtype), r->signature->outputs[t->port].name);
+		return infer_request_refuse(
+			r, INFER_INVALID,
+			"sending %s data via JSON is not supported. Please use the "
+			"binary data format for output %s",
+			dtype_name(t->dtype), r->signature->outputs[t->port].name);
 	ADD(b, ",\"data\":[");
 	e = t->dtype == DEVSERVE_BYTES ? encode_bytes(r, t, b) : encode_numbers(r, t, b);
 	if (e)

@@ -11,8 +11,8 @@
 
 static char text[1024];
 
-#define NUMBERS(dtype, type, ...)                                                               \
-	numbers(dtype, (const type[]){ __VA_ARGS__ },                                           \
+#define NUMBERS(dtype, type, ...)                     \
+	numbers(dtype, (const type[]){ __VA_ARGS__ }, \
 		sizeof((const type[]){ __VA_ARGS__ }) / sizeof(type))
 
 static const char *numbers(uint32_t dtype, const void *data, size_t n)
@@ -39,7 +39,8 @@ Test(json_numbers, cover_the_range_of_every_integer)
 	cr_expect_str_eq(NUMBERS(DEVSERVE_UINT8, uint8_t, 0, UINT8_MAX), "0,255,");
 	cr_expect_str_eq(NUMBERS(DEVSERVE_UINT16, uint16_t, 0, UINT16_MAX), "0,65535,");
 	cr_expect_str_eq(NUMBERS(DEVSERVE_UINT32, uint32_t, 0, UINT32_MAX), "0,4294967295,");
-	cr_expect_str_eq(NUMBERS(DEVSERVE_UINT64, uint64_t, 0, UINT64_MAX), "0,18446744073709551615,");
+	cr_expect_str_eq(NUMBERS(DEVSERVE_UINT64, uint64_t, 0, UINT64_MAX),
+			 "0,18446744073709551615,");
 	cr_expect_str_eq(NUMBERS(DEVSERVE_INT8, int8_t, INT8_MIN, INT8_MAX), "-128,127,");
 	cr_expect_str_eq(NUMBERS(DEVSERVE_INT16, int16_t, INT16_MIN, INT16_MAX), "-32768,32767,");
 	cr_expect_str_eq(NUMBERS(DEVSERVE_INT32, int32_t, INT32_MIN, INT32_MAX),

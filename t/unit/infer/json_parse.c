@@ -50,8 +50,10 @@ Test(json_parse, knows_the_kinds)
 {
 	struct node n, e;
 	struct node_cursor c;
-	static const enum node_type kinds[] = { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_NUMBER,
-						NODE_NUMBER, NODE_STRING, NODE_ARRAY, NODE_OBJECT };
+	static const enum node_type kinds[] = {
+		NODE_NULL,   NODE_BOOL,   NODE_NUMBER, NODE_NUMBER,
+		NODE_NUMBER, NODE_STRING, NODE_ARRAY,  NODE_OBJECT
+	};
 	size_t i = 0;
 
 	cr_assert_eq(parse("[null,true,-1,18446744073709551615,1.5,\"\",[],{}]", &n), 0);
@@ -63,7 +65,8 @@ Test(json_parse, knows_the_kinds)
 
 Test(json_parse, picks_members_and_the_last_of_two)
 {
-	static const struct node_key keys[] = { NODE_KEY("a"), NODE_KEY("missing"), NODE_KEY("long key") };
+	static const struct node_key keys[] = { NODE_KEY("a"), NODE_KEY("missing"),
+						NODE_KEY("long key") };
 	struct node n, m[3];
 	uint64_t v = 99;
 	const char *s = NULL;
@@ -113,9 +116,29 @@ Test(json_parse, walks_members_in_order)
 Test(json_parse, refuses_what_is_no_json)
 {
 	static const char *const bad[] = {
-		"", " ", "{", "[1 2]", "{\"a\" 1}", "nul", "{\"a\":nonsense}", "[1,]", "[NaN]", "[Infinity]",
-		"[01]", "[1e400]", "[.5]", "[\"\\ud800\"]", "\"\xff\"", "[\"\xed\xa0\x80\"]", "{} {}", "{'a':1}",
-		"[1]]", "\xef\xbb\xbf{}", "[\"\n\"]", "[-]", "[1e]",
+		"",
+		" ",
+		"{",
+		"[1 2]",
+		"{\"a\" 1}",
+		"nul",
+		"{\"a\":nonsense}",
+		"[1,]",
+		"[NaN]",
+		"[Infinity]",
+		"[01]",
+		"[1e400]",
+		"[.5]",
+		"[\"\\ud800\"]",
+		"\"\xff\"",
+		"[\"\xed\xa0\x80\"]",
+		"{} {}",
+		"{'a':1}",
+		"[1]]",
+		"\xef\xbb\xbf{}",
+		"[\"\n\"]",
+		"[-]",
+		"[1e]",
 	};
 	struct node n;
 
@@ -159,9 +182,15 @@ Test(json_parse, takes_whole_numbers_for_unsigned_integers)
 	static const struct {
 		const char *json;
 		uint64_t value;
-	} good[] = { { "0", 0 }, { "16", 16 }, { "1e3", 1000 }, { "2.0", 2 }, { "-0", 0 },
-		     { "9223372036854775808", UINT64_C(1) << 63 }, { "18446744073709551615", UINT64_MAX } };
-	static const char *const bad[] = { "-1", "1.5", "1e20", "\"1\"", "true", "null", "[1]", "{}", "-1e3" };
+	} good[] = { { "0", 0 },
+		     { "16", 16 },
+		     { "1e3", 1000 },
+		     { "2.0", 2 },
+		     { "-0", 0 },
+		     { "9223372036854775808", UINT64_C(1) << 63 },
+		     { "18446744073709551615", UINT64_MAX } };
+	static const char *const bad[] = { "-1",   "1.5", "1e20", "\"1\"", "true",
+					   "null", "[1]", "{}",   "-1e3" };
 	struct node n;
 	uint64_t v;
 

@@ -5,8 +5,10 @@
 
 #define SIMPLE_JSON                                                                              \
 	"{\"id\":\"7\",\"inputs\":["                                                             \
-	"{\"name\":\"INPUT1\",\"shape\":[1,16],\"datatype\":\"INT32\",\"parameters\":{\"binary_data_size\":64}}," \
-	"{\"name\":\"INPUT0\",\"shape\":[1,16],\"datatype\":\"INT32\",\"parameters\":{\"binary_data_size\":64}}]}"
+	"{\"name\":\"INPUT1\",\"shape\":[1,16],\"datatype\":\"INT32\",\"parameters\":{\"binary_" \
+	"data_size\":64}},"                                                                      \
+	"{\"name\":\"INPUT0\",\"shape\":[1,16],\"datatype\":\"INT32\",\"parameters\":{\"binary_" \
+	"data_size\":64}}]}"
 
 /* INPUT1 comes first in the body: 0…15, then INPUT0: 16…31. */
 static size_t simple_body(char *ret)
@@ -73,7 +75,9 @@ Test(request, may_come_in_pieces_of_any_size_announced_or_chunked)
 	client_init(&c, signature_simple());
 	for (size_t step = 1; step <= 80; step++) {
 		for (int chunked = 0; chunked < 2; chunked++) {
-			cr_assert_eq(client_send(&c, body, size, sizeof(SIMPLE_JSON) - 1, step, chunked), 0);
+			cr_assert_eq(client_send(&c, body, size, sizeof(SIMPLE_JSON) - 1, step,
+						 chunked),
+				     0);
 			expect_simple(&c);
 			c.memory.n_reserved = 0;
 			client_reset(&c);
@@ -178,13 +182,15 @@ Test(request, says_which_tensor_is_short)
 	struct client c;
 
 	client_init(&c, signature_simple());
-	expect_refused(&c, client_send(&c, body, size - 10, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, true),
-		       INFER_INVALID,
-		       "unexpected size for input 'INPUT0', expecting 10 additional bytes for model 'm'");
+	expect_refused(
+		&c, client_send(&c, body, size - 10, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, true),
+		INFER_INVALID,
+		"unexpected size for input 'INPUT0', expecting 10 additional bytes for model 'm'");
 	client_reset(&c);
-	expect_refused(&c, client_send(&c, body, size - 70, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, false),
-		       INFER_INVALID,
-		       "unexpected size for input 'INPUT1', expecting 6 additional bytes for model 'm'");
+	expect_refused(
+		&c, client_send(&c, body, size - 70, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, false),
+		INFER_INVALID,
+		"unexpected size for input 'INPUT1', expecting 6 additional bytes for model 'm'");
 	cr_expect_eq(c.memory.n_reserved, 1, "the announced size is enough to see it");
 	client_fini(&c);
 }
@@ -199,7 +205,8 @@ Test(request, with_bytes_left_over_is_invalid)
 	for (int chunked = 0; chunked < 2; chunked++) {
 		int e = client_send(&c, body, size + 1, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, chunked);
 
-		expect_refused(&c, e, INFER_INVALID, "unexpected additional input data for model 'm'");
+		expect_refused(&c, e, INFER_INVALID,
+			       "unexpected additional input data for model 'm'");
 		client_reset(&c);
 	}
 	client_fini(&c);
@@ -272,23 +279,26 @@ Test(request, the_first_refusal_stays)
 
 Test(request, of_json_grows_with_a_chunked_body)
 {
-	size_t n = 50000, size = 0;
-	char *body = xmalloc(n * 8 + 200);
+	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
+	int32_t n = 50000;
 	struct client c;
 
 	client_init(&c, signature_one(DEVSERVE_INT32, -1));
-	size += (size_t)sprintf(body, "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"INT32\",\"shape\":[%zu],\"data\":[", n);
-	for (size_t i = 0; i < n; i++)
-		size += (size_t)sprintf(body + size, "%s%zu", i ? "," : "", i);
-	size += (size_t)sprintf(body + size, "]}]}");
+	buffer_printf(
+		&body,
+		"{\"inputs\":[{\"name\":\"X\",\"datatype\":\"INT32\",\"shape\":[%d],\"data\":[", n);
+	for (int32_t i = 0; i < n; i++)
+		buffer_printf(&body, "%s%d", i ? "," : "", i);
+	buffer_puts(&body, "]}]}");
 	for (int chunked = 0; chunked < 2; chunked++) {
-		cr_assert_eq(client_send(&c, body, size, INFER_BODY_UNKNOWN, 1000, chunked), 0);
-		for (size_t i = 0; i < n; i++)
-			cr_assert_eq(((int32_t *)c.r.inputs[0].data)[i], (int32_t)i);
+		cr_assert_eq(client_send(&c, body.data, body.size, INFER_BODY_UNKNOWN, 1000,
+					 chunked),
+			     0);
+		for (int32_t i = 0; i < n; i++)
+			cr_assert_eq(((int32_t *)c.r.inputs[0].data)[i], i);
 		client_reset(&c);
 	}
 	client_fini(&c);
-	free(body);
 }
 
 /* Raw requests */
@@ -300,7 +310,8 @@ Test(request, without_json_is_the_tensor_of_the_only_input)
 
 	for (int chunked = 0; chunked < 2; chunked++) {
 		client_init(&c, signature_of(4, PORTS({ "X", DEVSERVE_FP32, { -1, 3 } }),
-					     PORTS({ "Y", DEVSERVE_FP32, { 1 } }, { "Z", DEVSERVE_FP32, { 1 } })));
+					     PORTS({ "Y", DEVSERVE_FP32, { 1 } },
+						   { "Z", DEVSERVE_FP32, { 1 } })));
 		for (size_t step = 1; step <= sizeof(x); step++) {
 			cr_assert_eq(client_send(&c, x, sizeof(x), 0, step, chunked), 0);
 			cr_expect_eq(c.r.batch, 1);
@@ -339,14 +350,16 @@ Test(request, raw_of_bytes_gets_its_length_in_front)
 	client_fini(&c);
 }
 
-static void expect_raw_refused(struct signature *s, size_t size, uint64_t json_size, const char *text)
+static void expect_raw_refused(struct signature *s, size_t size, uint64_t json_size,
+			       const char *text)
 {
 	char body[64] = "";
 	struct client c;
 
 	client_init(&c, s);
 	for (int chunked = 0; chunked < 2; chunked++) {
-		expect_refused(&c, client_send(&c, body, size, json_size, SIZE_MAX, chunked), INFER_INVALID, text);
+		expect_refused(&c, client_send(&c, body, size, json_size, SIZE_MAX, chunked),
+			       INFER_INVALID, text);
 		client_reset(&c);
 	}
 	cr_expect_eq(c.memory.n_reserved, 0);
@@ -355,13 +368,16 @@ static void expect_raw_refused(struct signature *s, size_t size, uint64_t json_s
 
 Test(request, raw_is_refused_where_the_tensor_cannot_be_told)
 {
-	expect_raw_refused(signature_simple(), 8, 0,
-			   "Raw request must only have 1 input (found 1) to be deduced but got 2 inputs in "
-			   "'m' model configuration");
-	expect_raw_refused(signature_of(0, PORTS({ "X", DEVSERVE_FP16, { -1, -1 } }), PORTS({ "Y", DEVSERVE_FP16, { 1 } })),
-			   8, 0,
-			   "The shape of the raw input 'X' can not be deduced because there are more than one "
-			   "variable-sized dimension");
+	expect_raw_refused(
+		signature_simple(), 8, 0,
+		"Raw request must only have 1 input (found 1) to be deduced but got 2 inputs in "
+		"'m' model configuration");
+	expect_raw_refused(
+		signature_of(0, PORTS({ "X", DEVSERVE_FP16, { -1, -1 } }),
+			     PORTS({ "Y", DEVSERVE_FP16, { 1 } })),
+		8, 0,
+		"The shape of the raw input 'X' can not be deduced because there are more than one "
+		"variable-sized dimension");
 	expect_raw_refused(signature_one(DEVSERVE_BYTES, 2), 8, 0,
 			   "For BYTE datatype raw input 'X', the model must have input shape [1]");
 	expect_raw_refused(signature_one(DEVSERVE_BYTES, -1), 8, 0,
@@ -370,24 +386,32 @@ Test(request, raw_is_refused_where_the_tensor_cannot_be_told)
 
 Test(request, raw_of_another_size_is_refused)
 {
-	expect_raw_refused(signature_one(DEVSERVE_INT32, 4), 15, 0,
-			   "input byte size mismatch for input 'X' for model 'm'. Expected 16, got 15");
-	expect_raw_refused(signature_one(DEVSERVE_INT32, 4), 17, 0,
-			   "input byte size mismatch for input 'X' for model 'm'. Expected 16, got 17");
-	expect_raw_refused(signature_one(DEVSERVE_INT32, -1), 6, 0,
-			   "input byte size mismatch for input 'X' for model 'm'. Expected 4, got 6");
-	expect_raw_refused(signature_one(DEVSERVE_INT32, -1), 0, 0,
-			   "input byte size mismatch for input 'X' for model 'm'. Expected 4, got 0");
-	expect_raw_refused(signature_of(0, PORTS({ "X", DEVSERVE_INT64, { INT64_MAX, INT64_MAX, -1 } }),
-					PORTS({ "Y", DEVSERVE_INT64, { 1 } })),
-			   8, 0, "input byte size mismatch for input 'X' for model 'm'. *");
+	expect_raw_refused(
+		signature_one(DEVSERVE_INT32, 4), 15, 0,
+		"input byte size mismatch for input 'X' for model 'm'. Expected 16, got 15");
+	expect_raw_refused(
+		signature_one(DEVSERVE_INT32, 4), 17, 0,
+		"input byte size mismatch for input 'X' for model 'm'. Expected 16, got 17");
+	expect_raw_refused(
+		signature_one(DEVSERVE_INT32, -1), 6, 0,
+		"input byte size mismatch for input 'X' for model 'm'. Expected 4, got 6");
+	expect_raw_refused(
+		signature_one(DEVSERVE_INT32, -1), 0, 0,
+		"input byte size mismatch for input 'X' for model 'm'. Expected 4, got 0");
+	expect_raw_refused(
+		signature_of(0, PORTS({ "X", DEVSERVE_INT64, { INT64_MAX, INT64_MAX, -1 } }),
+			     PORTS({ "Y", DEVSERVE_INT64, { 1 } })),
+		8, 0, "input byte size mismatch for input 'X' for model 'm'. *");
 }
 
 Test(request, without_a_body_is_told_so_or_taken_for_a_raw_one)
 {
-	expect_raw_refused(signature_simple(), 0, INFER_BODY_UNKNOWN, "Raw request must only have 1 input *");
-	expect_raw_refused(signature_one(DEVSERVE_BYTES, 1), 0, INFER_BODY_UNKNOWN, "the request has no body");
-	expect_raw_refused(signature_one(DEVSERVE_INT32, -1), 0, INFER_BODY_UNKNOWN, "the request has no body");
+	expect_raw_refused(signature_simple(), 0, INFER_BODY_UNKNOWN,
+			   "Raw request must only have 1 input *");
+	expect_raw_refused(signature_one(DEVSERVE_BYTES, 1), 0, INFER_BODY_UNKNOWN,
+			   "the request has no body");
+	expect_raw_refused(signature_one(DEVSERVE_INT32, -1), 0, INFER_BODY_UNKNOWN,
+			   "the request has no body");
 }
 
 Test(request, raw_whose_bytes_are_no_bools_is_refused)
@@ -414,7 +438,8 @@ Test(request, does_not_allocate_in_steady_state)
 	before = c.r.json.data;
 	for (int i = 0; i < 100; i++) {
 		client_reset(&c);
-		cr_assert_eq(client_send(&c, body, size, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, false), 0);
+		cr_assert_eq(client_send(&c, body, size, sizeof(SIMPLE_JSON) - 1, SIZE_MAX, false),
+			     0);
 		cr_assert_eq(c.r.json.data, before);
 	}
 	client_fini(&c);

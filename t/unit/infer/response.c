@@ -29,13 +29,16 @@ static void expect_echo(uint32_t dtype, const char *shape, const char *data, con
 
 	answer_init(&a);
 	client_init(&c, signature_one(dtype, -1));
-	snprintf(json, sizeof(json), "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"%s\",\"shape\":%s,\"data\":%s}]}",
+	snprintf(json, sizeof(json),
+		 "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"%s\",\"shape\":%s,\"data\":%s}]}",
 		 dtype_name(dtype), shape, data);
 	cr_assert_eq(client_send_json(&c, json), 0, "%s: %s", json, buffer_text(&c.r.error));
 	cr_expect_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), 0);
 	snprintf(expected, sizeof(expected),
-		 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"Y\",\"datatype\":\"%s\","
-		 "\"shape\":%s,\"data\":%s}]}", dtype_name(dtype), shape, answer ? answer : data);
+		 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"Y\","
+		 "\"datatype\":\"%s\","
+		 "\"shape\":%s,\"data\":%s}]}",
+		 dtype_name(dtype), shape, answer ? answer : data);
 	cr_expect_str_eq(a.json.data, expected);
 	cr_expect_eq(strlen(a.json.data), a.json.size);
 	cr_expect_eq(a.n, 0);
@@ -56,9 +59,11 @@ Test(response, says_every_datatype_as_it_came)
 	expect_echo(DEVSERVE_INT32, "[2]", "[-2147483648,2147483647]", NULL);
 	expect_echo(DEVSERVE_INT64, "[2]", "[-9223372036854775808,9223372036854775807]", NULL);
 	expect_echo(DEVSERVE_FP32, "[5]", "[0.1,-1.5,3.4028235e+38,1e-45,-0.0]", NULL);
-	expect_echo(DEVSERVE_FP64, "[4]", "[0.1,0.10000000149011612,1.7976931348623157e+308,5e-324]", NULL);
+	expect_echo(DEVSERVE_FP64, "[4]",
+		    "[0.1,0.10000000149011612,1.7976931348623157e+308,5e-324]", NULL);
 	expect_echo(DEVSERVE_BYTES, "[4]", "[\"a\",\"\",\"\\\"\\\\\\n\",\"h\xc3\xa9\"]", NULL);
-	expect_echo(DEVSERVE_BYTES, "[3]", "[\"\\u0000\",\"\\u00e9\",\"x\"]", "[\"\\u0000\",\"\xc3\xa9\",\"x\"]");
+	expect_echo(DEVSERVE_BYTES, "[3]", "[\"\\u0000\",\"\\u00e9\",\"x\"]",
+		    "[\"\\u0000\",\"\xc3\xa9\",\"x\"]");
 	expect_echo(DEVSERVE_BYTES, "[2]", "[\"\\u0001\",\"\\u0002\"]", NULL);
 }
 
@@ -77,7 +82,10 @@ Test(response, of_many_numbers_is_as_long_as_it_must_be)
 
 	for (int i = 0; i < n; i++)
 		buffer_printf(&data, "%s%d", i ? "," : "", INT32_MIN + i);
-	buffer_printf(&json, "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"INT32\",\"shape\":[%d],\"data\":[%s]}]}", n, data.data);
+	buffer_printf(&json,
+		      "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"INT32\",\"shape\":[%d],\"data\":"
+		      "[%s]}]}",
+		      n, data.data);
 	answer_init(&a);
 	client_init(&c, signature_one(DEVSERVE_INT32, -1));
 	cr_assert_eq(client_send_json(&c, json.data), 0);
@@ -88,8 +96,11 @@ Test(response, of_many_numbers_is_as_long_as_it_must_be)
 	client_fini(&c);
 }
 
-#define IN(name) "{\"name\":\"" name "\",\"shape\":[1,16],\"datatype\":\"INT32\",\"parameters\":{\"binary_data_size\":64}}"
-#define HEAD(outputs) "{\"id\":\"a\\\"b\",\"inputs\":[" IN("INPUT0") "," IN("INPUT1") "]," outputs "}"
+#define IN(name)            \
+	"{\"name\":\"" name \
+	"\",\"shape\":[1,16],\"datatype\":\"INT32\",\"parameters\":{\"binary_data_size\":64}}"
+#define HEAD(outputs) \
+	"{\"id\":\"a\\\"b\",\"inputs\":[" IN("INPUT0") "," IN("INPUT1") "]," outputs "}"
 
 static void ask_simple(struct client *c, struct answer *a, const char *json)
 {
@@ -99,7 +110,8 @@ static void ask_simple(struct client *c, struct answer *a, const char *json)
 		bytes[i] = i % 4 == 0 ? (char)(i / 4) : 0;
 	answer_init(a);
 	client_init(c, signature_simple());
-	cr_assert_eq(client_send_binary(c, json, bytes, sizeof(bytes)), 0, "%s", buffer_text(&c->r.error));
+	cr_assert_eq(client_send_binary(c, json, bytes, sizeof(bytes)), 0, "%s",
+		     buffer_text(&c->r.error));
 	cr_expect_eq(client_echo(c, &a->json, a->iov, &a->n, &a->binary), 0);
 }
 
@@ -108,11 +120,16 @@ Test(response, points_to_binary_tensors_in_the_order_that_was_asked_for)
 	struct answer a;
 	struct client c;
 
-	ask_simple(&c, &a, HEAD("\"parameters\":{\"binary_data_output\":true},\"outputs\":[{\"name\":\"OUTPUT1\"},{\"name\":\"OUTPUT0\"}]"));
-	cr_expect_str_eq(a.json.data,
-			 "{\"model_name\":\"m\",\"model_version\":\"1\",\"id\":\"a\\\"b\",\"outputs\":["
-			 "{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],\"parameters\":{\"binary_data_size\":64}},"
-			 "{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[1,16],\"parameters\":{\"binary_data_size\":64}}]}");
+	ask_simple(&c, &a,
+		   HEAD("\"parameters\":{\"binary_data_output\":true},\"outputs\":[{\"name\":"
+			"\"OUTPUT1\"},{\"name\":\"OUTPUT0\"}]"));
+	cr_expect_str_eq(
+		a.json.data,
+		"{\"model_name\":\"m\",\"model_version\":\"1\",\"id\":\"a\\\"b\",\"outputs\":["
+		"{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],\"parameters\":{"
+		"\"binary_data_size\":64}},"
+		"{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[1,16],\"parameters\":{"
+		"\"binary_data_size\":64}}]}");
 	cr_expect(a.binary);
 	cr_assert_eq(a.n, 2);
 	cr_expect_eq(a.iov[0].iov_base, c.r.outputs[1].data);
@@ -127,11 +144,16 @@ Test(response, mixes_json_and_binary_outputs)
 	struct answer a;
 	struct client c;
 
-	ask_simple(&c, &a, HEAD("\"outputs\":[{\"name\":\"OUTPUT0\"},{\"name\":\"OUTPUT1\",\"parameters\":{\"binary_data\":true}}]"));
-	cr_expect_str_eq(a.json.data,
-			 "{\"model_name\":\"m\",\"model_version\":\"1\",\"id\":\"a\\\"b\",\"outputs\":["
-			 "{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[1,16],\"data\":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]},"
-			 "{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],\"parameters\":{\"binary_data_size\":64}}]}");
+	ask_simple(&c, &a,
+		   HEAD("\"outputs\":[{\"name\":\"OUTPUT0\"},{\"name\":\"OUTPUT1\",\"parameters\":{"
+			"\"binary_data\":true}}]"));
+	cr_expect_str_eq(
+		a.json.data,
+		"{\"model_name\":\"m\",\"model_version\":\"1\",\"id\":\"a\\\"b\",\"outputs\":["
+		"{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[1,16],\"data\":[0,1,2,3,4,"
+		"5,6,7,8,9,10,11,12,13,14,15]},"
+		"{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],\"parameters\":{"
+		"\"binary_data_size\":64}}]}");
 	cr_expect(a.binary);
 	cr_assert_eq(a.n, 1);
 	cr_expect_eq(a.iov[0].iov_base, c.r.outputs[1].data);
@@ -144,7 +166,9 @@ Test(response, is_appended_to_what_is_there)
 	struct answer a;
 	struct client c;
 
-	ask_simple(&c, &a, HEAD("\"outputs\":[{\"name\":\"OUTPUT0\",\"parameters\":{\"binary_data\":true}}]"));
+	ask_simple(
+		&c, &a,
+		HEAD("\"outputs\":[{\"name\":\"OUTPUT0\",\"parameters\":{\"binary_data\":true}}]"));
 	buffer_reset(&a.json);
 	buffer_puts(&a.json, "HEADERS\r\n");
 	cr_expect_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), 0);
@@ -166,8 +190,12 @@ Test(response, without_elements_is_binary_with_nothing_to_send)
 
 	answer_init(&a);
 	client_init(&c, signature_one(DEVSERVE_FP32, -1));
-	cr_assert_eq(client_send_json(&c, "{\"parameters\":{\"binary_data_output\":true},\"inputs\":[{\"name\":\"X\","
-					  "\"datatype\":\"FP32\",\"shape\":[0],\"data\":[]}]}"), 0);
+	cr_assert_eq(
+		client_send_json(
+			&c,
+			"{\"parameters\":{\"binary_data_output\":true},\"inputs\":[{\"name\":\"X\","
+			"\"datatype\":\"FP32\",\"shape\":[0],\"data\":[]}]}"),
+		0);
 	cr_expect_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), 0);
 	cr_expect(a.binary);
 	cr_expect_eq(a.n, 0);
@@ -176,8 +204,8 @@ Test(response, without_elements_is_binary_with_nothing_to_send)
 }
 
 /* Binary in, JSON asked for: what JSON cannot say. */
-static void expect_unsayable(uint32_t dtype, const void *bytes, size_t size, enum infer_status status,
-			     const char *text)
+static void expect_unsayable(uint32_t dtype, const void *bytes, size_t size,
+			     enum infer_status status, const char *text)
 {
 	char json[256];
 	struct answer a;
@@ -186,7 +214,8 @@ static void expect_unsayable(uint32_t dtype, const void *bytes, size_t size, enu
 	answer_init(&a);
 	client_init(&c, signature_one(dtype, -1));
 	snprintf(json, sizeof(json),
-		 "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"%s\",\"shape\":[2],\"parameters\":{\"binary_data_size\":%zu}}]}",
+		 "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"%s\",\"shape\":[2],\"parameters\":{"
+		 "\"binary_data_size\":%zu}}]}",
 		 dtype_name(dtype), size);
 	cr_assert_eq(client_send_binary(&c, json, bytes, size), 0, "%s", buffer_text(&c.r.error));
 	buffer_puts(&a.json, "before");
@@ -205,15 +234,20 @@ Test(response, that_json_cannot_say_asks_for_binary)
 	float nan[] = { 1, NAN }, inf[] = { INFINITY, 1 };
 
 	expect_unsayable(DEVSERVE_FP16, "abcd", 4, INFER_INVALID,
-			 "sending FP16 data via JSON is not supported. Please use the binary data format for output Y");
+			 "sending FP16 data via JSON is not supported. Please use the binary data "
+			 "format for output Y");
 	expect_unsayable(DEVSERVE_BF16, "abcd", 4, INFER_INVALID,
-			 "sending BF16 data via JSON is not supported. Please use the binary data format for output Y");
+			 "sending BF16 data via JSON is not supported. Please use the binary data "
+			 "format for output Y");
 	expect_unsayable(DEVSERVE_BYTES, "\1\0\0\0a\1\0\0\0\xff", 10, INFER_INVALID,
-			 "output 'Y' has BYTES that are not UTF-8, which JSON cannot say. Please use the binary data format");
+			 "output 'Y' has BYTES that are not UTF-8, which JSON cannot say. Please "
+			 "use the binary data format");
 	expect_unsayable(DEVSERVE_FP32, nan, 8, INFER_INVALID,
-			 "output 'Y' has a NaN or an infinity, which JSON cannot say. Please use the binary data format");
+			 "output 'Y' has a NaN or an infinity, which JSON cannot say. Please use "
+			 "the binary data format");
 	expect_unsayable(DEVSERVE_FP32, inf, 8, INFER_INVALID,
-			 "output 'Y' has a NaN or an infinity, which JSON cannot say. Please use the binary data format");
+			 "output 'Y' has a NaN or an infinity, which JSON cannot say. Please use "
+			 "the binary data format");
 }
 
 Test(response, does_not_read_past_a_tensor_that_a_worker_spoilt)
@@ -226,14 +260,23 @@ Test(response, does_not_read_past_a_tensor_that_a_worker_spoilt)
 
 		answer_init(&a);
 		client_init(&c, signature_one(DEVSERVE_BYTES, -1));
-		cr_assert_eq(client_send_json(&c, "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"BYTES\",\"shape\":[1],\"data\":[\"a\"]}]}"), 0);
+		cr_assert_eq(client_send_json(&c, "{\"inputs\":[{\"name\":\"X\",\"datatype\":"
+						  "\"BYTES\",\"shape\":[1],\"data\":[\"a\"]}]}"),
+			     0);
 		for (size_t size = 1; size < 5; size++) {
 			bytes = xmalloc(size);
 			memcpy(bytes, &length, size < 4 ? size : 4);
 			c.r.n_outputs = 1;
-			c.r.outputs[0] = (struct tensor){ .dtype = DEVSERVE_BYTES, .rank = 1, .shape = { 1 }, .data = bytes, .size = size };
-			cr_expect_eq(infer_response_encode(&c.r, "m", &a.json, a.iov, &a.n, &a.binary), INFER_INTERNAL);
-			cr_expect_str_eq(c.r.error.data, "output 'Y' has a BYTES element that is cut");
+			c.r.outputs[0] = (struct tensor){ .dtype = DEVSERVE_BYTES,
+							  .rank = 1,
+							  .shape = { 1 },
+							  .data = bytes,
+							  .size = size };
+			cr_expect_eq(infer_response_encode(&c.r, "m", &a.json, a.iov, &a.n,
+							   &a.binary),
+				     INFER_INTERNAL);
+			cr_expect_str_eq(c.r.error.data,
+					 "output 'Y' has a BYTES element that is cut");
 			buffer_reset(&a.json);
 			free(bytes);
 		}
@@ -256,7 +299,9 @@ Test(response, error_is_valid_json_whatever_the_sentence_is)
 /* What goes out as JSON, asked with that JSON, comes back the same. */
 Test(response, floats_survive_the_way_through_json)
 {
-	enum { N = 4096 };
+	enum {
+		N = 4096
+	};
 	static float x[N];
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 	struct answer a;
@@ -273,13 +318,18 @@ Test(response, floats_survive_the_way_through_json)
 		memcpy(&x[i], &bits, 4);
 	}
 	client_init(&c, signature_one(DEVSERVE_FP32, -1));
-	size = snprintf(head, sizeof(head), "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[%d],\"parameters\":{\"binary_data_size\":%d}}]}", N, N * 4);
+	size = snprintf(head, sizeof(head),
+			"{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[%d],"
+			"\"parameters\":{\"binary_data_size\":%d}}]}",
+			N, N * 4);
 	cr_assert_gt(size, 0);
 	cr_assert_eq(client_send_binary(&c, head, x, sizeof(x)), 0);
 	cr_assert_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), 0);
 	data = strstr(a.json.data, "\"data\":");
 	a.json.data[a.json.size - 3] = '\0';
-	buffer_printf(&json, "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[%d],%s}]}", N, data);
+	buffer_printf(&json,
+		      "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[%d],%s}]}", N,
+		      data);
 	client_reset(&c);
 	cr_assert_eq(client_send_json(&c, json.data), 0, "%s", buffer_text(&c.r.error));
 	cr_expect_eq(memcmp(c.r.inputs[0].data, x, sizeof(x)), 0);

@@ -31,15 +31,29 @@ Test(signature, differs_in_name_datatype_shape_number_and_batching)
 {
 	struct signature *simple = signature_simple(), *other;
 	struct signature *others[] = {
-		signature_of(8, PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } }, { "INPUT2", DEVSERVE_INT32, { 16 } }),
-			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } }, { "OUTPUT1", DEVSERVE_INT32, { 16 } })),
-		signature_of(8, PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } }, { "INPUT1", DEVSERVE_INT8, { 16 } }),
-			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } }, { "OUTPUT1", DEVSERVE_INT32, { 16 } })),
-		signature_of(8, PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } }, { "INPUT1", DEVSERVE_INT32, { 16 } }),
-			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } }, { "OUTPUT1", DEVSERVE_INT32, { -1 } })),
-		signature_of(8, PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } }, { "INPUT1", DEVSERVE_INT32, { 16, 1 } }),
-			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } }, { "OUTPUT1", DEVSERVE_INT32, { 16 } })),
-		signature_of(8, PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } }, { "INPUT1", DEVSERVE_INT32, { 16 } }),
+		signature_of(8,
+			     PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+				   { "INPUT2", DEVSERVE_INT32, { 16 } }),
+			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } },
+				   { "OUTPUT1", DEVSERVE_INT32, { 16 } })),
+		signature_of(8,
+			     PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+				   { "INPUT1", DEVSERVE_INT8, { 16 } }),
+			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } },
+				   { "OUTPUT1", DEVSERVE_INT32, { 16 } })),
+		signature_of(8,
+			     PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+				   { "INPUT1", DEVSERVE_INT32, { 16 } }),
+			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } },
+				   { "OUTPUT1", DEVSERVE_INT32, { -1 } })),
+		signature_of(8,
+			     PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+				   { "INPUT1", DEVSERVE_INT32, { 16, 1 } }),
+			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } },
+				   { "OUTPUT1", DEVSERVE_INT32, { 16 } })),
+		signature_of(8,
+			     PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+				   { "INPUT1", DEVSERVE_INT32, { 16 } }),
 			     PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } })),
 	};
 
@@ -61,12 +75,13 @@ Test(signature, metadata_has_the_batch_in_front_where_there_is_one)
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
 
 	signature_metadata(s, "simple", &b);
-	cr_expect_str_eq(b.data,
-			 "{\"name\":\"simple\",\"versions\":[\"1\"],\"platform\":\"devserve\",\"inputs\":["
-			 "{\"name\":\"INPUT0\",\"datatype\":\"INT32\",\"shape\":[-1,16]},"
-			 "{\"name\":\"INPUT1\",\"datatype\":\"INT32\",\"shape\":[-1,16]}],\"outputs\":["
-			 "{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[-1,16]},"
-			 "{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[-1,16]}]}");
+	cr_expect_str_eq(
+		b.data,
+		"{\"name\":\"simple\",\"versions\":[\"1\"],\"platform\":\"devserve\",\"inputs\":["
+		"{\"name\":\"INPUT0\",\"datatype\":\"INT32\",\"shape\":[-1,16]},"
+		"{\"name\":\"INPUT1\",\"datatype\":\"INT32\",\"shape\":[-1,16]}],\"outputs\":["
+		"{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[-1,16]},"
+		"{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[-1,16]}]}");
 	signature_unref(s);
 }
 
@@ -78,9 +93,10 @@ Test(signature, metadata_is_valid_json_whatever_the_names_are)
 	free(s->inputs[0].name);
 	s->inputs[0].name = xstrdup("a\"b");
 	signature_metadata(s, "back\\slash", &b);
-	cr_expect_str_eq(b.data,
-			 "{\"name\":\"back\\\\slash\",\"versions\":[\"1\"],\"platform\":\"devserve\","
-			 "\"inputs\":[{\"name\":\"a\\\"b\",\"datatype\":\"BYTES\",\"shape\":[-1]}],"
-			 "\"outputs\":[{\"name\":\"Y\",\"datatype\":\"BYTES\",\"shape\":[-1]}]}");
+	cr_expect_str_eq(
+		b.data,
+		"{\"name\":\"back\\\\slash\",\"versions\":[\"1\"],\"platform\":\"devserve\","
+		"\"inputs\":[{\"name\":\"a\\\"b\",\"datatype\":\"BYTES\",\"shape\":[-1]}],"
+		"\"outputs\":[{\"name\":\"Y\",\"datatype\":\"BYTES\",\"shape\":[-1]}]}");
 	signature_unref(s);
 }

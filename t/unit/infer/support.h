@@ -25,7 +25,8 @@ struct test_memory {
 	bool full;
 };
 
-static inline int test_reserve(struct infer_memory *memory, size_t size, void **ret, uint64_t *ret_block)
+static inline int test_reserve(struct infer_memory *memory, size_t size, void **ret,
+			       uint64_t *ret_block)
 {
 	struct test_memory *m = (struct test_memory *)memory;
 
@@ -47,7 +48,10 @@ static inline void test_release(struct infer_memory *memory, uint64_t block)
 	free((void *)(uintptr_t)block);
 }
 
-#define TEST_MEMORY { .memory = { test_reserve, test_release } }
+#define TEST_MEMORY                                      \
+	{                                                \
+		.memory = { test_reserve, test_release } \
+	}
 
 static inline uint32_t copy_ports(const struct devserve_port *from, struct signature_port *to)
 {
@@ -81,14 +85,18 @@ static inline struct signature *signature_of(uint32_t max_batch, const struct de
 /* Triton's `simple`. */
 static inline struct signature *signature_simple(void)
 {
-	return signature_of(8, PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } }, { "INPUT1", DEVSERVE_INT32, { 16 } }),
-			    PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } }, { "OUTPUT1", DEVSERVE_INT32, { 16 } }));
+	return signature_of(8,
+			    PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+				  { "INPUT1", DEVSERVE_INT32, { 16 } }),
+			    PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } },
+				  { "OUTPUT1", DEVSERVE_INT32, { 16 } }));
 }
 
 /* One input X, one output Y of the same kind. */
 static inline struct signature *signature_one(uint32_t dtype, int64_t extent)
 {
-	return signature_of(0, PORTS({ "X", dtype, { extent } }), PORTS({ "Y", dtype, { extent } }));
+	return signature_of(0, PORTS({ "X", dtype, { extent } }),
+			    PORTS({ "Y", dtype, { extent } }));
 }
 
 /* A request under test. The struct starts poisoned, for init must not need it otherwise. */
@@ -171,7 +179,8 @@ static inline int client_send_json(struct client *c, const char *json)
 }
 
 /* JSON, then binary. */
-static inline int client_send_binary(struct client *c, const char *json, const void *bytes, size_t size)
+static inline int client_send_binary(struct client *c, const char *json, const void *bytes,
+				     size_t size)
 {
 	size_t json_size = strlen(json);
 	char *body = xmalloc(json_size + size + 1);
@@ -195,11 +204,11 @@ static inline bool says(const struct client *c, const char *text)
 	return strcmp(error, text) == 0;
 }
 
-#define expect_refused(c, e, wanted, text)                                                       \
-	do {                                                                                     \
-		cr_expect_eq((e), (int)(wanted), "status %d: %s", (int)(c)->r.status,            \
-			     buffer_text(&(c)->r.error));                                        \
-		cr_expect(says((c), (text)), "it says: %s", buffer_text(&(c)->r.error));         \
+#define expect_refused(c, e, wanted, text)                                               \
+	do {                                                                             \
+		cr_expect_eq((e), (int)(wanted), "status %d: %s", (int)(c)->r.status,    \
+			     buffer_text(&(c)->r.error));                                \
+		cr_expect(says((c), (text)), "it says: %s", buffer_text(&(c)->r.error)); \
 	} while (0)
 
 /* Let the outputs be the inputs, as an identity deployment does, and encode. */

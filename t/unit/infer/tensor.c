@@ -3,8 +3,8 @@
 
 #include <criterion/criterion.h>
 
-#define ELEMENTS(...)                                           \
-	tensor_elements((const int64_t[]){ __VA_ARGS__ },       \
+#define ELEMENTS(...)                                     \
+	tensor_elements((const int64_t[]){ __VA_ARGS__ }, \
 			sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
 
 Test(tensor, counts_elements)
