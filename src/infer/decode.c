@@ -23,12 +23,9 @@
 #include "base/memory.h"
 #include "infer/dtype.h"
 #include "infer/json_parse.h"
-#include "infer/memory.h"
 #include "infer/request.h"
 #include "infer/room.h"
 #include "infer/signature.h"
-
-#define ALIGNMENT 64
 
 struct decoder {
 	struct infer_request *r;
@@ -97,11 +94,6 @@ static int32_t find_port(const struct signature_port *ports, uint32_t n, const c
 		if (is_string(ports[i].name, name, size))
 			return (int32_t)i;
 	return -1;
-}
-
-static const char *input_name(const struct infer_request *r, uint32_t input)
-{
-	return r->signature->inputs[input].name;
 }
 
 /* Parameters */
@@ -187,7 +179,7 @@ static int too_many_elements(struct decoder *d, const struct tensor *t)
 	return refuse(d,
 		      "shape of input '%s' causes total element count to exceed maximum size "
 		      "of %" PRId64,
-		      input_name(d->r, t->port), INT64_MAX);
+		      decode_input_name(d->r, t->port), INT64_MAX);
 }
 
 static int read_shape(struct decoder *d, struct node n, struct tensor *t)
@@ -220,10 +212,10 @@ static int check_batch(struct decoder *d, const struct tensor *t)
 	if (!t->rank)
 		return refuse(d,
 			      "input '%s' has no shape but model requires batch dimension for '%s'",
-			      input_name(d->r, t->port), model);
+			      decode_input_name(d->r, t->port), model);
 	if (d->seen && t->shape[0] != d->r->batch)
 		return refuse(d, "input '%s' batch size does not match other inputs for '%s'",
-			      input_name(d->r, t->port), model);
+			      decode_input_name(d->r, t->port), model);
 	if (t->shape[0] < 1)
 		return refuse(d, "inference request batch-size must be >= 1 for '%s'", model);
 	if (t->shape[0] > d->s->max_batch_size)
@@ -297,13 +289,13 @@ static int wrong_data(struct decoder *d, const struct tensor *t, int outcome)
 		return refuse(d,
 			      "Unable to parse 'data': Shape does not match true shape of 'data' "
 			      "field (input '%s')",
-			      input_name(d->r, t->port));
+			      decode_input_name(d->r, t->port));
 	if (outcome == NODE_E_RANGE)
 		return refuse(
 			d, "Unable to parse 'data': a number is out of range for %s (input '%s')",
-			dtype_name(t->dtype), input_name(d->r, t->port));
+			dtype_name(t->dtype), decode_input_name(d->r, t->port));
 	return refuse(d, "Unable to parse 'data': attempt to access JSON non-%s as %s (input '%s')",
-		      kind, kind, input_name(d->r, t->port));
+		      kind, kind, decode_input_name(d->r, t->port));
 }
 
 /* An element takes a byte of JSON at least: a shape that promises more is a lie. */
@@ -315,7 +307,7 @@ static int size_json(struct decoder *d, struct node data, struct tensor *t)
 		return refuse(d,
 			      "receiving %s data via JSON is not supported. Please use the binary "
 			      "data format for input %s",
-			      dtype_name(t->dtype), input_name(d->r, t->port));
+			      dtype_name(t->dtype), decode_input_name(d->r, t->port));
 	if (node_type(data) != NODE_ARRAY)
 		return wrong_kind(d, "data", "array");
 	if (tensor_elements(t->shape, t->rank) > (int64_t)d->r->json.size)
@@ -324,17 +316,6 @@ static int size_json(struct decoder *d, struct node data, struct tensor *t)
 		r = node_bytes_size(data, t->shape, t->rank, &t->size);
 	d->data[t->port] = data;
 	return r ? wrong_data(d, t, r) : 0;
-}
-
-static int size_mismatch(struct infer_request *r, uint32_t input, uint64_t expected, uint64_t got)
-{
-	return infer_request_refuse(
-		r, INFER_INVALID,
-		"input byte size mismatch for input '%s' for model '%s'. Expected "
-		"%s%" PRIu64 ", got %" PRIu64,
-		input_name(r, input), r->name,
-		r->signature->inputs[input].dtype == DEVSERVE_BYTES ? "at least " : "", expected,
-		got);
 }
 
 static int size_binary(struct decoder *d, struct node n, struct tensor *t)
@@ -349,7 +330,7 @@ static int size_binary(struct decoder *d, struct node n, struct tensor *t)
 			      "must specify valid 'Infer-Header-Content-Length' in request header "
 			      "and 'binary_data_size' when passing inputs in binary data format");
 	if (t->dtype == DEVSERVE_BYTES ? size < t->size : size != t->size)
-		return size_mismatch(r, t->port, t->size, size);
+		return decode_size_mismatch(r, t->port, t->size, size);
 	t->size = size;
 	r->binary[r->n_binary].input = t->port;
 	r->binary[r->n_binary++].size = size;
@@ -370,12 +351,12 @@ static int read_size(struct decoder *d, struct node parameters, struct node data
 		return refuse_shared_memory(d);
 	if (node_is_absent(p[0]) && node_is_absent(data))
 		return refuse(d, "input '%s' has neither 'data' nor 'binary_data_size'",
-			      input_name(d->r, t->port));
+			      decode_input_name(d->r, t->port));
 	if (node_is_absent(p[0]))
 		return size_json(d, data, t);
 	if (!node_is_absent(data))
 		return refuse(d, "input '%s' has both 'data' and 'binary_data_size'",
-			      input_name(d->r, t->port));
+			      decode_input_name(d->r, t->port));
 	return size_binary(d, p[0], t);
 }
 
@@ -470,15 +451,6 @@ static int read_inputs(struct decoder *d, struct node n)
 
 /* Outputs */
 
-static void want_all(struct infer_request *r, bool binary)
-{
-	r->n_wanted = r->signature->n_outputs;
-	for (uint32_t i = 0; i < r->n_wanted; i++) {
-		r->wanted[i].port = i;
-		r->wanted[i].binary = binary;
-	}
-}
-
 /* Asked for twice, it comes once: at the first place, in the first form. */
 static void want(struct infer_request *r, uint32_t port, bool binary)
 {
@@ -550,7 +522,7 @@ static int read_outputs(struct decoder *d, struct node n)
 			return r;
 	}
 	if (!d->r->n_wanted)
-		want_all(d->r, d->binary_output);
+		decode_want_all(d->r, d->binary_output);
 	return 0;
 }
 
@@ -612,14 +584,6 @@ static int additional_data(struct infer_request *r)
 				    "unexpected additional input data for model '%s'", r->name);
 }
 
-static int missing_data(struct infer_request *r, uint32_t input, uint64_t missing)
-{
-	return infer_request_refuse(r, INFER_INVALID,
-				    "unexpected size for input '%s', expecting %" PRIu64
-				    " additional bytes for model '%s'",
-				    input_name(r, input), missing, r->name);
-}
-
 /* What follows the JSON must be the binary tensors, to the byte. */
 static int check_body_size(struct infer_request *r)
 {
@@ -629,35 +593,10 @@ static int check_body_size(struct infer_request *r)
 		return 0;
 	for (uint32_t i = 0; i < r->n_binary; i++) {
 		if (r->binary[i].size > left)
-			return missing_data(r, r->binary[i].input, r->binary[i].size - left);
+			return decode_missing_data(r, r->binary[i].input, r->binary[i].size - left);
 		left -= r->binary[i].size;
 	}
 	return left ? additional_data(r) : 0;
-}
-
-static int reserve_inputs(struct infer_request *r)
-{
-	uint64_t at[DEVSERVE_MAX_TENSORS], total = 0;
-	void *base;
-
-	for (uint32_t i = 0; i < r->n_inputs; i++) {
-		uint64_t size = r->inputs[i].size ? r->inputs[i].size : 1;
-
-		at[i] = total;
-		if (__builtin_add_overflow(total, size, &total) ||
-		    __builtin_add_overflow(total, ALIGNMENT - 1, &total))
-			return infer_request_refuse(r, INFER_TOO_LARGE, "the inputs are too large");
-		total &= ~(uint64_t)(ALIGNMENT - 1);
-	}
-	if (!total)
-		return 0;
-	if (r->memory->reserve(r->memory, total, &base, &r->block) < 0)
-		return infer_request_refuse(r, INFER_UNAVAILABLE,
-					    "no memory for %" PRIu64 " bytes of inputs now", total);
-	r->has_block = true;
-	for (uint32_t i = 0; i < r->n_inputs; i++)
-		r->inputs[i].data = (char *)base + at[i];
-	return 0;
 }
 
 static int fill_inputs(struct decoder *d)
@@ -726,182 +665,9 @@ int decode_json(struct infer_request *r)
 	d.binary_output = false;
 	d.seen = 0;
 	if (!(e = read_request(&d, root)) && !(e = check_body_size(r)) &&
-	    !(e = reserve_inputs(r)) && !(e = fill_inputs(&d)))
+	    !(e = decode_reserve(r)) && !(e = fill_inputs(&d)))
 		e = keep_id(&d);
 	json_close();
 	r->decoded = !e;
-	return e;
-}
-
-/* Raw requests */
-
-static int refuse_raw_bytes(struct infer_request *r)
-{
-	return infer_request_refuse(
-		r, INFER_INVALID,
-		"For BYTE datatype raw input '%s', the model must have input shape [1]",
-		input_name(r, 0));
-}
-
-/* The bytes of one element of a BYTES tensor get their length in front. */
-static int size_raw_bytes(struct infer_request *r, const struct signature_port *port, uint64_t size)
-{
-	if (tensor_elements(port->shape, port->rank) != 1)
-		return refuse_raw_bytes(r);
-	if (size > UINT32_MAX)
-		return infer_request_refuse(r, INFER_TOO_LARGE,
-					    "an element of BYTES has at most 4 GiB");
-	r->inputs[0].size = 4 + size;
-	return 0;
-}
-
-/* At most one extent is free: whatever is left of @size when the others have their part. */
-static int size_raw(struct infer_request *r, const struct signature_port *port, uint64_t size)
-{
-	struct tensor *t = &r->inputs[0];
-	uint32_t front = r->signature->max_batch_size ? 1 : 0;
-	uint64_t unit = dtype_size(port->dtype);
-	int64_t *deduced = NULL;
-
-	for (uint32_t i = 0; i < port->rank; i++) {
-		if (port->shape[i] < 0 && deduced)
-			return infer_request_refuse(
-				r, INFER_INVALID,
-				"The shape of the raw input '%s' can not be deduced "
-				"because there are more than one variable-sized "
-				"dimension",
-				port->name);
-		if (port->shape[i] < 0)
-			deduced = &t->shape[i + front];
-		else if (__builtin_mul_overflow(unit, (uint64_t)port->shape[i], &unit))
-			unit = UINT64_MAX;
-	}
-	if (deduced)
-		*deduced = (int64_t)(size / unit);
-	if (deduced ? size % unit || !size : size != unit)
-		return size_mismatch(r, 0, unit, size);
-	t->size = size;
-	return 0;
-}
-
-static void shape_raw(struct infer_request *r, const struct signature_port *port)
-{
-	struct tensor *t = &r->inputs[0];
-	uint32_t front = r->signature->max_batch_size ? 1 : 0;
-
-	t->port = 0;
-	t->dtype = port->dtype;
-	t->rank = port->rank + front;
-	t->shape[0] = 1;
-	memcpy(t->shape + front, port->shape, port->rank * sizeof(*port->shape));
-}
-
-int decode_raw(struct infer_request *r, uint64_t size)
-{
-	const struct signature_port *port = &r->signature->inputs[0];
-	uint32_t length = (uint32_t)size;
-	int e;
-
-	if (r->signature->n_inputs != 1)
-		return infer_request_refuse(
-			r, INFER_INVALID,
-			"Raw request must only have 1 input (found 1) to be deduced "
-			"but got %" PRIu32 " inputs in '%s' model configuration",
-			r->signature->n_inputs, r->name);
-	if (!size && r->json_size == INFER_BODY_UNKNOWN)
-		return infer_request_refuse(r, INFER_INVALID, "the request has no body");
-	shape_raw(r, port);
-	e = port->dtype == DEVSERVE_BYTES ? size_raw_bytes(r, port, size) : size_raw(r, port, size);
-	if (e)
-		return e;
-	r->n_inputs = 1;
-	e = reserve_inputs(r);
-	if (e)
-		return e;
-	want_all(r, true);
-	r->n_binary = 1;
-	r->binary[0].input = 0;
-	r->binary[0].size = r->inputs[0].size;
-	if (port->dtype == DEVSERVE_BYTES) {
-		memcpy(r->inputs[0].data, &length, sizeof(length));
-		r->receiving_at = sizeof(length);
-	}
-	r->decoded = true;
-	return 0;
-}
-
-/* The binary tensors */
-
-static int check_bytes(struct infer_request *r, const struct tensor *t)
-{
-	const char *name = input_name(r, t->port);
-	uint64_t wanted = (uint64_t)tensor_elements(t->shape, t->rank), n = 0, at = 0;
-
-	for (; at < t->size && n < wanted; n++) {
-		uint64_t left = t->size - at;
-		uint32_t length = 0;
-
-		if (left < sizeof(length))
-			return infer_request_refuse(
-				r, INFER_INVALID,
-				"incomplete string length indicator for inference "
-				"input '%s' for model '%s', expecting 4 bytes but only "
-				"%" PRIu64 " bytes available",
-				name, r->name, left);
-		memcpy(&length, (const char *)t->data + at, sizeof(length));
-		if (length > left - sizeof(length))
-			return infer_request_refuse(
-				r, INFER_INVALID,
-				"incomplete string data for inference input '%s' for "
-				"model '%s', expecting string of length %" PRIu32
-				" but only %" PRIu64 " bytes available",
-				name, r->name, length, left - sizeof(length));
-		at += sizeof(length) + length;
-	}
-	if (n < wanted)
-		return infer_request_refuse(r, INFER_INVALID,
-					    "expected %" PRIu64
-					    " string elements for inference input '%s' "
-					    "for model '%s', got %" PRIu64,
-					    wanted, name, r->name, n);
-	if (at < t->size)
-		return infer_request_refuse(
-			r, INFER_INVALID,
-			"unexpected number of string elements %" PRIu64
-			" for inference input '%s' for model '%s', expecting %" PRIu64,
-			n + 1, name, r->name, wanted);
-	return 0;
-}
-
-/* C and C++ promise nothing for a bool that is neither 0 nor 1. */
-static int check_bools(struct infer_request *r, const struct tensor *t)
-{
-	const unsigned char *data = t->data;
-	unsigned char all = 0;
-
-	for (uint64_t i = 0; i < t->size; i++)
-		all |= data[i];
-	if (all <= 1)
-		return 0;
-	return infer_request_refuse(r, INFER_INVALID,
-				    "input '%s' of model '%s' has a BOOL that is neither 0 nor 1",
-				    input_name(r, t->port), r->name);
-}
-
-int decode_finish(struct infer_request *r)
-{
-	int e = 0;
-
-	if (r->receiving < r->n_binary)
-		return missing_data(r, r->binary[r->receiving].input,
-				    r->binary[r->receiving].size - r->receiving_at);
-	for (uint32_t i = 0; i < r->n_binary && !e; i++) {
-		const struct tensor *t = &r->inputs[r->binary[i].input];
-
-		if (t->dtype == DEVSERVE_BYTES)
-			e = check_bytes(r, t);
-		else if (t->dtype == DEVSERVE_BOOL)
-			e = check_bools(r, t);
-	}
 	return e;
 }

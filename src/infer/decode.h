@@ -8,6 +8,7 @@
  * returns 0, or a positive enum infer_status with the sentence in r->error.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct infer_request;
@@ -23,3 +24,16 @@ int decode_raw(struct infer_request *r, uint64_t size);
 
 /* All binary tensors have come: check what sizes don't tell. */
 int decode_finish(struct infer_request *r);
+
+/* What decode.c and decode_bytes.c share. */
+
+const char *decode_input_name(const struct infer_request *r, uint32_t input);
+
+/* All outputs, in their order, in one form. */
+void decode_want_all(struct infer_request *r, bool binary);
+
+/* One block for all inputs, whose sizes are known, each aligned. */
+int decode_reserve(struct infer_request *r);
+
+int decode_size_mismatch(struct infer_request *r, uint32_t input, uint64_t expected, uint64_t got);
+int decode_missing_data(struct infer_request *r, uint32_t input, uint64_t missing);
