@@ -77,10 +77,10 @@ typedef void (*build_done_fn)(void *context, const struct build_result *result);
 
 int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer *why,
 		struct builder **ret);
-/* Kills what runs. NULL is fine. Returns NULL. */
+/* Kills what runs; its handles are closed when the loop runs next. NULL is fine. Returns NULL. */
 struct builder *builder_free(struct builder *b);
 
-/* Find the sources below @path. -ENOENT: none (then it is no deployment, only headers). */
+/* Find the sources below @path; no flags, no libraries. -ENOENT: none (then it is no deployment, only headers). */
 int recipe_scan(const char *name, const char *path, struct recipe *ret);
 void recipe_fini(struct recipe *r);
 

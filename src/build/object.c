@@ -28,9 +28,8 @@ static void add_own(struct words *ret, const struct recipe *r)
 		words_add(ret, *flag);
 }
 
-static void add_driver(struct words *ret, const struct compiler *c, enum language l,
-		       const struct recipe *r, const char *source, const char *object,
-		       const char *depends)
+static void add_driver(struct words *ret, const struct compiler *c, const struct recipe *r,
+		       const char *source, const char *object, const char *depends)
 {
 	words_add_all(ret, &c->command);
 	words_add(ret, "-c");
@@ -39,7 +38,6 @@ static void add_driver(struct words *ret, const struct compiler *c, enum languag
 	words_add_all(ret, &c->flags);
 	add_own(ret, r);
 	words_add_list(ret, "-MD", "-MF", depends, "-o", object, source, NULL);
-	(void)l;
 }
 
 bool object_command(const struct compiler *c, enum language l, const struct recipe *r,
@@ -56,7 +54,7 @@ bool object_command(const struct compiler *c, enum language l, const struct reci
 		words_add(reader, "/dev/fd/3");
 		return true;
 	}
-	add_driver(&words, c, l, r, source, object, depends);
+	add_driver(&words, c, r, source, object, depends);
 	driver_fill(command, &words, source, object, depends, own);
 	return false;
 }
