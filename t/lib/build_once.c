@@ -15,6 +15,7 @@
  */
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,6 +214,7 @@ static void set_option(struct run *r, int option)
 int main(int argc, char **argv)
 {
 	const char *include = getenv("DEVSERVE_INCLUDE");
+	char directory[PATH_MAX];
 	struct run r = { .repeat = 1 };
 	struct buffer why = BUFFER_NULL;
 
@@ -223,7 +225,8 @@ int main(int argc, char **argv)
 		return 2;
 	r.options.state_dir = argv[optind];
 	r.options.root = argv[optind + 1];
-	r.options.include_dir = include ? include : "include";
+	include = realpath(include ? include : "include", directory);
+	r.options.include_dir = include ? include : "/nowhere";
 	uv_loop_init(&r.loop);
 	if (builder_new(&r.loop, &r.options, &why, &r.builder) < 0) {
 		printf("{\"outcome\":\"none\",\"error\":\"%s\"}\n", buffer_text(&why));
