@@ -138,29 +138,31 @@ static const char *compiler_name(struct build *b)
 	return c ? c->name : "cc";
 }
 
-static int hash_recipe(struct builder *b, const struct recipe *r, const char *own,
-		       struct hash *ret)
+/* What the inputs of all sources, and what is linked to them, come to. */
+static struct hash sum_up(const struct recipe *r, const struct hash *inputs)
 {
 	struct hash_state *s = hash_state_new();
-	struct hash h;
-	int error = 0;
 
-	for (size_t i = 0; i < r->n_sources; i++) {
-		int e = object_inputs(b, r, r->sources[i], own, &h);
-
-		if (e == 0)
-			hash_state_add(s, &h, sizeof(h));
-		error = error ? error : e;
-	}
+	hash_state_add(s, inputs, r->n_sources * sizeof(*inputs));
 	for (char **word = r->ldlibs; word && *word; word++) {
 		hash_state_add_string(s, *word);
 		if (**word == '/')
 			identity_add(s, *word);
 	}
-	h = hash_state_end(s);
-	if (error == 0)
-		*ret = h;
-	return error;
+	return hash_state_end(s);
+}
+
+/*
+ * What was built, not what lies there now: a save that came meanwhile must not pass for
+ * one that was acted on.
+ */
+static struct hash hash_what_was_read(struct build *b)
+{
+	_cleanup_free_ struct hash *inputs = xcalloc(b->recipe.n_sources, sizeof(*inputs));
+
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		inputs[i] = unit_inputs(&b->units[i]);
+	return sum_up(&b->recipe, inputs);
 }
 
 /* The callback may start and cancel builds, this builder's others among them, or free it. */
@@ -181,7 +183,7 @@ static void finish(struct build *b)
 		.compiler = compiler_name(b),
 	};
 
-	hash_recipe(builder, &b->recipe, b->own, &result.source_hash);
+	result.source_hash = hash_what_was_read(b);
 	text_finish(&b->text, b->n_lost);
 	result.text = buffer_text(&b->text);
 	TAILQ_REMOVE(&builder->builds, b, entry);
@@ -329,8 +331,16 @@ struct build *build_cancel(struct build *b)
 int builder_fingerprint(struct builder *b, const struct recipe *r, struct hash *ret)
 {
 	_cleanup_free_ char *own = recipe_directory(r);
+	_cleanup_free_ struct hash *inputs = xcalloc(r->n_sources, sizeof(*inputs));
 
-	return hash_recipe(b, r, own, ret);
+	for (size_t i = 0; i < r->n_sources; i++) {
+		int e = object_inputs(b, r, r->sources[i], own, &inputs[i]);
+
+		if (e < 0)
+			return e;
+	}
+	*ret = sum_up(r, inputs);
+	return 0;
 }
 
 bool builder_depends(struct builder *b, const struct recipe *r, const char *path)

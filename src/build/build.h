@@ -63,7 +63,12 @@ struct build_result {
 	enum build_outcome outcome;
 	const char *image;         /* path in the store; NULL unless OK */
 	struct hash image_hash;    /* of the image's content */
-	struct hash source_hash;   /* of all that went in: sources, headers, flags, compiler */
+	/*
+	 * Of all that went in: sources, headers, flags, compiler. What builder_fingerprint()
+	 * will say as long as nothing changes; when something changed while it was read, a
+	 * value that it never says.
+	 */
+	struct hash source_hash;
 	bool cached;               /* no compiler ran at all */
 	const char *text;          /* what the compilers printed, verbatim, cut at 64 KiB */
 	const struct diagnostic *diagnostics;

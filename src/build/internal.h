@@ -29,6 +29,7 @@ struct unit {
 	struct hash key;            /* of its manifest */
 	struct manifest_entry entry; /* once it is there: the object, what it read, what was said */
 	bool found, failed;
+	bool stale;                 /* something changed while it was read */
 	struct job *job;
 	char *object, *depends;     /* temporary files of the job */
 	uint64_t started_wall_ns, started_ns, ended_ns;
@@ -99,6 +100,8 @@ int object_inputs(struct builder *b, const struct recipe *r, const char *source,
 /* Find the object in the store, or start to compile it; build_unit_done() comes, maybe at once. */
 void object_start(struct unit *u);
 void unit_fini(struct unit *u);
+/* The inputs that the unit really read; some hash that nothing equals where that isn't certain. */
+struct hash unit_inputs(struct unit *u);
 
 /* Find the image in the store, or start to link it; build_linked() comes, maybe at once. */
 void link_start(struct build *b);

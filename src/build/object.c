@@ -204,9 +204,38 @@ static int keep_object(struct unit *u, const char *text, struct buffer *why)
 		return r;
 	}
 	sources_read(b->sources, u->source, &e->paths);
-	if (hash_inputs(u) == 0)
+	u->stale = hash_inputs(u) < 0;
+	if (!u->stale)
 		manifest_add(&b->store, u->key, e); /* a note that can't be written is only missed */
 	return 0;
+}
+
+/* There is no depfile: whether what is known to be read was touched since the start. */
+static bool changed_meanwhile(struct unit *u)
+{
+	struct builder *b = u->build->builder;
+	_cleanup_words_ struct words searched = WORDS_NULL, paths = WORDS_NULL;
+	struct hash unused;
+	bool changed = contents_hash_since(b->contents, u->source, u->started_wall_ns, &unused) < 0;
+
+	object_searched(b, u->build->own, &searched);
+	sources_paths(b->sources, u->source, &searched, &paths);
+	for (size_t i = 0; i < paths.n; i++)
+		changed |= contents_hash_since(b->contents, paths.at[i], u->started_wall_ns, &unused) ==
+			   -ESTALE;
+	return changed;
+}
+
+struct hash unit_inputs(struct unit *u)
+{
+	struct hash h = { .high = clock_wall_ns(), .low = 0 };
+
+	if (u->stale)
+		return h;
+	if (!u->failed)
+		return u->entry.inputs;
+	object_inputs(u->build->builder, &u->build->recipe, u->source, u->build->own, &h);
+	return h;
 }
 
 static void on_compiled(void *context, const struct job_end *end)
@@ -228,8 +257,10 @@ static void on_compiled(void *context, const struct job_end *end)
 		free(u->entry.text);
 		u->entry.text = buffer_steal(&text);
 	}
-	if (!end->ok)
+	if (!end->ok) {
 		sources_failed(b->sources, u->source, end->text);
+		u->stale = changed_meanwhile(u);
+	}
 	remove_temporaries(u);
 	build_unit_done(u);
 }
