@@ -92,7 +92,6 @@ def test_the_port_opens_before_the_first_build_has_ended(root, serve, compiler):
     loading = server.infer("simple", SIMPLE)
     assert loading.status == 503 and int(loading.headers["Retry-After"]) > 0 and loading.json["error"]
     compiler.go()
-    server.wait("deployment.ready", deployment="simple")
     server.wait_ready()
     assert server.infer("simple", SIMPLE).status == 200
 

@@ -25,6 +25,7 @@ def test_the_installed_server_serves(root, serve, tmp_path, monkeypatch):
 
     moved = tmp_path / "elsewhere"  # it finds its parts wherever it stands
     shutil.copytree(stage, moved)
+    monkeypatch.delenv("DEVSERVE_INCLUDE", raising=False)
     monkeypatch.setattr(lib, "BUILD", pathlib.Path(moved / "bin"))
     root.write("one/one.c", constant(10))
     server = serve()

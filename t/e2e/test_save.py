@@ -65,7 +65,7 @@ def test_touch_is_nothing(server):
     os.utime(server.root.path / "one/one.c")
     server.root.write("one/one.c", server.root.read("one/one.c"))
     server.root.write("two/two.c", constant(20))
-    server.wait("deployment.ready", mark, deployment="two")
+    server.wait("save.done", mark, deployment="two", outcome="swapped")
     server.root.rename_over("one/one.c", constant(11))  # what came before has ended when this has
     server.wait("save.done", mark, deployment="one", outcome="swapped")
     assert {e["outcome"] for e in server.seen("save.done", mark, deployment="one")} <= {"unchanged", "swapped"}
@@ -79,7 +79,7 @@ def test_a_comment_is_a_new_generation(server):
 
 
 def test_an_image_that_cannot_be_tried_is_not_served(server):
-    crash = constant(13, "__attribute__((constructor)) static void boom(void) { *(volatile int *)0 = 1; }")
+    crash = constant(13, "#include <stdlib.h>\n__attribute__((constructor)) static void boom(void) { abort(); }")
     mark = server.mark()
     done = server.save("one/one.c", crash)
     assert done["outcome"] == "trial-failed"
@@ -92,7 +92,7 @@ def test_a_new_directory_is_served(server):
     mark = server.mark()
     server.root.write("two/two.c", constant(20))
     server.wait("deployment.added", mark, deployment="two")
-    server.wait("deployment.ready", mark, deployment="two")
+    server.wait("save.done", mark, deployment="two", outcome="swapped")
     serves(server, "two", 20, 1)
     serves(server, "one", 10, 1)
 
@@ -100,7 +100,7 @@ def test_a_new_directory_is_served(server):
 def test_a_single_file_is_served(server):
     mark = server.mark()
     server.root.rename_over("three.c", constant(30))
-    server.wait("deployment.ready", mark, deployment="three")
+    server.wait("save.done", mark, deployment="three", outcome="swapped")
     serves(server, "three", 30, 1)
 
 
@@ -115,7 +115,7 @@ def test_a_renamed_directory_changes_its_name(server):
     mark = server.mark()
     (server.root.path / "one").rename(server.root.path / "uno")
     server.wait("deployment.removed", mark, deployment="one")
-    server.wait("deployment.ready", mark, deployment="uno")
+    server.wait("save.done", mark, deployment="uno", outcome="swapped")
     assert server.infer("one").status == 404
     assert server.infer("uno").value == 10
 
@@ -158,7 +158,7 @@ def test_saves_in_quick_succession_end_in_the_last(server):
     for value in range(100, 130):
         server.root.write("one/one.c", constant(value))
     server.root.write("last/last.c", constant(1))
-    server.wait("deployment.ready", mark, deployment="last")
+    server.wait("save.done", mark, deployment="last", outcome="swapped")
     while server.infer("one").value != 129:
         server.wait("save.done", mark, deployment="one")
         mark = server.mark()

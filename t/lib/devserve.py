@@ -17,7 +17,7 @@ import time
 import urllib.parse
 
 BUILD = pathlib.Path(os.environ.get("DEVSERVE_BUILD", "build")).absolute()
-TREE = pathlib.Path(__file__).absolute().parents[2]
+TREE = pathlib.Path(__file__).resolve().parents[2]
 LONG = bool(os.environ.get("T_LONG"))
 PATIENCE = 30 if not os.environ.get("DEVSERVE_SANITIZE") else 120  # seconds for one event
 
@@ -157,7 +157,7 @@ class Server:
             env={**os.environ, **(env or {})}, start_new_session=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.url = self.wait("server.ready")["url"]
+        self.url = self.wait("server.listening")["url"]
         self.client = Client(self.url)
 
     def _read(self):
@@ -192,11 +192,9 @@ class Server:
             return found[0]
 
     def wait_ready(self):
-        """Every first build has ended. (There is no one event for that.)"""
-        deadline = time.monotonic() + PATIENCE
-        while self.client.call("GET", "/v2/health/ready").status != 200:
-            assert time.monotonic() < deadline, "the server does not get ready"
-            time.sleep(0.02)
+        """Every first build has ended."""
+        self.wait("server.ready")
+        assert self.client.call("GET", "/v2/health/ready").status == 200
         return self
 
     def save(self, name, text, deployment=None, how=Root.rename_over):
