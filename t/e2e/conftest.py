@@ -22,6 +22,7 @@ def serve(request, root, tmp_path):
     def start(*args, ready=True, env=None):
         server = Server(root, *args, log=tmp_path / f"stderr.{len(servers)}", env=env)
         servers.append(server)
+        server.wait_listening()
         return server.wait_ready() if ready else server
 
     yield start

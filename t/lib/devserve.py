@@ -143,7 +143,7 @@ class Root:
 
 
 class Server:
-    """devserve on a root, on a port of its own. `with Server(root) as s:` or s.stop()."""
+    """devserve on a root, on a port of its own; end it with stop()."""
 
     def __init__(self, root, *args, log, env=None):
         self.root, self.log = root, log
@@ -157,8 +157,7 @@ class Server:
             env={**os.environ, **(env or {})}, start_new_session=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.url = self.wait("server.listening")["url"]
-        self.client = Client(self.url)
+        self.url = self.client = None
 
     def _read(self):
         for line in self.process.stdout:
@@ -190,6 +189,11 @@ class Server:
                 assert not self.ended, f"the server ended before {event} {members} came"
                 self.news.wait(left)
             return found[0]
+
+    def wait_listening(self):
+        self.url = self.wait("server.listening")["url"]
+        self.client = self.new_client()
+        return self
 
     def wait_ready(self):
         """Every first build has ended."""
@@ -235,13 +239,6 @@ class Server:
             raise AssertionError(f"the server did not end {timeout} s after {sig!r}") from None
         self.reader.join(PATIENCE)
         return self.process.returncode
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.client.close()
-        self.stop()
 
     def story(self):
         """What it said, for the report of a failure."""
