@@ -67,7 +67,12 @@ package Watch {
 			my $ready = '';
 
 			vec($ready, fileno $self->{out}, 1) = 1;
-			return { nothing => "within $patience s" } unless select $ready, undef, undef, $patience;
+			unless (select $ready, undef, undef, $patience) {
+				my $waited = $patience;
+
+				$patience = 1; # it's broken: don't take all day to say so
+				return { nothing => "within $waited s" };
+			}
 			return { nothing => 'any more' } unless sysread $self->{out}, $self->{text}, 65536, length $self->{text};
 		}
 		$self->{text} =~ s/^(.*)\n//;
@@ -100,14 +105,14 @@ package Watch {
 
 	# The process id of devserve-watch.
 	sub helper {
-		my $self = shift;
+		my ($self, $pid) = (shift, 0);
 
-		while (1) {
+		main::eventually(sub {
 			open my $children, '<', "/proc/$self->{pid}/task/$self->{pid}/children" or return 0;
-			my ($pid) = split ' ', <$children> // '';
-			return $pid if $pid;
-			select undef, undef, undef, 0.005;
-		}
+			($pid) = split ' ', <$children> // '';
+			return $pid;
+		});
+		return $pid || 0;
 	}
 
 	sub end {
@@ -116,7 +121,7 @@ package Watch {
 		close $self->{in};
 		my $line = $self->batch;
 		waitpid $self->{pid}, 0;
-		return $line->{end};
+		return $line->{end} && $? == 0;
 	}
 }
 
@@ -134,6 +139,21 @@ sub quiet {
 	is_deeply($watch->batch, paths($marker), "$name: and nothing more");
 }
 
+# All paths of the batches up to now, however many there are.
+sub told {
+	my $marker = 'marker' . $n_markers++ . '.h';
+	my %told;
+
+	put("$root/$marker");
+	until ($told{$marker}) {
+		my $batch = $watch->batch;
+		return if $batch->{nothing};
+		$told{$_} = 1 for @{$batch->{paths}};
+	}
+	delete $told{$marker};
+	return %told;
+}
+
 # @do leads to one batch with these paths, or to none.
 sub saves {
 	my ($name, $do, @expected) = @_;
@@ -148,7 +168,7 @@ sub late {
 	my ($do) = @_;
 
 	return sub {
-		my $helper = $watch->helper;
+		my $helper = $watch->helper or return;
 
 		kill STOP => $helper;
 		$do->();
@@ -248,6 +268,20 @@ saves('two hundred files', sub { put("$root/matmul/f$_.c") for 1 .. 200 }, map {
 remove("$root/matmul/f$_.c") for 1 .. 200;
 is_deeply($watch->batch, paths(map { "matmul/f$_.c" } 1 .. 200), 'two hundred files removed');
 
+{
+	my $new = "$root/matmul/slow.c";
+
+	sysopen my $to, $new, O_WRONLY | O_CREAT or die;
+	syswrite $to, 'int ';
+	quiet('a new file that is half written says nothing');
+	saves('before it is closed', sub { syswrite $to, "x;\n"; close $to }, 'matmul/slow.c');
+
+	remove($new);
+	sysopen $to, $new, O_WRONLY | O_CREAT or die;
+	put("$root/matmul/beside.c");
+	saves('one that vanished and is made again is waited for', sub { close $to }, 'matmul/beside.c', 'matmul/slow.c');
+}
+
 SKIP: {
 	skip 'git is missing', 8 unless have('git');
 	my $git = "git -C $root -c core.fsync=none -c gc.auto=0";
@@ -324,9 +358,52 @@ saves('replaced by a file', sub { make("$root/f.c"); rmdir "$root/f.c"; put("$ro
 		move("$root/many", "$tmp/many");
 		run('rm', '-r', "$tmp/many");
 	}
-	$watch->batch;
-	quiet('made, moved out and deleted');
+	told();
 	is($watches->(), $before, 'and not one more watch is left');
+}
+
+# Whatever was moved wherever, in the end each directory that is there tells, by its name
+
+{
+	my $seed = $ENV{T_SEED} // time;
+	my ($place, @names) = ("$root/random", qw(a b c .h));
+	my ($n_told, @wrong) = (0);
+	my $below;
+
+	# All directories below and including @from that the watch enters.
+	$below = sub {
+		my ($from) = @_;
+		return $from, map { -d && !-l ? $below->($_) : () } glob "$from/*";
+	};
+	srand $seed;
+	make($place);
+	for my $round (1 .. ($ENV{T_LONG} ? 1000 : 15)) {
+		for (1 .. 40) {
+			my @all = ($below->($place), glob "$place/.h/*");
+			my ($from, $name) = ($all[rand @all], $names[rand @names]);
+			my $to = "$all[rand @all]/$name";
+			my $what = rand;
+
+			$what < .4 ? mkdir $to
+			: $what < .8 && $from ne $place ? rename $from, $to
+			: $what < .87 && $from ne $place ? rename $from, "$tmp/elsewhere/$name"
+			: $what < .95 ? rename "$tmp/elsewhere/$name", $to
+			: rmdir $from;
+		}
+		make($place) unless -d $place;
+		my %expected;
+		told(); # so that only the writing is left to be told
+		for ($below->($place)) {
+			put("$_/probe.h");
+			$expected{substr("$_/probe.h", 1 + length $root)} = 1;
+		}
+		my %told = told();
+		$n_told += keys %expected;
+		push @wrong, "round $round: $_" for grep { !$told{$_} } keys %expected;
+	}
+	is_deeply(\@wrong, [], "random moves, T_SEED=$seed: $n_told directories told what was written in them");
+	run('rm', '-rf', $place);
+	told();
 }
 
 # Symbolic links
@@ -398,12 +475,13 @@ sub until_everything {
 
 sub dies {
 	my ($when, $n_deaths, $do) = @_;
-	my $helper = 0;
+	my ($helper, $before) = (0, 0);
 
 	$do->();
 	for (1 .. $n_deaths) {
-		eventually(sub { $watch->helper != $helper }) or return fail("$when: it is started again");
-		$helper = $watch->helper;
+		eventually(sub { ($helper = $watch->helper) != $before })
+			or return fail("$when: it is started again");
+		$before = $helper;
 		kill KILL => $helper;
 	}
 	put("$root/matmul/unseen.c");

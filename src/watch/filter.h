@@ -19,9 +19,9 @@
 /* A name in a directory, of something that is no directory. */
 static inline bool filter_wants_file(const char *name)
 {
-	static const char suffixes[][16] = {
-		".c",	".cc",	".cpp", ".cxx", ".S",	".cu",	".h",	".hh",	      ".hpp",
-		".hxx", ".cuh", ".inc", ".inl", ".ipp", ".tcc", ".def", ".safetensors",
+	static const char *const suffixes[] = {
+		".c", ".cc", ".cpp", ".cxx", ".S", ".cu", ".def", ".safetensors", ".h", ".hh",
+		".hpp", ".hxx", ".cuh", ".inc", ".inl", ".ipp", ".tcc",
 	};
 	const char *suffix = strrchr(name, '.');
 

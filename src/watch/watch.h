@@ -9,10 +9,20 @@
  * when it dies it is started again and everything is reported as changed.
  *
  * Settling: a batch is delivered 10 ms after the last event; when more than 20 paths
- * change, after 200 ms of rest, at the latest 2 s after the first (a checkout).
+ * change, after 200 ms of rest; at the latest 2 s after the first (a checkout). A file that
+ * vanished and is being made again is waited for, up to these 2 s.
  * Directories whose name starts with '.' are never entered, and paths are filtered by an
  * allow-list of suffixes (watch/filter.h), so that editors' temporaries, swap files and
  * build products are not seen at all.
+ *
+ * A symbolic link in the root itself that leads to a directory is followed, wherever that
+ * is, and so are changes of where it leads; what is below has the link's name. Links further
+ * down, and links to the root or above it, are not. A file that is a link has its own name,
+ * and is told when the link changes, not when the file behind it does.
+ *
+ * Not seen: writing through another hard link, through mmap() before the file is closed,
+ * chmod, and headers without a suffix. Where the kernel tells nothing of changes (network
+ * file systems) or can't watch any more, files are compared every 500 ms and a notice says so.
  */
 
 #include <stdbool.h>

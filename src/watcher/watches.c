@@ -127,6 +127,8 @@ static void drop_key(struct watches *w, const char *key)
 		inotifytools_remove_watch_by_wd(w->entries[end].wd);
 		free(w->entries[end].key);
 	}
+	if (first == end)
+		return;
 	memmove(&w->entries[first], &w->entries[end], (w->n_entries - end) * sizeof(*w->entries));
 	w->n_entries -= end - first;
 }

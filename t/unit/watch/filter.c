@@ -15,9 +15,9 @@ static void expect(const char *const *names, size_t n, bool wanted)
 Test(filter, sources_headers_weights_and_configuration_are_wanted)
 {
 	const char *names[] = {
-		"k.c",	 "k.cc",  "k.cpp", "k.cxx", "k.S",    "k.cu",	"k.h",	 "k.hh",
-		"k.hpp", "k.hxx", "k.cuh", "k.inc", "k.inl",  "k.ipp",	"k.tcc", "k.def",
-		"_k.h",	 "a.b.c", "k~.c",  "x y.c", "\xff.c", "deployment.yaml", "deployment.yml",
+		"k.c", "k.cc", "k.cpp", "k.cxx", "k.S", "k.cu", "k.h", "k.hh",
+		"k.hpp", "k.hxx", "k.cuh", "k.inc", "k.inl", "k.ipp", "k.tcc", "k.def",
+		"_k.h", "a.b.c", "k~.c", "x y.c", "\xff.c", "deployment.yaml", "deployment.yml",
 		"w.safetensors",
 	};
 
