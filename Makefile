@@ -16,6 +16,9 @@ ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL: # make clean all
 endif
 
+# V=1 shows the commands, and what the tests print.
+Q := $(if $(V),,@)
+
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 
@@ -55,21 +58,26 @@ programs := $(BUILD)/devserve $(BUILD)/devserve-worker $(BUILD)/devserve-watch
 all: $(programs) ## build devserve, devserve-worker and devserve-watch (the default)
 
 $(BUILD)/devserve: $(server_objects)
-	$(CC) $(all_ldflags) -o $@ $^ $(server_libs)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(server_libs)
 
 $(BUILD)/devserve-worker: $(worker_objects)
-	$(CC) $(all_ldflags) -o $@ $^ $(worker_libs)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(worker_libs)
 
 $(BUILD)/devserve-watch: $(watcher_objects)
-	$(CC) $(all_ldflags) -o $@ $^ $(watcher_libs)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(watcher_libs)
 
 $(BUILD)/obj/%.c.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(all_cflags) -c -o $@ $<
+	@echo "  CC   $<"
+	$(Q)$(CC) $(all_cflags) -c -o $@ $<
 
 $(BUILD)/obj/%.cc.o: src/%.cc $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(all_cxxflags) -c -o $@ $<
+	@echo "  CXX  $<"
+	$(Q)$(CXX) $(all_cxxflags) -c -o $@ $<
 
 # Changes when a compiler or a flag does, and everything with it.
 $(BUILD)/flags: FORCE
@@ -135,4 +143,4 @@ clean: ## remove build/ and the build-* of sanitizers (the tests' Python package
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
-	@echo '  SANITIZE=address,undefined or =thread; DEVELOPER=1 (-Werror); BUILD=folder; CC= CFLAGS= LDFLAGS='
+	@echo '  SANITIZE=address,undefined or =thread; DEVELOPER=1 (-Werror); V=1; BUILD=folder; CC= CFLAGS= LDFLAGS='

@@ -26,19 +26,22 @@ endif
 
 $(archive): $(filter-out %/main.c.o,$(all_objects))
 	@rm -f $@
-	$(AR) qcs $@ $^
+	$(Q)$(AR) qcs $@ $^
 
 $(BUILD)/t/unit/%: t/unit/%.c $(archive)
 	@mkdir -p $(@D)
-	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs) -lcriterion
+	@echo "  TEST $<"
+	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs) -lcriterion
 
 $(BUILD)/t/tap/%: t/tap/%.c $(archive)
 	@mkdir -p $(@D)
-	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
+	@echo "  TEST $<"
+	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
 
 $(BUILD)/t/%: t/lib/%.c $(archive)
 	@mkdir -p $(@D)
-	$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
+	@echo "  TEST $<"
+	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
 
 # Wants a tree of its own and clang: make fuzz-programs $(fuzz_flags)
 fuzz_flags := BUILD=build-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined \
@@ -47,7 +50,8 @@ fuzz_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/fuzz/*.c))
 
 $(BUILD)/t/fuzz/%: t/fuzz/%.c $(archive)
 	@mkdir -p $(@D)
-	$(CC) $(test_flags) $(all_ldflags) -fsanitize=fuzzer -o $@ $< $(test_libs)
+	@echo "  TEST $<"
+	$(Q)$(CC) $(test_flags) $(all_ldflags) -fsanitize=fuzzer -o $@ $< $(test_libs)
 
 .PHONY: fuzz fuzz-programs
 fuzz-programs: $(fuzz_programs)
@@ -59,7 +63,7 @@ fuzz: ## let libFuzzer (clang) try every parser: SECONDS=60 for each
 
 # What the tests see of make.
 prove = DEVSERVE_BUILD=$(abspath $(BUILD)) DEVSERVE_VENV=$(abspath $(VENV)) \
-	DEVSERVE_SANITIZE=$(SANITIZE) T_LONG=$(T_LONG) t/lib/prove
+	DEVSERVE_SANITIZE=$(SANITIZE) T_LONG=$(T_LONG) V=$(V) t/lib/prove
 
 .PHONY: test-programs
 test-programs: $(test_programs)
