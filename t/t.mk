@@ -73,7 +73,7 @@ test-programs: $(test_programs)
 test: ## build and run all tests; T=20 runs one tier, T=10-unit-base what starts so
 	@$(call install_packages,$(packages_serve) $(packages_test))
 	@$(MAKE) --no-print-directory $(if $(filter thread,$(SANITIZE)),,all) test-programs
-	@$(MAKE) --no-print-directory $(VENV)/ready || true
+	@$(MAKE) --silent $(VENV)/ready || true
 	@$(prove) $(T)
 
 .PHONY: test-long
@@ -91,5 +91,6 @@ VENV ?= build/venv
 $(VENV)/ready: t/requirements.txt
 	@rm -rf $(VENV)
 	@/usr/bin/python3 -m venv $(VENV)
-	$(VENV)/bin/pip --disable-pip-version-check --timeout 20 --retries 1 install -q -r $<
+	@echo "  PIP  $<"
+	$(Q)$(VENV)/bin/pip --disable-pip-version-check --timeout 20 --retries 1 install -q -r $<
 	@touch $@
