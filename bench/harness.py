@@ -401,8 +401,11 @@ def machine():
     }
 
 
-def cpu_times():
-    """(busy, stolen, all) of the whole machine so far, in seconds of one processor."""
+def processor_times():
+    """(all, busy for others, stolen) of the whole machine so far, in seconds of one processor.
+
+    Others are whoever we didn't start: their share is what to distrust a run for.
+    """
     fields = [int(f) for f in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    idle = fields[3] + fields[4]
-    return (sum(fields) - idle) / TICKS, fields[7] / TICKS, sum(fields) / TICKS
+    busy = sum(fields) - fields[3] - fields[4] - fields[7]
+    return sum(fields) / TICKS, busy / TICKS - sum(os.times()[:4]), fields[7] / TICKS

@@ -158,7 +158,7 @@ def save(bench, name, file, must, aim):
     author = Author(bench, file, probe=500)
     theirs = []
     author.compile(author.new_text())
-    for i in range(bench.rounds(11)):
+    for i in range(bench.rounds(15)):
         text = author.new_text()
         bench.say(f"{name}: save {i + 1}")
         theirs.append(alternate(i, lambda: author.save(text), lambda: author.compile(text))[1])
@@ -301,13 +301,13 @@ def serving(bench):
             echoes[form] = Echo(bench, sizes["head_bytes"] + sizes["body_bytes"], cpus=OTHERS)
             stack.callback(echoes[form].stop)
         cells = {("binary", 64): [], ("json", 64): [], ("binary", 4): [], ("binary", 1): []}
-        for i in range(bench.rounds(7)):
+        for i in range(bench.rounds(15)):
             for (form, connections), results in cells.items():
                 bench.say(f"{form} c={connections}: round {i + 1}")
                 results.append(alternate(
-                    i, lambda: costed(bench, server.process.pid, server.port, files[form], connections, 1),
+                    i, lambda: costed(bench, server.process.pid, server.port, files[form], connections, 0.5),
                     lambda: costed(bench, echoes[form].process.pid, echoes[form].port, files[form],
-                                   connections, 1)))
+                                   connections, 0.5)))
     yield from serving_rows(cells)
 
 
@@ -355,7 +355,7 @@ def large(bench):
             kernel.append((after[0] - before[0]) / max(1, after[1] - before[1]))
             return result
 
-        for i in range(bench.rounds(7)):
+        for i in range(bench.rounds(9)):
             bench.say(f"large: round {i + 1}")
             a, b = alternate(i, devserve, lambda: one(echo.port))
             ours.append(a)
