@@ -143,15 +143,23 @@ def cpu_ns(pid):
     return total
 
 
-def memory_kb(pid):
-    """Resident memory of `pid` and every process below it, shared pages counted once."""
-    sums = {}
+def memory_kb(pid, root):
+    """Resident memory of `pid` and every process below it, each shared page counted once.
+
+    Of files only those below `root` count in full (images), of others the pages that were
+    written to: what a library's clean pages weigh depends on who else has it open.
+    """
+    sums = {"private": 0, "shared memory": 0, "images": 0}
     for one in descendants(pid):
         with contextlib.suppress(OSError):
-            for line in pathlib.Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-                match = re.match(r"(Pss\w*):\s+(\d+) kB", line)
-                if match:
-                    sums[match[1]] = sums.get(match[1], 0) + int(match[2])
+            for line in pathlib.Path(f"/proc/{one}/smaps").read_text().splitlines():
+                key, _, value = line.partition(":")
+                if "-" in key:
+                    path = line.partition("/")[2]
+                    kind = ("shared memory" if path.startswith("memfd:") else
+                            "images" if f"/{path}".startswith(f"{root}/") else "private")
+                elif key == ("Anonymous" if kind == "private" else "Pss"):
+                    sums[kind] += int(value.split()[0])
     return sums
 
 

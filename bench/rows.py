@@ -165,7 +165,10 @@ def save(bench, name, file, must, aim):
     ours = author.stop()
     yield ratio_row(name, f"{author.language} plugin: save → first new answer", ours, theirs,
                     ms, " ".join(author.compiler[:2]) + " …", must=must, aim=aim,
-                    note=f"ms: {tell_stages(author.saves)}")
+                    note=f"ms: {tell_stages(author.saves)}; the load waited "
+                         f"{author.background['p50_us'] / 1000:.2f}, p99 "
+                         f"{author.background['p99_us'] / 1000:.2f}, at most "
+                         f"{author.background['max_us'] / 1000:.1f}")
 
 
 def save_c(bench):
@@ -267,14 +270,13 @@ def memory(bench):
             bench.say(f"memory: swap {i}")
         if i in (50, last):
             time.sleep(0.5)
-            sizes[i] = memory_kb(swapper.server.process.pid)
+            sizes[i] = memory_kb(swapper.server.process.pid, swapper.server.root)
     swapper.server.stop()
-    grown = {part: sizes[last][part] - sizes[50][part] for part in sizes[last]}
-    yield Row("memory", f"memory a swap, {last} swaps",
-              f"{sizes[last]['Pss'] / 1024:.1f} MB", f"{sizes[50]['Pss'] / 1024:.1f} MB after 50",
-              grown["Pss"] / (last - 50), 1, 0.1, "KB",
-              samples={"after_50": sizes[50], "after_all": sizes[last]},
-              note="KB: " + ", ".join(f"{part[4:] or 'all'} {kb:+}" for part, kb in grown.items()))
+    before, after = (sum(sizes[i].values()) for i in (50, last))
+    parts = ", ".join(f"{part} {sizes[last][part] - sizes[50][part]:+}" for part in sizes[50])
+    yield Row("memory", f"memory a swap, {last} swaps", f"{after / 1024:.1f} MB",
+              f"{before / 1024:.1f} MB after 50", (after - before) / (last - 50), 1, 0.1, "KB",
+              samples={"after_50": sizes[50], "after_all": sizes[last]}, note=f"KB: {parts}")
 
 
 # Requests: 6, 7, 8, 9
