@@ -178,10 +178,11 @@ bool path_is_below(const char *path, const char *directory)
 char *path_of_program(void)
 {
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1); /* doesn't end the string */
 
-	if (n < 0 || (size_t)n == sizeof(path))
+	if (n < 0 || (size_t)n == sizeof(path) - 1)
 		return xstrdup(".");
+	path[n] = '\0';
 	return xstrndup(path, (size_t)(strrchr(path, '/') - path));
 }
 

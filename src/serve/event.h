@@ -33,7 +33,7 @@ struct diagnostic;
 	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
 	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
 	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
-	X(SWAP_DONE, "swap.done")                   /* from, cached, unmapped */          \
+	X(SWAP_DONE, "swap.done")                   /* from, cached */                    \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
@@ -62,7 +62,6 @@ struct event {
 	const char *outcome;    /* save.done: swapped unchanged build-failed trial-failed refused superseded */
 	uint32_t from;          /* generation that served before */
 	bool cached;            /* the image was known: no compiler ran */
-	bool unmapped;          /* the old image is gone from the worker */
 	const struct event_stage *stages;
 	size_t n_stages;
 	const struct diagnostic *diagnostics;

@@ -117,10 +117,11 @@ static void fail(struct save *s, const char *outcome, const char *reason, const 
 {
 	struct deployment *d = s->plugin->deployment;
 
-	if (is_newest(s) && deployment_handle(d)->generation)
+	if (is_newest(s)) {
 		deployment_set_stale(d, outcome);
-	else if (is_newest(s))
-		deployment_set_unavailable(d, reason);
+		if (!deployment_handle(d)->generation)
+			deployment_set_unavailable(d, reason);
+	}
 	end_save(s, outcome, reason, roll);
 }
 
@@ -298,8 +299,7 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	LIST_INSERT_HEAD(&p->saves, s, entry);
 	if (before && !before->rolling)
 		end_save(before, "superseded", "a newer save came", NULL);
-	if (deployment_handle(p->deployment)->generation)
-		deployment_set_stale(p->deployment, "building");
+	deployment_set_stale(p->deployment, "building");
 	e = event_of(s, EVENT_BUILD_STARTED);
 	e.path = p->path;
 	emit(s, &e);

@@ -103,9 +103,9 @@ Test(event, a_failed_build_tells_what_the_compiler_said)
 Test(event, a_swap_tells_what_became_of_the_old_image)
 {
 	expect(&(struct event){ .kind = EVENT_SWAP_DONE, .deployment = "m", .generation = 2, .from = 1,
-				.cached = true, .unmapped = true },
+				.cached = true },
 	       "{\"event\":\"swap.done\",\"time\":\"T\",\"deployment\":\"m\",\"generation\":2,\"from\":1,"
-	       "\"cached\":true,\"unmapped\":true}\n");
+	       "\"cached\":true}\n");
 }
 
 Test(event, a_worker_has_a_pid)
