@@ -613,7 +613,29 @@ void batch_done(struct batch *b)
 	finish(b, INFER_OK, NULL, 0, compute_ns);
 }
 
-void batch_lost(struct batch *b, const char *sentence)
+/* Back to the head of the queue, in their order. */
+static void put_back(struct batch *b)
 {
-	finish(b, INFER_INTERNAL, sentence, strlen(sentence), 0);
+	struct deployment *d = b->deployment;
+
+	for (unsigned m = b->n_members; m-- > 0;) {
+		struct waiting *w;
+
+		if (!b->members[m].request)
+			continue;
+		w = waiting_new(d->deploy, b->members[m].request, b->members[m].since_ns);
+		TAILQ_INSERT_HEAD(&d->queue, w, entry);
+		d->n_waiting++;
+	}
+	batch_free(b);
+}
+
+void batch_lost(struct batch *b, bool begun)
+{
+	static const char sentence[] = "the worker died while it ran this call";
+
+	if (begun)
+		finish(b, INFER_INTERNAL, sentence, sizeof(sentence) - 1, 0);
+	else
+		put_back(b);
 }

@@ -7,6 +7,20 @@
 #include "base/memory.h"
 #include "deploy/internal.h"
 
+#define TRIM_MS 10000
+
+static void on_trim(uv_timer_t *timer)
+{
+	struct deploy *d = timer->data;
+	struct deployment *at;
+
+	if (d->hub->n_in_flight)
+		return;
+	LIST_FOREACH(at, &d->deployments, entry)
+		if (at->arena.dirty)
+			arena_trim(&at->arena);
+}
+
 int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,
 	       struct deploy **ret)
 {
@@ -33,6 +47,10 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 		deploy_free(d);
 		return r;
 	}
+	uv_timer_init(hub->loop, &d->trim);
+	d->trim.data = d;
+	uv_timer_start(&d->trim, on_trim, TRIM_MS, TRIM_MS);
+	uv_unref((uv_handle_t *)&d->trim);
 	*ret = d;
 	return 0;
 }
@@ -75,14 +93,18 @@ void deploy_close(struct deploy *d, bool now)
 {
 	struct deployment *at;
 
+	if (!d->closing)
+		uv_close((uv_handle_t *)&d->trim, NULL);
 	d->closing = true;
 	d->spare = replica_abandon(d->spare);
 	LIST_FOREACH(at, &d->deployments, entry)
-		rollout_close(at, now);
+		rollout_close(at);
 	LIST_FOREACH(at, &d->removed, entry)
-		rollout_close(at, now);
+		rollout_close(at);
 	while (d->trials)
 		trial_cancel(d->trials);
+	for (struct replica *r = d->hub->replicas; r && now; r = *replica_link(r))
+		replica_kill(r);
 }
 
 struct deploy *deploy_free(struct deploy *d)

@@ -97,6 +97,7 @@ int deployment_add(struct deploy *deploy, const char *name, struct deployment **
 	TAILQ_INIT(&d->queue);
 	add_timer(d, &d->delay);
 	add_timer(d, &d->restart);
+	add_timer(d, &d->patience);
 	insert_in_order(deploy, d);
 	*ret = d;
 	return 0;
@@ -118,6 +119,7 @@ void deployment_close_timers(struct deployment *d)
 {
 	uv_close((uv_handle_t *)&d->delay, on_deployment_closed);
 	uv_close((uv_handle_t *)&d->restart, on_deployment_closed);
+	uv_close((uv_handle_t *)&d->patience, on_deployment_closed);
 }
 
 void deployment_forget(struct deployment *d)
@@ -253,6 +255,21 @@ void deployment_refuse_all(struct deployment *d, enum infer_status status, const
 		TAILQ_REMOVE(&d->queue, w, entry);
 		d->n_waiting--;
 		deployment_refuse(d, w->request, status, w->since_ns, sentence);
+		waiting_free(d->deploy, w);
+	}
+}
+
+void deployment_refuse_strangers(struct deployment *d)
+{
+	struct waiting *w, *next;
+
+	for (w = TAILQ_FIRST(&d->queue); w; w = next) {
+		next = TAILQ_NEXT(w, entry);
+		if (signature_equal(w->request->signature, d->handle.signature))
+			continue;
+		TAILQ_REMOVE(&d->queue, w, entry);
+		d->n_waiting--;
+		deployment_refuse(d, w->request, INFER_UNAVAILABLE, w->since_ns, CHANGED);
 		waiting_free(d->deploy, w);
 	}
 }

@@ -104,6 +104,8 @@ struct deployment {
 	uint64_t died_ns, started_ns;
 	unsigned n_failures;      /* deaths in quick succession */
 	uv_timer_t restart;
+	uv_timer_t patience; /* of a load: create() may hang */
+	bool must_replace;   /* an image would not unmap: a fresh worker is due */
 
 	enum rollout_stage stage;
 	struct wish wish, next_wish;
@@ -130,6 +132,7 @@ struct deploy {
 	struct replica *spare;        /* has started, waits for an image to try */
 	struct trial *trials;
 	bool closing;
+	uv_timer_t trim;
 	unsigned n_handles; /* open libuv handles of ours */
 };
 
@@ -144,19 +147,22 @@ void deployment_refuse(struct deployment *d, struct infer_request *r, enum infer
 /* Every request that waits is answered so. */
 void deployment_refuse_all(struct deployment *d, enum infer_status status, const char *sentence);
 void deployment_settle_removal(struct deployment *d);
+/* Requests in the queue that were made for another signature are answered with 503. */
+void deployment_refuse_strangers(struct deployment *d);
 struct waiting *waiting_new(struct deploy *d, struct infer_request *r, uint64_t since_ns);
 void waiting_free(struct deploy *d, struct waiting *w);
 
 /* batch.c: submit what can be submitted now; whether anything was. */
 bool batch_dispatch(struct deployment *d);
 void batch_done(struct batch *b);
-void batch_lost(struct batch *b, const char *sentence);
+/* The worker died: answer with an error what it had begun, let the next one do the others. */
+void batch_lost(struct batch *b, bool begun);
 uint64_t batch_grant(struct batch *b, uint64_t size);
 void batch_drop_user(struct batch *b);
 void batch_forget(struct batch *b, struct infer_request *r);
 
 /* rollout.c */
-void rollout_close(struct deployment *d, bool now);
+void rollout_close(struct deployment *d);
 void rollout_on_removed(struct deployment *d);
 
 /* trial.c: load an image in a worker of its own, and tell how that went. */

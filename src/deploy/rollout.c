@@ -30,12 +30,15 @@
 #include "infer/signature.h"
 
 #define STOP_GRACE_MS 5000
+#define LOAD_TIME_MS 60000
+#define HOPELESS 4 /* failed starts in a row, after which nobody is kept waiting */
 #define STEADY_NS (10 * NS_PER_S) /* a worker that lived that long starts with a clean record */
 #define BACKOFF_MS 100
 #define MAX_BACKOFF_MS 5000
 
 static const struct replica_callbacks serving, incoming, retired;
 static void start_wish(struct deployment *d);
+static int start_worker(struct deployment *d);
 static void restart(struct deployment *d);
 
 static void release_fini(struct release *r)
@@ -68,6 +71,16 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 	done(context, &result);
 }
 
+/* A fresh process takes over; the one that could not unmap ends after its last call. */
+static void replace_if_due(struct deployment *d)
+{
+	if (!d->must_replace || d->stage != ROLLOUT_IDLE || !d->serving || d->incoming || d->removed ||
+	    d->deploy->closing)
+		return;
+	d->died_ns = 0;
+	start_worker(d);
+}
+
 /* The rollout that was under way has ended. */
 static void end_rollout(struct deployment *d, enum rollout_outcome outcome, const char *sentence,
 			uint64_t pause_ns)
@@ -79,6 +92,7 @@ static void end_rollout(struct deployment *d, enum rollout_outcome outcome, cons
 		d->has_next_wish = false;
 		start_wish(d);
 	}
+	replace_if_due(d);
 	if (d->stage == ROLLOUT_IDLE)
 		trial_prepare_spare(d->deploy);
 }
@@ -93,7 +107,6 @@ static uint32_t number_of(const struct deployment *d, const struct release *rele
 static void switch_books(struct deployment *d, struct release *release)
 {
 	struct signature *before = d->handle.signature;
-	struct waiting *w, *next;
 
 	d->before = d->handle.generation;
 	d->old = d->current;
@@ -106,34 +119,34 @@ static void switch_books(struct deployment *d, struct release *release)
 	d->handle.generation = d->current.generation;
 	d->handle.state = HANDLE_READY;
 	d->handle.reason = NULL;
-	if (before && !signature_equal(before, d->handle.signature)) {
-		for (w = TAILQ_FIRST(&d->queue); w; w = next) {
-			next = TAILQ_NEXT(w, entry);
-			TAILQ_REMOVE(&d->queue, w, entry);
-			d->n_waiting--;
-			deployment_refuse(d, w->request, INFER_UNAVAILABLE, w->since_ns,
-					  "the deployment's inputs or outputs changed; send it again");
-			waiting_free(d->deploy, w);
-		}
-	}
 	signature_unref(before);
+	deployment_refuse_strangers(d);
 }
 
 static void switch_back(struct deployment *d)
 {
-	d->wish.release = d->current;
-	d->last_generation = d->before;
+	d->wish.release = d->current; /* its number is spent: calls were answered with it */
 	d->current = d->old;
 	d->old = (struct release){ .path = NULL };
 	signature_unref(d->handle.signature);
 	d->handle.signature = signature_ref(d->current.signature);
 	d->handle.generation = d->current.generation;
+	deployment_refuse_strangers(d);
 }
 
 /* A worker starts */
 
+static void on_patience_over(uv_timer_t *timer);
+
+static void be_patient(struct deployment *d)
+{
+	uv_update_time(d->deploy->hub->loop);
+	uv_timer_start(&d->patience, on_patience_over, LOAD_TIME_MS, 0);
+}
+
 static int start_worker(struct deployment *d)
 {
+	be_patient(d);
 	return replica_start(d->deploy->hub,
 			     &(struct replica_options){ .worker = d->deploy->worker,
 							.name = d->name,
@@ -153,7 +166,8 @@ static void on_incoming_up(void *context)
 {
 	struct deployment *d = context;
 
-	replica_load(d->incoming, incoming_release(d)->path);
+	if (incoming_release(d)->path)
+		replica_load(d->incoming, incoming_release(d)->path);
 }
 
 static void start_failed(struct deployment *d, const char *sentence)
@@ -164,8 +178,24 @@ static void start_failed(struct deployment *d, const char *sentence)
 			restart(d);
 		return;
 	}
-	d->n_failures++;
+	if (++d->n_failures >= HOPELESS)
+		deployment_refuse_all(d, INFER_UNAVAILABLE, sentence);
 	restart(d);
+}
+
+/* create() hangs. A new worker may get further than one that has the old image beside. */
+static void on_patience_over(uv_timer_t *timer)
+{
+	struct deployment *d = timer->data;
+
+	if (d->incoming) {
+		d->incoming = replica_abandon(d->incoming);
+		start_failed(d, "create() did not return within 60 s");
+	} else if (d->stage == ROLLOUT_LOADING) {
+		d->stage = ROLLOUT_STARTING;
+		if (start_worker(d) < 0)
+			end_rollout(d, ROLLOUT_REFUSED, "no worker could be started", 0);
+	}
 }
 
 static void on_incoming_loaded(void *context, int error, const char *sentence)
@@ -186,8 +216,10 @@ static void on_incoming_swapped(void *context, uint64_t pause_ns)
 	struct deploy *deploy = d->deploy;
 	struct replica *before = d->serving;
 
+	uv_timer_stop(&d->patience);
 	d->serving = d->incoming;
 	d->incoming = NULL;
+	d->must_replace = false;
 	d->started_ns = clock_ns();
 	replica_set_callbacks(d->serving, &serving, d);
 	if (before) {
@@ -240,8 +272,9 @@ static void on_serving_loaded(void *context, int error, const char *sentence)
 {
 	struct deployment *d = context;
 
-	if (d->stage != ROLLOUT_LOADING)
+	if (d->stage != ROLLOUT_LOADING || d->removed)
 		return;
+	uv_timer_stop(&d->patience);
 	if (error) {
 		end_rollout(d, ROLLOUT_REFUSED, sentence, 0);
 		return;
@@ -267,11 +300,11 @@ static void on_serving_unloaded(void *context, bool unmapped)
 	uint32_t generation = d->old.generation;
 
 	release_fini(&d->old);
-	if (unmapped || d->incoming || d->removed || d->stage != ROLLOUT_IDLE)
+	if (unmapped)
 		return;
 	deploy->cb.not_unmapped(deploy->cb.context, d->name, generation);
-	d->died_ns = 0;
-	start_worker(d); /* a fresh process takes over; the old one ends after its last call */
+	d->must_replace = true;
+	replace_if_due(d);
 }
 
 static void on_done(void *context, void *call)
@@ -286,10 +319,10 @@ static uint64_t on_need(void *context, void *call, uint64_t size)
 	return batch_grant(call, size);
 }
 
-static void on_lost(void *context, void *call)
+static void on_lost(void *context, void *call, bool begun)
 {
 	(void)context;
-	batch_lost(call, "the worker died while it ran this call");
+	batch_lost(call, begun);
 }
 
 static unsigned backoff_ms(const struct deployment *d)
@@ -340,10 +373,12 @@ static void on_serving_died(void *context, pid_t pid, const char *how)
 	if (stage == ROLLOUT_SWAPPING || stage == ROLLOUT_LOADING)
 		end_rollout(d, ROLLOUT_REFUSED, "the serving worker died while it was taking the image over", 0);
 	release_fini(&d->old);
-	if (d->removed)
+	if (d->removed) {
+		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
 		deployment_settle_removal(d);
-	else if (d->stage != ROLLOUT_STARTING && !d->incoming)
+	} else if (d->stage != ROLLOUT_STARTING && !d->incoming) {
 		restart(d);
+	}
 }
 
 static const struct replica_callbacks serving = {
@@ -404,6 +439,7 @@ static void on_tried(void *context, int error, const char *sentence)
 	d->stage_ns = clock_ns();
 	if (d->serving) {
 		d->stage = ROLLOUT_LOADING;
+		be_patient(d);
 		replica_load(d->serving, d->wish.release.path);
 	} else {
 		start_first(d);
@@ -471,8 +507,9 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	}
 	d->next_wish = wish;
 	d->has_next_wish = true;
-	if (d->stage == ROLLOUT_TRIAL) {
+	if (d->stage == ROLLOUT_TRIAL || d->stage == ROLLOUT_STARTING) {
 		d->trial = trial_cancel(d->trial);
+		d->incoming = replica_abandon(d->incoming);
 		end_rollout(d, ROLLOUT_SUPERSEDED, "a newer save came", 0);
 	}
 }
@@ -481,12 +518,18 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 
 void deployment_stop_rolling(struct deployment *d)
 {
+	bool starting = d->stage == ROLLOUT_STARTING;
+
 	d->trial = trial_cancel(d->trial);
+	if (starting)
+		d->incoming = replica_abandon(d->incoming); /* it carries the wish */
 	if (d->has_next_wish)
 		release_fini(&d->next_wish.release);
 	d->has_next_wish = false;
 	release_fini(&d->wish.release);
 	d->stage = ROLLOUT_IDLE;
+	if (starting && !d->serving)
+		restart(d);
 }
 
 void rollout_on_removed(struct deployment *d)
@@ -504,15 +547,13 @@ void rollout_on_removed(struct deployment *d)
 	release_fini(&d->current);
 }
 
-void rollout_close(struct deployment *d, bool now)
+void rollout_close(struct deployment *d)
 {
 	deployment_stop_rolling(d);
 	uv_timer_stop(&d->restart);
 	d->incoming = replica_abandon(d->incoming);
 	if (!uv_is_closing((uv_handle_t *)&d->delay))
 		deployment_close_timers(d);
-	if (d->serving && now)
-		d->serving = replica_abandon(d->serving);
-	else if (d->serving)
+	if (d->serving)
 		replica_stop(d->serving, STOP_GRACE_MS);
 }

@@ -208,6 +208,7 @@ struct buffer *exchange_begin(struct exchange *x)
 	x->out.size = x->start = 0;
 	buffer_reserve(&x->out, RESPONSE_MAX_HEAD);
 	buffer_grow(&x->out, RESPONSE_MAX_HEAD);
+	x->out.data[RESPONSE_MAX_HEAD - 1] = '\n'; /* the body begins: JSON puts no comma */
 	return &x->out;
 }
 

@@ -26,6 +26,7 @@
 #define N_ORDERS 48
 #define N_KEPT_ORDERS 4
 #define N_KEPT 256
+#define TRIM_ORDER 10 /* 1 MiB and more is given back when nothing happens */
 #define NONE UINT32_MAX
 #define FREE 0x80
 
@@ -208,6 +209,7 @@ void arena_release(struct arena *a, uint64_t offset)
 
 	assert(offset && unit < b->n_units && !(order & FREE));
 	a->budget->used -= asked(b, unit);
+	a->dirty |= order >= TRIM_ORDER;
 	if (order < N_KEPT_ORDERS && b->n_kept[order] < N_KEPT)
 		b->kept[order][b->n_kept[order]++] = unit;
 	else
@@ -223,7 +225,8 @@ void arena_trim(struct arena *a)
 {
 	struct arena_books *b = a->books;
 
-	for (unsigned order = 6; order <= b->top; order++)
+	a->dirty = false;
+	for (unsigned order = TRIM_ORDER; order <= b->top; order++)
 		for (uint32_t unit = b->heads[order]; unit != NONE; unit = b->next[unit])
 			fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				  (off_t)((uint64_t)unit << UNIT_BITS), (off_t)(UNIT << order));

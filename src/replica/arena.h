@@ -12,6 +12,7 @@
  * Loop's thread only.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct arena {
 	char *base;
 	uint64_t size;              /* a power of two */
 	struct arena_books *books;
+	bool dirty;                 /* a large block was released since the last trim */
 };
 
 /* An arena that could hold the whole budget; pages come when they are touched. 0 or -errno. */

@@ -59,14 +59,15 @@ static void on_check(uv_check_t *check)
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct hub *h = prepare->data;
+	bool more = true;
 
-	for (int i = 0; i < 4 && pump(h); i++)
-		;
+	for (int i = 0; i < 4 && more; i++)
+		more = pump(h);
 	if (h->polling)
 		return;
 	for (struct replica *r = h->replicas; r; r = *replica_link(r))
 		replica_arm(r);
-	if (any_pending(h))
+	if (more || h->poll_until_ns || any_pending(h))
 		uv_idle_start(&h->idle, on_idle);
 }
 

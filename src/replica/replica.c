@@ -36,7 +36,7 @@
 
 struct slot {
 	void *call; /* NULL: free */
-	uint64_t offset;
+	uint64_t serial;
 };
 
 struct replica {
@@ -46,7 +46,9 @@ struct replica {
 	void *context;
 	struct child *child;
 	pid_t pid;
-	bool stopping, gone, broken;
+	bool stopping, gone, broken, is_up;
+	unsigned n_loads, n_swaps, n_unloads; /* answers that are still due */
+	bool has_swapped;
 	unsigned n_handles;
 
 	int link_fd, bell_fd;
@@ -62,6 +64,8 @@ struct replica {
 	struct slot slots[REPLICA_MAX_CALLS];
 	uint16_t free_slots[REPLICA_MAX_CALLS];
 	unsigned n_free;
+	uint64_t n_calls;
+	unsigned grace_ms;
 
 	struct buffer lines[2]; /* unfinished ones of stdout and stderr */
 };
@@ -135,7 +139,8 @@ static void one_line(struct replica *r, const char *text, size_t size)
 		text += 2;
 		size -= 2;
 	}
-	r->callbacks->line(r->context, level, text, size < MAX_LINE ? size : MAX_LINE);
+	if (r->callbacks->line)
+		r->callbacks->line(r->context, level, text, size < MAX_LINE ? size : MAX_LINE);
 }
 
 static void on_text(void *context, int fd, const char *text, size_t size)
@@ -171,6 +176,36 @@ static void describe_end(const struct replica *r, const struct child_end *end, c
 		snprintf(ret, size, "ended with exit status %d", end->code);
 }
 
+static unsigned newest_slot(const struct replica *r)
+{
+	unsigned newest = 0;
+
+	for (unsigned i = 1; i < REPLICA_MAX_CALLS; i++)
+		if (r->slots[i].call &&
+		    (!r->slots[newest].call || r->slots[i].serial > r->slots[newest].serial))
+			newest = i;
+	return newest;
+}
+
+static void *free_slot(struct replica *r, unsigned slot)
+{
+	void *call = r->slots[slot].call;
+
+	r->slots[slot].call = NULL;
+	r->free_slots[r->n_free++] = (uint16_t)slot;
+	r->hub->n_in_flight--;
+	return call;
+}
+
+static void lose_calls(struct replica *r)
+{
+	while (replica_in_flight(r)) {
+		void *call = free_slot(r, newest_slot(r));
+
+		r->callbacks->lost(r->context, call, replica_in_flight(r) == 0);
+	}
+}
+
 static void on_end(void *context, const struct child_end *end)
 {
 	struct replica *r = context;
@@ -179,19 +214,11 @@ static void on_end(void *context, const struct child_end *end)
 	r->child = NULL;
 	while (!r->broken && replica_drain(r))
 		;
-	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++) {
-		void *call = r->slots[i].call;
-
-		if (!call)
-			continue;
-		r->slots[i].call = NULL;
-		r->free_slots[r->n_free++] = (uint16_t)i;
-		r->hub->n_in_flight--;
-		r->callbacks->lost(r->context, call);
-	}
+	lose_calls(r);
 	describe_end(r, end, how, sizeof(how));
 	dismantle(r);
-	r->callbacks->died(r->context, r->pid, how);
+	if (r->callbacks->died)
+		r->callbacks->died(r->context, r->pid, how);
 }
 
 static void on_bell(uv_poll_t *poll, int status, int events)
@@ -296,13 +323,27 @@ static void on_grace_over(uv_timer_t *timer)
 		child_kill(r->child, SIGKILL);
 }
 
+static void start_grace(struct replica *r)
+{
+	uv_update_time(r->hub->loop);
+	uv_timer_start(&r->grace, on_grace_over, r->grace_ms, 0);
+}
+
 void replica_stop(struct replica *r, unsigned grace_ms)
 {
 	if (r->gone || r->stopping)
 		return;
 	r->stopping = true;
+	r->grace_ms = grace_ms;
 	order(r, &(struct message){ .kind = LINK_STOP });
-	uv_timer_start(&r->grace, on_grace_over, grace_ms, 0);
+	if (!replica_in_flight(r))
+		start_grace(r);
+}
+
+void replica_kill(struct replica *r)
+{
+	if (r->child)
+		child_kill(r->child, SIGKILL);
 }
 
 struct replica *replica_abandon(struct replica *r)
@@ -316,18 +357,15 @@ struct replica *replica_abandon(struct replica *r)
 
 void replica_load(struct replica *r, const char *path)
 {
+	r->n_loads++;
 	snprintf(r->link->load_path, sizeof(r->link->load_path), "%s", path);
 	order(r, &(struct message){ .kind = LINK_LOAD });
 }
 
 void replica_swap(struct replica *r, uint32_t generation)
 {
+	r->n_swaps++;
 	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation });
-}
-
-void replica_discard(struct replica *r)
-{
-	order(r, &(struct message){ .kind = LINK_DISCARD });
 }
 
 int replica_call(struct replica *r, uint64_t offset, void *call)
@@ -339,9 +377,9 @@ int replica_call(struct replica *r, uint64_t offset, void *call)
 	slot = r->free_slots[r->n_free - 1];
 	if (ring_put(&r->to_worker,
 		     &(struct message){ .kind = LINK_CALL, .slot = slot, .offset = offset }) < 0)
-		return -EAGAIN;
+		break_off(r); /* there was room: the counters are wrong. The call is lost with the worker */
 	r->n_free--;
-	r->slots[slot] = (struct slot){ .call = call, .offset = offset };
+	r->slots[slot] = (struct slot){ .call = call, .serial = ++r->n_calls };
 	r->hub->n_in_flight++;
 	r->hub->submitted = true;
 	return 0;
@@ -430,16 +468,13 @@ static void *call_in_slot(struct replica *r, uint32_t slot)
 
 static void handle_done(struct replica *r, uint32_t slot)
 {
-	void *call = call_in_slot(r, slot);
-
-	if (!call) {
+	if (!call_in_slot(r, slot)) {
 		break_off(r);
 		return;
 	}
-	r->slots[slot].call = NULL;
-	r->free_slots[r->n_free++] = (uint16_t)slot;
-	r->hub->n_in_flight--;
-	r->callbacks->done(r->context, call);
+	r->callbacks->done(r->context, free_slot(r, slot));
+	if (r->stopping && !replica_in_flight(r))
+		start_grace(r);
 }
 
 static void handle_need(struct replica *r, const struct message *m)
@@ -461,11 +496,37 @@ static void handle_loaded(struct replica *r, const struct message *m)
 
 	memcpy(sentence, r->link->sentence, sizeof(sentence));
 	sentence[sizeof(sentence) - 1] = '\0';
-	r->callbacks->loaded(r->context, (int)(m->extra & 0xffff), m->extra ? sentence : "");
+	if (r->callbacks->loaded)
+		r->callbacks->loaded(r->context, (int)(m->extra & 0xffff), m->extra ? sentence : "");
+}
+
+/* Whether the answer @m was due. */
+static bool is_due(struct replica *r, uint32_t kind)
+{
+	switch (kind) {
+	case LINK_UP:
+		return !r->is_up && (r->is_up = true);
+	case LINK_LOADED:
+		return r->n_loads && r->n_loads--;
+	case LINK_SWAPPED:
+		if (!r->n_swaps)
+			return false;
+		r->n_swaps--;
+		r->n_unloads += r->has_swapped; /* the image before */
+		return r->has_swapped = true;
+	case LINK_UNLOADED:
+		return r->n_unloads && r->n_unloads--;
+	default:
+		return true;
+	}
 }
 
 static void handle(struct replica *r, const struct message *m)
 {
+	if (!is_due(r, m->kind)) {
+		break_off(r);
+		return;
+	}
 	switch (m->kind) {
 	case LINK_DONE:
 		handle_done(r, m->slot);
@@ -474,16 +535,19 @@ static void handle(struct replica *r, const struct message *m)
 		handle_need(r, m);
 		break;
 	case LINK_UP:
-		r->callbacks->up(r->context);
+		if (r->callbacks->up)
+			r->callbacks->up(r->context);
 		break;
 	case LINK_LOADED:
 		handle_loaded(r, m);
 		break;
 	case LINK_SWAPPED:
-		r->callbacks->swapped(r->context, m->extra);
+		if (r->callbacks->swapped)
+			r->callbacks->swapped(r->context, m->extra);
 		break;
 	case LINK_UNLOADED:
-		r->callbacks->unloaded(r->context, m->extra == 1);
+		if (r->callbacks->unloaded)
+			r->callbacks->unloaded(r->context, m->extra == 1);
 		break;
 	default:
 		break_off(r);

@@ -25,6 +25,7 @@ struct replica;
 
 #define REPLICA_MAX_CALLS 128
 
+/* Those that are NULL are not called. */
 struct replica_callbacks {
 	/* The worker has started and waits for an image. */
 	void (*up)(void *context);
@@ -42,9 +43,10 @@ struct replica_callbacks {
 	void (*line)(void *context, int level, const char *text, size_t size);
 	/*
 	 * The process is gone and so is the struct: @how is a sentence ("was killed by signal 11
-	 * (Segmentation fault)"). Calls in flight were given to @lost before, each once.
+	 * (Segmentation fault)"). Calls in flight were given to @lost before, each once, the
+	 * newest first; only the last of them, the oldest, can have @begun.
 	 */
-	void (*lost)(void *context, void *call);
+	void (*lost)(void *context, void *call, bool begun);
 	void (*died)(void *context, pid_t pid, const char *how);
 };
 
@@ -60,8 +62,11 @@ struct replica_options {
 /* 0 or -errno. */
 int replica_start(struct hub *hub, const struct replica_options *o, struct replica **ret);
 
-/* Ask it to end by itself; `died` comes. After @grace_ms it is killed. */
+/* Ask it to end after its calls; `died` comes. @grace_ms after the last of them it is killed. */
 void replica_stop(struct replica *r, unsigned grace_ms);
+
+/* End it at once; `lost` and `died` come. */
+void replica_kill(struct replica *r);
 
 /* Kill and forget: no callback comes any more. NULL is fine. Returns NULL. */
 struct replica *replica_abandon(struct replica *r);
@@ -69,7 +74,6 @@ struct replica *replica_abandon(struct replica *r);
 /* Map and create the image at @path beside the one that serves. One at a time. */
 void replica_load(struct replica *r, const char *path);
 void replica_swap(struct replica *r, uint32_t generation);
-void replica_discard(struct replica *r);
 
 /*
  * Submit the struct call at @offset of the arena. It is seen by the worker at the end of

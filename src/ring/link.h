@@ -42,7 +42,6 @@ enum link_message {
 	LINK_CALL = 1, /* offset: of a struct call in the arena; slot comes back */
 	LINK_LOAD,     /* map the image at load_path and create(), beside the one that serves */
 	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation */
-	LINK_DISCARD,  /* drop the loaded image */
 	LINK_STOP,     /* destroy() and exit(0) */
 	/* to the server */
 	LINK_DONE,     /* slot: the call has ended, its struct call says how */

@@ -187,6 +187,16 @@ void control_settled(struct control *c, struct plugin *p)
 	}
 }
 
+void control_stop(struct control *c)
+{
+	while (!LIST_EMPTY(&c->waiters)) {
+		struct listener *l = LIST_FIRST(&c->waiters);
+
+		respond_error(l->exchange, 503, "the server is stopping");
+		listener_free(l);
+	}
+}
+
 static struct listener *listener_new(struct control *c, struct exchange *x, const char *deployment)
 {
 	struct listener *l = xcalloc(1, sizeof(*l));

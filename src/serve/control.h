@@ -36,5 +36,8 @@ struct control *control_free(struct control *c);
 const struct route *control_routes(struct control *c);
 void control_set_url(struct control *c, const char *url);
 
+/* The server ends: whoever waits is told so. */
+void control_stop(struct control *c);
+
 /* A save of @p has ended, or @p goes. */
 void control_settled(struct control *c, struct plugin *p);

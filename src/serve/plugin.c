@@ -22,6 +22,8 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 	struct recipe recipe;
 	struct hash now;
 
+	if (!p->plugins->builder)
+		return; /* the server ends */
 	if (recipe_scan(p->name, p->path, &recipe) < 0) {
 		plugin_remove(p);
 		return;
@@ -280,7 +282,12 @@ static size_t list_touched(struct plugins *ps, const char *const *paths, size_t 
 void plugins_scan(struct plugins *ps, uint64_t since_ns)
 {
 	char **paths, **known;
-	size_t n = list_root(ps->root, &paths), n_known = list_touched(ps, &ps->root, 1, &known);
+	size_t n, n_known;
+
+	if (!ps->builder)
+		return; /* the server ends */
+	n = list_root(ps->root, &paths);
+	n_known = list_touched(ps, &ps->root, 1, &known);
 
 	for (size_t i = 0; i < n_known; i++) {
 		struct plugin *p = find_by_path(ps, known[i]);
@@ -334,6 +341,7 @@ void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uin
 
 void plugins_free(struct plugins *ps)
 {
+	ps->builder = NULL;
 	while (!LIST_EMPTY(&ps->list)) {
 		struct plugin *p = LIST_FIRST(&ps->list);
 

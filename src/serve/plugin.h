@@ -48,6 +48,7 @@ struct plugin {
 	char *clash;                   /* then the sentence that says so */
 
 	LIST_HEAD(, save) saves;       /* under way, the newest first (serve/save.c) */
+	uint64_t newest;               /* number of the newest save */
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
 	bool tried;                    /* its first attempt has ended */
 	uint32_t generation;           /* that serves; 0: none yet */

@@ -41,7 +41,7 @@ struct save {
 
 static bool is_newest(const struct save *s)
 {
-	return s == LIST_FIRST(&s->plugin->saves);
+	return s->number == s->plugin->newest; /* also when it ended before an older one */
 }
 
 /* Telling */
@@ -108,8 +108,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	LIST_REMOVE(s, entry);
 	build_cancel(s->build);
 	free(s);
-	if (newest)
-		p->plugins->settled(p->plugins->context, p);
+	p->plugins->settled(p->plugins->context, p);
 }
 
 /* It ended badly: what served before goes on, or nothing serves. */
@@ -293,7 +292,7 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	int r;
 
 	s->plugin = p;
-	s->number = ++p->plugins->n_builds;
+	s->number = p->newest = ++p->plugins->n_builds;
 	s->saved_ns = since_ns;
 	s->settled_ns = clock_ns();
 	LIST_INSERT_HEAD(&p->saves, s, entry);

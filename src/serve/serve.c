@@ -68,24 +68,12 @@ static int complain(const struct buffer *why)
 
 /* Ending */
 
-static void close_hub(struct serve *s)
-{
-	static bool closed;
-
-	if (closed)
-		return;
-	closed = true;
-	for (int i = 0; i < 2; i++)
-		uv_close((uv_handle_t *)&s->signals[i], NULL);
-	hub_close(&s->hub);
-}
-
 static void stop_workers(void *context)
 {
 	struct serve *s = context;
 
+	s->ingress = NULL;
 	deploy_close(s->deploy, s->now);
-	close_hub(s);
 }
 
 static void stop(struct serve *s)
@@ -94,6 +82,8 @@ static void stop(struct serve *s)
 	if (s->watch)
 		watch_stop(s->watch);
 	s->watch = NULL;
+	if (s->control)
+		control_stop(s->control);
 	plugins_free(&s->plugins);
 	s->builder = builder_free(s->builder);
 	if (s->ingress)
@@ -425,6 +415,10 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 
 static void dispose(struct serve *s)
 {
+	for (int i = 0; i < 2; i++)
+		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	hub_close(&s->hub);
+	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
 	uv_loop_close(&s->loop);
 	s->control = control_free(s->control);
 	s->deploy = deploy_free(s->deploy);

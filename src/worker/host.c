@@ -35,6 +35,7 @@ struct invocation {
 	struct devserve_tensor in[DEVSERVE_MAX_TENSORS];
 	struct devserve_tensor out[DEVSERVE_MAX_TENSORS];
 	struct buffer bytes[DEVSERVE_MAX_TENSORS];
+	bool placed[DEVSERVE_MAX_TENSORS]; /* the server chose its memory: its shape is settled */
 	struct devserve_call view;
 };
 
@@ -113,15 +114,23 @@ static void *allocate(struct invocation *v, uint64_t size)
 	return v->need(v->need_context, v->slot, rounded);
 }
 
+/* Extents of output @index, the batch's included. */
+static uint32_t declared_rank(const struct invocation *v, uint32_t index)
+{
+	uint32_t rank = 0;
+
+	while (rank < DEVSERVE_MAX_RANK && v->ports[index].shape[rank])
+		rank++;
+	return rank + (v->max_batch_size ? 1 : 0);
+}
+
 /* Whether @shape is one that output @index was declared with. */
 static bool fits(const struct invocation *v, uint32_t index, const int64_t *shape, uint32_t rank)
 {
 	const struct devserve_port *port = &v->ports[index];
-	uint32_t batch = v->max_batch_size ? 1 : 0, declared = 0;
+	uint32_t batch = v->max_batch_size ? 1 : 0;
 
-	while (declared < DEVSERVE_MAX_RANK && port->shape[declared])
-		declared++;
-	if (rank != declared + batch || (batch && shape[0] != v->view.batch))
+	if (rank != declared_rank(v, index) || (batch && shape[0] != v->view.batch))
 		return false;
 	for (uint32_t i = batch; i < rank; i++)
 		if (shape[i] < 0 || (port->shape[i - batch] > 0 && shape[i] != port->shape[i - batch]))
@@ -152,6 +161,12 @@ static void *host_output(const struct devserve_call *view, uint32_t index, const
 		return NULL;
 	}
 	t = &v->call->tensors[v->call->n_in + index];
+	if (v->placed[index]) {
+		if (rank == t->rank && memcmp(shape, t->shape, rank * sizeof(*shape)) == 0)
+			return v->out[index].data;
+		host_fail(view, EIO, "devserve_output(%u): the shape was settled before the call", index);
+		return NULL;
+	}
 	if (!bytes_of(shape, rank, t->dtype, &size)) {
 		host_fail(view, EIO, "devserve_output(%u): the size overflows", index);
 		return NULL;
@@ -238,6 +253,10 @@ static int finish_output(struct invocation *v, uint32_t i)
 {
 	struct call_tensor *t = &v->call->tensors[v->call->n_in + i];
 
+	if (!v->placed[i] && t->rank != declared_rank(v, i))
+		return host_fail(&v->view, EIO,
+				 "output \"%s\" has free extents and infer() did not call "
+				 "devserve_output() for it", v->ports[i].name);
 	if (t->dtype == DEVSERVE_BYTES) {
 		char *p = allocate(v, v->bytes[i].size ? v->bytes[i].size : 1);
 
@@ -248,10 +267,6 @@ static int finish_output(struct invocation *v, uint32_t i)
 		t->offset = (uint64_t)(p - v->arena);
 		t->size = v->bytes[i].size;
 	}
-	if (!t->offset)
-		return host_fail(&v->view, EIO,
-				 "output \"%s\" has free extents and infer() did not call "
-				 "devserve_output() for it", v->ports[i].name);
 	return 0;
 }
 
@@ -274,6 +289,7 @@ void invocation_run(struct invocation *v, const struct image *image, struct call
 		view_tensor(v, &v->in[i], &call->tensors[i], entry->inputs[i].name);
 	for (uint32_t i = 0; i < call->n_out; i++) {
 		view_tensor(v, &v->out[i], &call->tensors[call->n_in + i], entry->outputs[i].name);
+		v->placed[i] = v->out[i].data != NULL;
 		if (v->bytes[i].size)
 			buffer_reset(&v->bytes[i]);
 	}

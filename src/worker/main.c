@@ -40,8 +40,9 @@ struct worker {
 	struct control *control;
 	struct invocation *invocation;
 	struct image serving; /* dl is NULL until the first swap */
-	struct image loaded;  /* waits for LINK_SWAP or LINK_DISCARD */
+	struct image loaded;  /* waits for LINK_SWAP */
 	bool has_serving, has_loaded, stopping;
+	bool unrung; /* published, and the bell not rung */
 	uint32_t n_grants;
 	uint64_t unrung_ns; /* computed since the bell was last rung */
 };
@@ -52,6 +53,7 @@ static void ring_bell(struct worker *w)
 
 	ring_publish(&w->to_server);
 	w->unrung_ns = 0;
+	w->unrung = false;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&w->link->server_sleeps, memory_order_relaxed) &&
 	    atomic_exchange(&w->link->server_sleeps, 0) && write(LINK_BELL, &one, sizeof(one)) < 0)
@@ -88,6 +90,8 @@ static void run_call(struct worker *w, const struct message *m)
 
 	invocation_run(w->invocation, &w->serving, call, m->slot);
 	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
+	w->unrung = true;
+	ring_publish(&w->to_server); /* should the next call crash, this one was answered */
 	w->unrung_ns += call->compute_ns;
 	if (w->unrung_ns > BELL_NS)
 		ring_bell(w);
@@ -137,11 +141,6 @@ static void obey(struct worker *w, const struct message *m)
 	case LINK_SWAP:
 		swap(w, m);
 		break;
-	case LINK_DISCARD:
-		if (w->has_loaded)
-			control_close(w->control, &w->loaded);
-		w->has_loaded = false;
-		break;
 	case LINK_STOP:
 		w->stopping = true;
 		break;
@@ -163,7 +162,8 @@ static void serve(struct worker *w)
 	while (!w->stopping) {
 		unsigned n = 0;
 
-		while (n < 64 && !w->stopping && (r = ring_take(&w->from_server, &m)) != 0) {
+		while (n < 64 && !w->stopping && !control_ready(w->control) &&
+		       (r = ring_take(&w->from_server, &m)) != 0) {
 			if (r < 0)
 				_exit(1);
 			ring_consume(&w->from_server);
@@ -171,7 +171,7 @@ static void serve(struct worker *w)
 			n++;
 		}
 		take_result(w);
-		if (ring_unpublished(&w->to_server))
+		if (w->unrung || ring_unpublished(&w->to_server))
 			ring_bell(w);
 		if (!has_work(w) && !w->stopping)
 			link_worker_sleep(w->link, has_work, w);
