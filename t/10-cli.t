@@ -89,10 +89,10 @@ refuses('devserve statsu', 2,
 refuses('devserve frobnicate', 2, "devserve: 'frobnicate' is neither a directory nor a command\n$try");
 refuses('devserve help clena', 2,
 	"devserve: 'clena' is neither a directory nor a command; did you mean 'clean'?\n$try");
-refuses("devserve $_", 1, "devserve: there is no directory ./plugins; 'devserve new NAME' makes a first deployment\n")
+refuses("devserve $_", 1, "devserve: there is no directory ./plugins; 'devserve new NAME --root ./plugins' makes a first deployment\n")
 	for '', 'check';
 refuses('devserve ./kernels', 1,
-	"devserve: there is no directory ./kernels; 'devserve new NAME' makes a first deployment\n");
+	"devserve: there is no directory ./kernels; 'devserve new NAME --root ./kernels' makes a first deployment\n");
 spew("$place/kernel.c", '');
 refuses('devserve ./kernel.c', 1,
 	"devserve: ./kernel.c is not a directory; name the directory that it is in\n");

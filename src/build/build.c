@@ -305,6 +305,7 @@ int build_start(struct builder *b, const struct recipe *r, build_done_fn done, v
 
 	if (!r->n_sources)
 		return -ENOENT;
+	builder_mend(b);
 	one = xcalloc(1, sizeof(*one));
 	one->builder = b;
 	copy_recipe(&one->recipe, r);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/internal.h"
@@ -29,7 +30,8 @@ static int write_exports(struct builder *b, struct buffer *why)
 	static const char script[] = "{ local: _Z*; _end; _edata; __bss_start; };\n";
 	int r;
 
-	b->exports = store_temporary(&b->store, ".exports");
+	if (!b->exports)
+		b->exports = store_temporary(&b->store, ".exports");
 	r = file_write(b->exports, script, strlen(script), 0644);
 	if (r < 0)
 		buffer_printf(why, "cannot write %s: %s", b->exports, strerror(-r));
@@ -67,6 +69,14 @@ int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer 
 	b->timer.data = b;
 	*ret = b;
 	return 0;
+}
+
+void builder_mend(struct builder *b)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+
+	if (store_mend(&b->store) == 1)
+		write_exports(b, &why); /* what fails here, the build says better */
 }
 
 static void on_closed(uv_handle_t *timer)

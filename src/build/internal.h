@@ -83,6 +83,8 @@ struct build {
 	void *context;
 };
 
+/* Somebody may have removed the store while we run. */
+void builder_mend(struct builder *b);
 /* The directory of the deployment itself; free() */
 char *recipe_directory(const struct recipe *r);
 /* The compiler's command for @source; all the paths filled in. False: run cc1 | as instead. */

@@ -91,6 +91,21 @@ int store_open(struct store *s, const char *state_dir, uint64_t limit, struct bu
 	return r;
 }
 
+int store_mend(struct store *s)
+{
+	int r;
+
+	if (file_is_directory(s->temporary))
+		return 0;
+	r = file_make_directories(s->temporary);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++) {
+		_cleanup_free_ char *path = path_join(s->root, kinds[i]);
+
+		r = file_make_directories(path);
+	}
+	return r < 0 ? r : 1;
+}
+
 void store_close(struct store *s)
 {
 	if (s->temporary)

@@ -28,6 +28,11 @@ struct store {
 
 /* 0, or -errno and a sentence in @why. */
 int store_open(struct store *s, const char *state_dir, uint64_t limit, struct buffer *why);
+/*
+ * Make its directories again where somebody removed them meanwhile (git clean). 1: they were
+ * gone, with everything in them; 0: all is well; or -errno.
+ */
+int store_mend(struct store *s);
 /* Removes the temporary directory. A null store is fine. */
 void store_close(struct store *s);
 

@@ -29,6 +29,8 @@ struct deploy_callbacks {
 	/* Another worker serves in its place, @took_ns after the death. */
 	void (*worker_replaced)(void *context, const char *name, uint32_t generation, pid_t pid,
 				uint64_t took_ns);
+	/* The swap to @generation waits: the worker has been busy with one call for seconds. */
+	void (*swap_waits)(void *context, const char *name, uint32_t generation, pid_t pid);
 	/* The image of @generation is still mapped although it was closed; @why is a hint. */
 	void (*not_unmapped)(void *context, const char *name, uint32_t generation);
 	void *context;

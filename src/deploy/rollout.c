@@ -31,6 +31,7 @@
 
 #define STOP_GRACE_MS 5000
 #define LOAD_TIME_MS 60000
+#define SWAP_TIME_MS 2000 /* then the author is told what it waits for */
 #define HOPELESS 4 /* failed starts in a row, after which nobody is kept waiting */
 #define STEADY_NS (10 * NS_PER_S) /* a worker that lived that long starts with a clean record */
 #define BACKOFF_MS 100
@@ -183,14 +184,21 @@ static void start_failed(struct deployment *d, const char *sentence)
 	restart(d);
 }
 
-/* create() hangs. A new worker may get further than one that has the old image beside. */
+/*
+ * create() hangs (then a new worker may get further than one that has the old image beside),
+ * or infer() does, and the swap behind it with it.
+ */
 static void on_patience_over(uv_timer_t *timer)
 {
 	struct deployment *d = timer->data;
+	struct deploy *deploy = d->deploy;
 
 	if (d->incoming) {
 		d->incoming = replica_abandon(d->incoming);
 		start_failed(d, "create() did not return within 60 s");
+	} else if (d->stage == ROLLOUT_SWAPPING && d->serving) {
+		deploy->cb.swap_waits(deploy->cb.context, d->name, d->current.generation,
+				      replica_pid(d->serving));
 	} else if (d->stage == ROLLOUT_LOADING) {
 		d->stage = ROLLOUT_STARTING;
 		if (start_worker(d) < 0)
@@ -283,12 +291,14 @@ static void on_serving_loaded(void *context, int error, const char *sentence)
 	batch_dispatch(d); /* what waits was sent to the generation before */
 	switch_books(d, &d->wish.release);
 	replica_swap(d->serving, d->current.generation);
+	uv_timer_start(&d->patience, on_patience_over, SWAP_TIME_MS, 0);
 }
 
 static void on_serving_swapped(void *context, uint64_t pause_ns)
 {
 	struct deployment *d = context;
 
+	uv_timer_stop(&d->patience);
 	if (d->stage == ROLLOUT_SWAPPING)
 		end_rollout(d, ROLLOUT_SWAPPED, NULL, pause_ns);
 }

@@ -300,8 +300,8 @@ int options_check_root(const struct options *o, struct buffer *why)
 		buffer_printf(why, "%s is not a directory; name the directory that it is in", o->root);
 		return -ENOTDIR;
 	}
-	buffer_printf(why, "there is no directory %s; 'devserve new NAME' makes a first deployment",
-		      o->root);
+	buffer_printf(why, "there is no directory %s; 'devserve new NAME --root %s' makes a first deployment",
+		      o->root, o->root);
 	return -ENOENT;
 }
 

@@ -117,18 +117,31 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 	check(p, since_ns, true);
 }
 
+/* Say it once for each path. */
+static void tell_bad_name(struct plugins *ps, const char *path)
+{
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+
+	for (size_t i = 0; i < ps->n_refused; i++)
+		if (strcmp(ps->refused[i], path) == 0)
+			return;
+	ps->refused = xrealloc(ps->refused, (ps->n_refused + 1) * sizeof(*ps->refused));
+	ps->refused[ps->n_refused++] = xstrdup(path);
+	buffer_printf(&sentence, "%s is not served: a name is made of letters, digits, '_', '-' and '.', "
+		      "at most 64; rename it", path);
+	events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .path = path, .reason = sentence.data });
+}
+
 static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 {
 	_cleanup_free_ char *name = name_of(path);
-	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 	struct recipe recipe;
 	struct plugin *p;
 
 	if (recipe_scan(name, path, &recipe) < 0)
 		return;
 	if (!name_is_good(name)) {
-		buffer_printf(&sentence, "%s is not served: a name is made of letters, digits, '_', '-' and '.', at most 64", path);
-		events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .path = path, .reason = sentence.data });
+		tell_bad_name(ps, path);
 		recipe_fini(&recipe);
 		return;
 	}
@@ -342,6 +355,9 @@ void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uin
 void plugins_free(struct plugins *ps)
 {
 	ps->builder = NULL;
+	while (ps->n_refused)
+		free(ps->refused[--ps->n_refused]);
+	free(ps->refused);
 	while (!LIST_EMPTY(&ps->list)) {
 		struct plugin *p = LIST_FIRST(&ps->list);
 

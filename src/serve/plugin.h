@@ -33,6 +33,8 @@ struct plugins {
 	bool keep_records; /* false for `devserve check` */
 	uint64_t n_builds;
 	bool scanned;      /* the root was read completely once */
+	char **refused;    /* paths whose name can't be served, and that was said */
+	size_t n_refused;
 	LIST_HEAD(, plugin) list; /* in order of names */
 	/* A save of @p has ended (or it was removed): whoever waits looks again. */
 	void (*settled)(void *context, struct plugin *p);

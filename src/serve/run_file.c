@@ -2,6 +2,7 @@
 #include "serve/run_file.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -36,6 +37,33 @@ int run_file_write(const char *state_dir, const char *url, const char *token, co
 	json_object_end(&json);
 	buffer_putc(&json, '\n');
 	return file_write(path, json.data, json.size, 0600);
+}
+
+/* Whether @pid is a devserve: numbers are given again. */
+static bool is_server(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)pid);
+	_cleanup_buffer_ struct buffer name = BUFFER_NULL;
+
+	return pid > 0 && pid != getpid() && file_read(path, &name) == 0 &&
+	       strcmp(buffer_text(&name), "devserve\n") == 0;
+}
+
+pid_t run_file_owner(const char *state_dir, char ret_url[256])
+{
+	_cleanup_free_ char *path = path_join(state_dir, "run.json");
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+	const char *url, *pid;
+	int number = 0;
+
+	if (file_read(path, &json) < 0)
+		return 0;
+	url = strstr(buffer_text(&json), "\"url\":\"");
+	pid = strstr(buffer_text(&json), "\"pid\":");
+	if (!url || !pid || sscanf(url, "\"url\":\"%255[^\"]", ret_url) != 1 ||
+	    sscanf(pid, "\"pid\":%d", &number) != 1)
+		return 0;
+	return is_server(number) ? number : 0;
 }
 
 void run_file_remove(const char *state_dir, const char *token)

@@ -37,6 +37,8 @@
 #include "serve/terminal.h"
 #include "watch/watch.h"
 
+#define DRAIN_MS 30000
+
 struct serve {
 	const struct options *o;
 	uint64_t started_ns;
@@ -51,7 +53,8 @@ struct serve {
 	struct ingress *ingress;
 	struct watch *watch;
 	struct plugins plugins;
-	uv_signal_t signals[2]; /* SIGINT, SIGTERM */
+	uv_signal_t signals[3]; /* SIGINT, SIGTERM, SIGHUP */
+	uv_timer_t drain;       /* the end is bounded */
 	char token[TOKEN_SIZE];
 	char *root, *state_dir, *generations_dir;
 	uint64_t n_overflows;
@@ -92,22 +95,44 @@ static void stop(struct serve *s)
 		stop_workers(s);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void stop_now(struct serve *s)
 {
-	struct serve *s = handle->data;
-
-	s->status = number == SIGINT && !s->checking ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS;
-	if (!s->stopping) {
-		stop(s);
-		return;
-	}
 	s->now = true;
 	if (s->ingress)
 		ingress_stop(s->ingress, stop_workers, s);
 	deploy_close(s->deploy, true);
 }
 
+static void on_drain_over(uv_timer_t *timer)
+{
+	stop_now(timer->data);
+}
+
+static void stop_in_time(struct serve *s)
+{
+	if (s->hub.n_in_flight)
+		events_emit(s->events, &(struct event){
+			.kind = EVENT_NOTICE,
+			.reason = "requests are under way: waiting up to 30 s for them; Ctrl-C again ends at once" });
+	uv_timer_start(&s->drain, on_drain_over, DRAIN_MS, 0);
+	uv_unref((uv_handle_t *)&s->drain);
+	stop(s);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct serve *s = handle->data;
+
+	s->status = number == SIGINT && !s->checking ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (!s->stopping)
+		stop_in_time(s);
+	else
+		stop_now(s);
+}
+
 /* Readiness */
+
+static void on_notice(void *context, const char *sentence);
 
 static int check_status(const struct serve *s)
 {
@@ -132,6 +157,8 @@ static void tell_if_ready(struct serve *s)
 	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_READY,
 						.url = ingress_url(s->ingress),
 						.took_ns = clock_ns() - s->started_ns });
+	if (LIST_EMPTY(&s->plugins.list))
+		on_notice(s, "there is no plugin yet; 'devserve new NAME --root DIR' makes one");
 }
 
 static bool is_ready(void *context)
@@ -142,6 +169,8 @@ static bool is_ready(void *context)
 }
 
 /* What the modules tell */
+
+static void keep_run_file(struct serve *s);
 
 static void write_compile_commands(struct serve *s)
 {
@@ -164,8 +193,10 @@ static void on_settled(void *context, struct plugin *p)
 
 	if (s->control)
 		control_settled(s->control, p);
-	if (!s->stopping && !s->checking && p->deployment)
+	if (!s->stopping && !s->checking && p->deployment) {
 		write_compile_commands(s);
+		keep_run_file(s);
+	}
 	tell_if_ready(s);
 }
 
@@ -217,6 +248,17 @@ static void on_worker_replaced(void *context, const char *name, uint32_t generat
 
 	events_emit(s->events, &(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = name,
 						.generation = generation, .pid = pid, .took_ns = took_ns });
+}
+
+static void on_swap_waits(void *context, const char *name, uint32_t generation, pid_t pid)
+{
+	struct serve *s = context;
+	_cleanup_free_ char *sentence = xasprintf(
+		"generation %u is ready and waits: infer() has been running for %d s; 'kill -9 %d' ends its worker",
+		generation, 2, (int)pid);
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
+						.generation = generation, .reason = sentence });
 }
 
 static void on_not_unmapped(void *context, const char *name, uint32_t generation)
@@ -312,6 +354,7 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.line = on_line,
 		.worker_died = on_worker_died,
 		.worker_replaced = on_worker_replaced,
+		.swap_waits = on_swap_waits,
 		.not_unmapped = on_not_unmapped,
 		.context = s,
 	};
@@ -331,12 +374,14 @@ static bool flush(void *context)
 
 static void open_loop(struct serve *s)
 {
-	static const int numbers[] = { SIGINT, SIGTERM };
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
 
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&s->loop);
 	hub_init(&s->hub, &s->loop, flush, s);
-	for (int i = 0; i < 2; i++) {
+	uv_timer_init(&s->loop, &s->drain);
+	s->drain.data = s;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		uv_signal_init(&s->loop, &s->signals[i]);
 		s->signals[i].data = s;
 		uv_signal_start(&s->signals[i], on_signal, numbers[i]);
@@ -377,6 +422,46 @@ static int start(struct serve *s, struct buffer *why)
 	return 0;
 }
 
+/* Two servers on one root would take each other's control file away. */
+static int refuse_second_server(const struct serve *s, struct buffer *why)
+{
+	char url[256];
+	pid_t pid = run_file_owner(s->state_dir, url);
+
+	if (!pid)
+		return 0;
+	buffer_printf(why, "PID %d serves %s already, at %s; end it, or give this one a place of its own with "
+		      "--state-dir", (int)pid, s->root, url);
+	return -EEXIST;
+}
+
+/* Somebody may have cleaned the state directory up: commands find us by that file. */
+static void keep_run_file(struct serve *s)
+{
+	_cleanup_free_ char *path = path_join(s->state_dir, "run.json");
+
+	if (s->ingress && !file_exists(path) && file_make_directories(s->state_dir) == 0)
+		run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
+}
+
+static bool is_loopback(const char *host)
+{
+	return !host || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+}
+
+static void tell_listening(struct serve *s)
+{
+	_cleanup_free_ char *advice = xasprintf(
+		"clients need the token in %s/run.json (Authorization: Bearer …); there is no TLS: beyond a "
+		"network that you trust, put a proxy in front", s->state_dir);
+
+	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
+						.url = ingress_url(s->ingress),
+						.path = s->root });
+	if (!is_loopback(s->o->host))
+		on_notice(s, advice);
+}
+
 static int listen_and_watch(struct serve *s, struct buffer *why)
 {
 	struct ingress_options in = {
@@ -391,8 +476,10 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 	};
 	const struct watch_options w = { .root = s->root, .settle_ms = s->o->settle_ms, .poll = s->o->poll };
 	const struct watch_callbacks cb = { .changed = on_changed, .notice = on_notice, .context = s };
-	int r = token_make(s->token);
+	int r = refuse_second_server(s, why);
 
+	if (r == 0)
+		r = token_make(s->token);
 	s->control = control_new(&(struct control_options){ .plugins = &s->plugins,
 							    .events = s->events,
 							    .version = DEVSERVE_VERSION,
@@ -415,8 +502,9 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 
 static void dispose(struct serve *s)
 {
-	for (int i = 0; i < 2; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	uv_close((uv_handle_t *)&s->drain, NULL);
 	hub_close(&s->hub);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
 	uv_loop_close(&s->loop);
@@ -450,9 +538,7 @@ static int run(struct serve *s)
 		return s->status; /* nothing runs yet that would not end with us */
 	}
 	if (!s->checking)
-		events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
-							.url = ingress_url(s->ingress),
-							.path = s->root });
+		tell_listening(s);
 	plugins_scan(&s->plugins, s->started_ns);
 	tell_if_ready(s);
 	hub_run(&s->hub);

@@ -35,6 +35,7 @@ struct invocation {
 	struct devserve_tensor in[DEVSERVE_MAX_TENSORS];
 	struct devserve_tensor out[DEVSERVE_MAX_TENSORS];
 	struct buffer bytes[DEVSERVE_MAX_TENSORS];
+	uint64_t n_appended[DEVSERVE_MAX_TENSORS];
 	bool placed[DEVSERVE_MAX_TENSORS]; /* the server chose its memory: its shape is settled */
 	struct devserve_call view;
 };
@@ -85,8 +86,10 @@ static void host_log(const struct devserve_host *host, int level, const char *fo
 	va_end(args);
 	if (n < 0)
 		return;
-	if (captured && level == DEVSERVE_ERROR)
+	if (captured && level == DEVSERVE_ERROR) { /* it is told as the reason */
 		snprintf(captured, captured_size, "%s", line + 2);
+		return;
+	}
 	n = n < (int)sizeof(line) - 3 ? n + 2 : (int)sizeof(line) - 2;
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
@@ -149,26 +152,44 @@ static bool bytes_of(const int64_t *shape, uint32_t rank, uint32_t dtype, uint64
 	return size <= INT64_MAX;
 }
 
+static const char *describe(const int64_t *shape, uint32_t rank, char *ret, size_t size)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < rank && i < DEVSERVE_MAX_RANK && at < size; i++)
+		at += (size_t)snprintf(ret + at, size - at, "%s%lld", i ? "," : "", (long long)shape[i]);
+	return at ? ret : "";
+}
+
 static void *host_output(const struct devserve_call *view, uint32_t index, const int64_t *shape,
 			 uint32_t rank)
 {
 	struct invocation *v = view->context;
+	char got[96] = "", declared[96] = "";
 	struct call_tensor *t;
 	uint64_t size;
 
-	if (index >= view->n_out || rank > DEVSERVE_MAX_RANK || !fits(v, index, shape, rank)) {
-		host_fail(view, EIO, "devserve_output(%u): the shape contradicts the declaration", index);
+	if (index >= view->n_out) {
+		host_fail(view, EIO, "devserve_output(%u): there is no such output", index);
+		return NULL;
+	}
+	if (rank > DEVSERVE_MAX_RANK || !fits(v, index, shape, rank)) {
+		host_fail(view, EIO, "output \"%s\": the shape [%s] contradicts the declaration, %s[%s]",
+			  v->ports[index].name, describe(shape, rank, got, sizeof(got)),
+			  v->max_batch_size ? "batch and " : "",
+			  describe(v->ports[index].shape, declared_rank(v, index) - (v->max_batch_size ? 1 : 0),
+				   declared, sizeof(declared)));
 		return NULL;
 	}
 	t = &v->call->tensors[v->call->n_in + index];
 	if (v->placed[index]) {
 		if (rank == t->rank && memcmp(shape, t->shape, rank * sizeof(*shape)) == 0)
 			return v->out[index].data;
-		host_fail(view, EIO, "devserve_output(%u): the shape was settled before the call", index);
+		host_fail(view, EIO, "output \"%s\": its shape was settled before the call", v->ports[index].name);
 		return NULL;
 	}
 	if (!bytes_of(shape, rank, t->dtype, &size)) {
-		host_fail(view, EIO, "devserve_output(%u): the size overflows", index);
+		host_fail(view, EIO, "output \"%s\": its size overflows", v->ports[index].name);
 		return NULL;
 	}
 	memcpy(t->shape, shape, rank * sizeof(*shape));
@@ -198,6 +219,7 @@ static int host_append(const struct devserve_call *view, uint32_t index, const v
 		return host_fail(view, EIO, "devserve_append(%u): not a BYTES output", index);
 	buffer_append(&v->bytes[index], prefix, 4);
 	buffer_append(&v->bytes[index], bytes, size);
+	v->n_appended[index]++;
 	return 0;
 }
 
@@ -248,7 +270,29 @@ static void view_tensor(const struct invocation *v, struct devserve_tensor *t,
 	};
 }
 
-/* Collected BYTES go to the arena; an output that never got its memory is the plugin's mistake. */
+/* Collected BYTES go to the arena. */
+static int place_bytes(struct invocation *v, uint32_t i, struct call_tensor *t)
+{
+	uint64_t n = 1;
+	char *p;
+
+	for (uint32_t k = 0; k < t->rank; k++)
+		n *= (uint64_t)t->shape[k];
+	if (n != v->n_appended[i])
+		return host_fail(&v->view, EIO,
+				 "output \"%s\" has %llu elements by its shape, and %llu were appended",
+				 v->ports[i].name, (unsigned long long)n, (unsigned long long)v->n_appended[i]);
+	p = allocate(v, v->bytes[i].size ? v->bytes[i].size : 1);
+	if (!p)
+		return host_fail(&v->view, ENOMEM, "no memory for %zu bytes of output \"%s\"",
+				 v->bytes[i].size, v->ports[i].name);
+	memcpy(p, buffer_text(&v->bytes[i]), v->bytes[i].size);
+	t->offset = (uint64_t)(p - v->arena);
+	t->size = v->bytes[i].size;
+	return 0;
+}
+
+/* An output that never got its shape is the plugin's mistake. */
 static int finish_output(struct invocation *v, uint32_t i)
 {
 	struct call_tensor *t = &v->call->tensors[v->call->n_in + i];
@@ -257,16 +301,8 @@ static int finish_output(struct invocation *v, uint32_t i)
 		return host_fail(&v->view, EIO,
 				 "output \"%s\" has free extents and infer() did not call "
 				 "devserve_output() for it", v->ports[i].name);
-	if (t->dtype == DEVSERVE_BYTES) {
-		char *p = allocate(v, v->bytes[i].size ? v->bytes[i].size : 1);
-
-		if (!p)
-			return host_fail(&v->view, ENOMEM, "no memory for %zu bytes of output \"%s\"",
-					 v->bytes[i].size, v->ports[i].name);
-		memcpy(p, buffer_text(&v->bytes[i]), v->bytes[i].size);
-		t->offset = (uint64_t)(p - v->arena);
-		t->size = v->bytes[i].size;
-	}
+	if (t->dtype == DEVSERVE_BYTES)
+		return place_bytes(v, i, t);
 	return 0;
 }
 
@@ -290,8 +326,8 @@ void invocation_run(struct invocation *v, const struct image *image, struct call
 	for (uint32_t i = 0; i < call->n_out; i++) {
 		view_tensor(v, &v->out[i], &call->tensors[call->n_in + i], entry->outputs[i].name);
 		v->placed[i] = v->out[i].data != NULL;
-		if (v->bytes[i].size)
-			buffer_reset(&v->bytes[i]);
+		buffer_reset(&v->bytes[i]);
+		v->n_appended[i] = 0;
 	}
 	started = clock_ns();
 	r = entry->infer(&v->view);

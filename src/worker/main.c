@@ -245,6 +245,7 @@ int main(void)
 		fprintf(stderr, "devserve-worker: not of the same version as devserve\n");
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0); /* what a plugin prints is wanted most when it crashes */
 	hold_libraries();
 	ring_init(&w.from_server, &w.link->to_worker);
 	ring_init(&w.to_server, &w.link->to_server);
