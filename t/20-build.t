@@ -190,7 +190,7 @@ subtest 'C++: exceptions, RTTI, statics, iostream, threads' => sub {
 	is($r->{compiler}, 'g++', 'with g++');
 	is(check($r, 'check'), 'iostream 223 loaded', 'it runs and unloads');
 	is_deeply([map { /GLOBAL|WEAK/ && !/UND/ ? (split)[-1] : () } `readelf -W --dyn-syms $r->{image}`], ['check'], 'and exports no C++ names');
-	system("g++ -std=gnu++20 -O3 -march=native -fno-gnu-unique -fPIC -fvisibility=hidden -shared -Iinclude $root/cxx/cxx.cc -o $top/full.so -Wl,--as-needed") == 0 or die;
+	system("g++ -std=gnu++17 -O3 -march=native -fno-gnu-unique -fPIC -fvisibility=hidden -shared -Iinclude $root/cxx/cxx.cc -o $top/full.so -Wl,--as-needed") == 0 or die;
 	is_deeply(versions($r->{image}), versions("$top/full.so"), 'symbol versions are those of a full link');
 	is_deeply(libraries($r->{image}), libraries("$top/full.so"), 'and the libraries');
 };

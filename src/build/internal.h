@@ -22,6 +22,13 @@
 
 struct build;
 
+/*
+ * C++ sources are compiled as C++17, and as C++20 when that fails: the standard headers cost
+ * twice as much there (ranges come with <algorithm>), which every save would pay.
+ */
+#define STANDARD_EARLY "-std=gnu++17"
+#define STANDARD_LATE "-std=gnu++20"
+
 struct unit {
 	struct build *build;
 	const char *source;         /* borrowed from the build's recipe */
@@ -29,6 +36,7 @@ struct unit {
 	struct hash key;            /* of its manifest */
 	struct manifest_entry entry; /* once it is there: the object, what it read, what was said */
 	bool found, failed;
+	bool late;                  /* compiled by the later C++ standard */
 	bool stale;                 /* something changed while it was read */
 	struct job *job;
 	char *object, *depends;     /* temporary files of the job */

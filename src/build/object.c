@@ -238,6 +238,21 @@ struct hash unit_inputs(struct unit *u)
 	return h;
 }
 
+static void compile(struct unit *u);
+
+/* It may need what the earlier C++ standard hasn't got. What the compiler said is forgotten. */
+static bool try_later_standard(struct unit *u, const struct job_end *end)
+{
+	if (end->ok || end->error || end->signal || end->timed_out || u->late ||
+	    u->language != LANGUAGE_CXX)
+		return false;
+	u->late = true;
+	remove_temporaries(u);
+	u->build->n_open--;
+	compile(u);
+	return true;
+}
+
 static void on_compiled(void *context, const struct job_end *end)
 {
 	struct unit *u = context;
@@ -246,7 +261,12 @@ static void on_compiled(void *context, const struct job_end *end)
 	int r;
 
 	u->job = NULL;
-	u->started_ns = end->started_ns;
+	if (!u->started_ns)
+		u->started_ns = end->started_ns;
+	if (try_later_standard(u, end))
+		return;
+	if (end->ok && u->late)
+		sources_set_late(b->sources, u->source);
 	u->ended_ns = end->ended_ns;
 	buffer_puts(&text, end->text);
 	r = end->ok ? keep_object(u, end->text, &text) : 0;
@@ -263,6 +283,16 @@ static void on_compiled(void *context, const struct job_end *end)
 	}
 	remove_temporaries(u);
 	build_unit_done(u);
+}
+
+static void set_standard(struct words *command, const char *standard)
+{
+	for (size_t i = 0; i < command->n; i++) {
+		if (strcmp(command->at[i], STANDARD_LATE) != 0)
+			continue;
+		free(command->at[i]);
+		command->at[i] = xstrdup(standard);
+	}
 }
 
 static void compile(struct unit *u)
@@ -282,6 +312,8 @@ static void compile(struct unit *u)
 	if (object_command(c, u->language, &u->build->recipe, u->source, u->object, u->depends,
 			   u->build->own, &command, &reader))
 		o.reader = &reader;
+	if (u->language == LANGUAGE_CXX && !u->late)
+		set_standard(&command, STANDARD_EARLY);
 	u->started_wall_ns = clock_wall_ns();
 	u->build->ran = true;
 	u->build->n_open++;
@@ -305,5 +337,6 @@ void object_start(struct unit *u)
 		sources_read(b->sources, u->source, &u->entry.paths);
 		return;
 	}
+	u->late = sources_is_late(b->sources, u->source);
 	compile(u);
 }

@@ -23,6 +23,7 @@
 struct source {
 	char *path;
 	struct words paths; /* sorted */
+	bool late;
 };
 
 struct sources {
@@ -174,6 +175,16 @@ void sources_paths(struct sources *s, const char *source, const struct words *se
 				words_printf(ret, "%s/%s", searched->at[k], path + 1);
 	}
 	words_sort(ret);
+}
+
+bool sources_is_late(struct sources *s, const char *source)
+{
+	return get(s, source)->late;
+}
+
+void sources_set_late(struct sources *s, const char *source)
+{
+	get(s, source)->late = true;
 }
 
 bool sources_depends(struct sources *s, const char *source, const char *path)

@@ -24,6 +24,9 @@ struct sources *sources_free(struct sources *s);
 void sources_read(struct sources *s, const char *source, const struct words *paths);
 /* It failed, and @text is what the compiler said. */
 void sources_failed(struct sources *s, const char *source, const char *text);
+/* Whether it compiles only by the later C++ standard; as long as we run. */
+bool sources_is_late(struct sources *s, const char *source);
+void sources_set_late(struct sources *s, const char *source);
 /* Append the files that count: what it read, and where a missing one would be looked for. */
 void sources_paths(struct sources *s, const char *source, const struct words *searched,
 		   struct words *ret);

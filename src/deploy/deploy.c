@@ -51,6 +51,9 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	d->trim.data = d;
 	uv_timer_start(&d->trim, on_trim, TRIM_MS, TRIM_MS);
 	uv_unref((uv_handle_t *)&d->trim);
+	uv_timer_init(hub->loop, &d->later);
+	d->later.data = d;
+	uv_unref((uv_handle_t *)&d->later);
 	*ret = d;
 	return 0;
 }
@@ -93,9 +96,13 @@ void deploy_close(struct deploy *d, bool now)
 {
 	struct deployment *at;
 
-	if (!d->closing)
+	if (!d->closing) {
 		uv_close((uv_handle_t *)&d->trim, NULL);
+		uv_close((uv_handle_t *)&d->later, NULL);
+	}
 	d->closing = true;
+	while (d->n_tried)
+		replica_abandon(d->tried[--d->n_tried]);
 	d->spare = replica_abandon(d->spare);
 	LIST_FOREACH(at, &d->deployments, entry)
 		rollout_close(at);

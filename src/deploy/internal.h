@@ -19,6 +19,7 @@
 #include "replica/replica.h"
 
 #define BATCH_MAX_MEMBERS 64
+#define MAX_TRIED 8
 
 enum ticket { TICKET_WAITING, TICKET_BATCH };
 
@@ -132,7 +133,9 @@ struct deploy {
 	struct replica *spare;        /* has started, waits for an image to try */
 	struct trial *trials;
 	bool closing;
-	uv_timer_t trim;
+	uv_timer_t trim, later;
+	struct replica *tried[MAX_TRIED]; /* workers whose trial is over; killed a little later */
+	unsigned n_tried;
 	unsigned n_handles; /* open libuv handles of ours */
 };
 
@@ -171,4 +174,6 @@ typedef void (*trial_done_fn)(void *context, int error, const char *sentence);
 struct trial *trial_start(struct deploy *d, const char *name, const char *path, trial_done_fn done,
 			  void *context);
 struct trial *trial_cancel(struct trial *t);
+/* A moment later: nothing that can wait belongs between the trial and the swap's answers. */
 void trial_prepare_spare(struct deploy *d);
+void trial_on_later(uv_timer_t *timer); /* of struct deploy, whose data is the deploy */

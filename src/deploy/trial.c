@@ -17,6 +17,7 @@
 #include "deploy/internal.h"
 
 #define TRIAL_TIME_MS 60000
+#define LATER_MS 250 /* after a swap: killing a worker and starting one take CPU from serving */
 
 struct trial {
 	struct trial *next;
@@ -65,11 +66,13 @@ static void on_up(void *context)
 	replica_load(t->replica, t->path);
 }
 
+static void rest(struct trial *t);
+
 static void on_loaded(void *context, int error, const char *sentence)
 {
 	struct trial *t = context;
 
-	t->replica = replica_abandon(t->replica);
+	rest(t);
 	end(t, error, sentence);
 }
 
@@ -133,6 +136,36 @@ static const struct replica_callbacks waiting = {
 	.died = on_spare_died,
 };
 
+/* A worker whose trial is over. */
+
+static void on_resting_died(void *context, pid_t pid, const char *how)
+{
+	struct deploy *d = context;
+
+	(void)how;
+	for (unsigned i = 0; i < d->n_tried; i++) {
+		if (replica_pid(d->tried[i]) == pid) {
+			d->tried[i] = d->tried[--d->n_tried];
+			return;
+		}
+	}
+}
+
+static const struct replica_callbacks resting = {
+	.died = on_resting_died,
+};
+
+static void rest(struct trial *t)
+{
+	struct deploy *d = t->deploy;
+
+	if (d->n_tried == MAX_TRIED)
+		replica_abandon(d->tried[--d->n_tried]);
+	replica_set_callbacks(t->replica, &resting, d);
+	d->tried[d->n_tried++] = t->replica;
+	t->replica = NULL;
+}
+
 static int start_worker(struct deploy *d, const struct replica_callbacks *callbacks, void *context,
 			struct replica **ret)
 {
@@ -145,10 +178,22 @@ static int start_worker(struct deploy *d, const struct replica_callbacks *callba
 			     ret);
 }
 
+void trial_on_later(uv_timer_t *timer)
+{
+	struct deploy *d = timer->data;
+
+	while (d->n_tried)
+		replica_abandon(d->tried[--d->n_tried]);
+	if (!d->spare)
+		start_worker(d, &waiting, d, &d->spare);
+}
+
 void trial_prepare_spare(struct deploy *d)
 {
-	if (!d->spare && !d->closing)
-		start_worker(d, &waiting, d, &d->spare);
+	if (d->closing || uv_is_active((uv_handle_t *)&d->later))
+		return;
+	uv_update_time(d->hub->loop);
+	uv_timer_start(&d->later, trial_on_later, LATER_MS, 0);
 }
 
 struct trial *trial_start(struct deploy *d, const char *name, const char *path, trial_done_fn done,

@@ -3,13 +3,15 @@
 /*
  * An iteration of the loop: prepare → poll for I/O → check.
  *
- * check    handlers of sockets have queued requests: let them be submitted (flush), wake
+ * check    the server is awake: nobody needs to ring. Handlers of sockets have queued
+ *          requests: let them be submitted (flush), wake
  *          each worker once, drain what has completed meanwhile.
  * prepare  before a sleep: say so to the workers (server_sleeps), then look once more; what
  *          is found turns the sleep into a poll (an active idle handle).
  *
- * While calls are in flight and the last submit is younger than POLL_NS the loop doesn't
- * sleep at all; an iteration that did nothing yields the CPU, on which the worker may wait.
+ * While the last submit is younger than POLL_NS the loop doesn't sleep at all, also when its
+ * answer has gone out: the next request of the same client is on its way. An iteration that
+ * did nothing yields the CPU, on which the worker may wait.
  */
 
 #include "replica/hub.h"
@@ -52,6 +54,8 @@ static void on_check(uv_check_t *check)
 	struct hub *h = check->data;
 
 	uv_idle_stop(&h->idle);
+	for (struct replica *r = h->replicas; r; r = *replica_link(r))
+		replica_disarm(r);
 	for (int i = 0; i < 4 && pump(h); i++)
 		;
 }
@@ -77,6 +81,7 @@ void hub_init(struct hub *h, uv_loop_t *loop, bool (*flush)(void *context), void
 
 	*h = (struct hub){ .loop = loop, .flush = flush, .context = context };
 	h->few_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) <= 2;
+	h->cpus = cpus;
 	uv_prepare_init(loop, &h->prepare);
 	uv_check_init(loop, &h->check);
 	uv_idle_init(loop, &h->idle);
@@ -92,12 +97,10 @@ static bool should_poll(struct hub *h)
 {
 	uint64_t now;
 
-	if (!h->n_in_flight && !h->poll_until_ns)
-		return false;
 	now = clock_ns();
 	if (now >= h->poll_until_ns)
 		h->poll_until_ns = 0;
-	return h->poll_until_ns || (h->n_in_flight && now - h->last_submit_ns < POLL_NS);
+	return h->poll_until_ns || now - h->last_submit_ns < POLL_NS;
 }
 
 void hub_run(struct hub *h)

@@ -11,6 +11,7 @@
  * ARCHITECTURE.md, "Waking up".
  */
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -28,6 +29,7 @@ struct hub {
 	uint32_t n_in_flight;     /* calls, over all replicas */
 	bool polling, submitted;
 	bool few_cpus;            /* two or less */
+	cpu_set_t cpus;           /* that we may use */
 	unsigned n_open;
 	/* Called before rings are flushed: whoever has calls to submit does it now. */
 	bool (*flush)(void *context);

@@ -414,14 +414,12 @@ static void release_cpu(struct replica *r)
 	_cleanup_free_ char *path = xasprintf("/proc/%d/task", (int)r->pid);
 	DIR *d = opendir(path);
 	struct dirent *e;
-	cpu_set_t all;
 
-	memset(&all, 0xff, sizeof(all));
 	while (d && (e = readdir(d))) {
 		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
 
 		if (tid > 0)
-			sched_setaffinity(tid, sizeof(all), &all);
+			sched_setaffinity(tid, sizeof(r->hub->cpus), &r->hub->cpus);
 	}
 	if (d)
 		closedir(d);
@@ -453,6 +451,11 @@ void replica_arm(struct replica *r)
 {
 	atomic_store_explicit(&r->link->server_sleeps, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void replica_disarm(struct replica *r)
+{
+	atomic_store_explicit(&r->link->server_sleeps, 0, memory_order_relaxed);
 }
 
 bool replica_pending(const struct replica *r)

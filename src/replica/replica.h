@@ -95,6 +95,7 @@ void replica_set_callbacks(struct replica *r, const struct replica_callbacks *ca
 /* For the hub. */
 bool replica_drain(struct replica *r);   /* handle completions; whether there were any */
 void replica_flush(struct replica *r);   /* publish submissions and wake the worker */
+void replica_disarm(struct replica *r);  /* it is awake: nobody needs to ring */
 void replica_arm(struct replica *r);     /* the server is about to sleep */
 bool replica_pending(const struct replica *r); /* completions are there */
 struct replica **replica_link(struct replica *r); /* next in the hub's list */

@@ -155,8 +155,25 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 	deploy_it(p, since_ns);
 }
 
+static void write_record(struct plugin *p)
+{
+	const struct record record = { .generation = p->generation, .source = p->source };
+	const struct plugins *ps = p->plugins;
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	int r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;
+
+	p->record_due = false;
+	if (r == 0)
+		return;
+	buffer_printf(&sentence, "cannot keep its generation's number in %s: %s; after a restart it may be given again",
+		      ps->state_dir, strerror(-r));
+	tell(p, EVENT_NOTICE, sentence.data);
+}
+
 static void plugin_free(struct plugin *p)
 {
+	if (p->record_due)
+		write_record(p);
 	LIST_REMOVE(p, entry);
 	recipe_fini(&p->recipe);
 	free(p->reason);
@@ -197,6 +214,15 @@ static void plugin_remove(struct plugin *p)
 	plugin_free(p);
 	if (served)
 		admit_clashing(ps, name);
+}
+
+void plugins_write_records(struct plugins *ps)
+{
+	struct plugin *p;
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (p->record_due)
+			write_record(p);
 }
 
 struct plugin *plugins_find(struct plugins *ps, const char *name)

@@ -54,6 +54,8 @@ struct plugin {
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
 	bool tried;                    /* its first attempt has ended */
 	uint32_t generation;           /* that serves; 0: none yet */
+	struct hash source;            /* of the generation that serves */
+	bool record_due;               /* its number is still to be written down */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */
 	char *reason;                  /* why it doesn't serve */
 };
@@ -66,6 +68,9 @@ void plugins_scan(struct plugins *ps, uint64_t since_ns);
 void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uint64_t since_ns);
 
 struct plugin *plugins_find(struct plugins *ps, const char *name);
+
+/* Write down the numbers of generations that came to serve; later, for swaps can't wait for it. */
+void plugins_write_records(struct plugins *ps);
 
 /* Whether every first attempt has ended. */
 bool plugins_ready(const struct plugins *ps);

@@ -126,21 +126,6 @@ static void fail(struct save *s, const char *outcome, const char *reason, const 
 
 /* Rolling out */
 
-static void keep_record(const struct save *s, uint32_t generation)
-{
-	const struct record record = { .generation = generation, .source = s->source };
-	const struct plugins *ps = s->plugin->plugins;
-	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
-	int r = ps->keep_records ? record_write(ps->state_dir, s->plugin->name, &record) : 0;
-
-	if (r == 0)
-		return;
-	buffer_printf(&sentence, "cannot keep its generation's number in %s: %s; after a restart it may be given again",
-		      ps->state_dir, strerror(-r));
-	events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = s->plugin->name,
-						 .reason = sentence.data });
-}
-
 static void swapped(struct save *s, const struct rollout_result *result)
 {
 	struct event e = event_of(s, EVENT_SWAP_DONE);
@@ -148,7 +133,8 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->generation = result->generation;
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
-	keep_record(s, result->generation);
+	s->plugin->source = s->source;
+	s->plugin->record_due = true;
 	e.from = result->from;
 	e.cached = s->cached;
 	emit(s, &e);

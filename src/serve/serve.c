@@ -38,6 +38,7 @@
 #include "watch/watch.h"
 
 #define DRAIN_MS 30000
+#define TIDY_MS 20
 
 struct serve {
 	const struct options *o;
@@ -55,6 +56,7 @@ struct serve {
 	struct plugins plugins;
 	uv_signal_t signals[3]; /* SIGINT, SIGTERM, SIGHUP */
 	uv_timer_t drain;       /* the end is bounded */
+	uv_timer_t tidy;        /* after saves */
 	char token[TOKEN_SIZE];
 	char *root, *state_dir, *generations_dir;
 	uint64_t n_overflows;
@@ -187,16 +189,28 @@ static void write_compile_commands(struct serve *s)
 	free(recipes);
 }
 
+/* What a swap leaves to be written; never while its answers wait. */
+static void on_tidy(uv_timer_t *timer)
+{
+	struct serve *s = timer->data;
+
+	if (s->stopping)
+		return;
+	plugins_write_records(&s->plugins);
+	if (s->checking)
+		return;
+	write_compile_commands(s);
+	keep_run_file(s);
+}
+
 static void on_settled(void *context, struct plugin *p)
 {
 	struct serve *s = context;
 
 	if (s->control)
 		control_settled(s->control, p);
-	if (!s->stopping && !s->checking && p->deployment) {
-		write_compile_commands(s);
-		keep_run_file(s);
-	}
+	if (!s->stopping && p->deployment && !uv_is_active((uv_handle_t *)&s->tidy))
+		uv_timer_start(&s->tidy, on_tidy, TIDY_MS, 0);
 	tell_if_ready(s);
 }
 
@@ -381,6 +395,9 @@ static void open_loop(struct serve *s)
 	hub_init(&s->hub, &s->loop, flush, s);
 	uv_timer_init(&s->loop, &s->drain);
 	s->drain.data = s;
+	uv_timer_init(&s->loop, &s->tidy);
+	s->tidy.data = s;
+	uv_unref((uv_handle_t *)&s->tidy);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		uv_signal_init(&s->loop, &s->signals[i]);
 		s->signals[i].data = s;
@@ -505,6 +522,7 @@ static void dispose(struct serve *s)
 	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->drain, NULL);
+	uv_close((uv_handle_t *)&s->tidy, NULL);
 	hub_close(&s->hub);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
 	uv_loop_close(&s->loop);

@@ -279,6 +279,38 @@ DEVSERVE_DEPLOYMENT(
 """
 
 
+CXX20 = """\
+#include <devserve/deployment.h>
+#include <algorithm>
+#include <concepts>
+#include <span>
+template <std::integral T> T twice(T x) { return 2 * x; }
+static int infer(const devserve_call *call)
+{
+	std::span<int32_t> out(static_cast<int32_t *>(call->out[0].data), 1);
+	std::ranges::fill(out, twice(VALUE));
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
+	.infer = infer,
+)
+"""
+
+
+def test_cxx_that_needs_the_later_standard_gets_it(root, serve):
+    root.write("late.cc", CXX20.replace("VALUE", "21"))
+    server = serve()
+    assert server.infer("late").value == 42
+    assert server.save("late.cc", CXX20.replace("VALUE", "5"))["outcome"] == "swapped"
+    assert server.infer("late").value == 10
+    mark = server.mark()
+    server.save("late.cc", CXX20.replace("VALUE", "nothing"))
+    [first, *_] = server.wait("build.failed", mark, deployment="late")["diagnostics"]
+    assert "nothing" in first["message"]  # and not what the earlier standard lacks
+
+
 def images_mapped(pid):
     maps = open(f"/proc/{pid}/maps").read()
     return set(re.findall(r"\S+/generations/\S+\.so", maps))
