@@ -10,8 +10,8 @@
  *          is found turns the sleep into a poll (an active idle handle).
  *
  * While the last submit is younger than POLL_NS the loop doesn't sleep at all, also when its
- * answer has gone out: the next request of the same client is on its way. An iteration that
- * did nothing yields the CPU, on which the worker may wait.
+ * answer has gone out: the next request of the same client is on its way. Between two looks it
+ * yields the CPU, on which the worker may wait.
  */
 
 #include "replica/hub.h"
@@ -111,7 +111,7 @@ void hub_run(struct hub *h)
 		h->polling = should_poll(h);
 		h->submitted = false;
 		alive = uv_run(h->loop, h->polling ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-		if (h->polling && !h->submitted)
+		if (h->n_in_flight || h->polling)
 			sched_yield();
 	}
 }
