@@ -173,6 +173,18 @@ def test_a_crash_costs_the_call_that_crashed(root, serve):
     assert (answer.count(b"HTTP/1.1 200"), answer.count(b"HTTP/1.1 500")) == (9, 1), answer
 
 
+def test_a_full_queue_says_come_back(root, serve):
+    root.write("slow/slow.c", SLOW)
+    server = serve("--queue", "2")
+    waiting = [in_background(server.new_client().infer, "slow") for _ in range(8)]
+    for thread, _ in waiting:
+        thread.join()
+    answers = [answers[0] for _, answers in waiting]
+    refused = [a for a in answers if a.status == 503]
+    assert {a.status for a in answers} == {200, 503}
+    assert all(a.headers["Retry-After"] and a.json["error"] == "Exceeds maximum queue size" for a in refused)
+
+
 def test_an_end_tells_those_who_wait(root, serve, compiler):
     root.write("one/one.c", constant(1))
     server = serve(env=compiler.env)
