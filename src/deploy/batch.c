@@ -9,7 +9,8 @@
  * client never holds a hole in somebody else's batch.
  *
  * How many: a worker gets at most WINDOW_NS of work in advance (by the moving mean of its
- * calls), at least two calls so that it never waits for us. What waits longer, waits here,
+ * calls), at least two calls so that it never waits for us, and two while nothing is known of
+ * them. What waits longer, waits here,
  * where it can still find company.
  *
  * Trust: of what the worker wrote only status, sentence, times and, for outputs whose shape
@@ -348,7 +349,7 @@ static bool has_room(const struct deployment *d)
 	if (!d->serving || !replica_room(d->serving))
 		return false;
 	in_flight = replica_in_flight(d->serving);
-	window = d->window_ns ? (unsigned)(WINDOW_NS / d->window_ns) : REPLICA_MAX_CALLS;
+	window = d->window_ns ? (unsigned)(WINDOW_NS / d->window_ns) : 0;
 	return in_flight < (window < 2 ? 2 : window);
 }
 
