@@ -22,7 +22,6 @@ static void on_deployment_closed(uv_handle_t *handle)
 {
 	struct deployment *d = handle->data;
 
-	d->deploy->n_handles--;
 	deployment_unref(d);
 }
 
@@ -66,7 +65,6 @@ static void add_timer(struct deployment *d, uv_timer_t *timer)
 {
 	uv_timer_init(d->deploy->hub->loop, timer);
 	timer->data = d;
-	d->deploy->n_handles++;
 	deployment_ref(d);
 }
 

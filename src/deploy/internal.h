@@ -136,7 +136,6 @@ struct deploy {
 	uv_timer_t trim, later;
 	struct replica *tried[MAX_TRIED]; /* workers whose trial is over; killed a little later */
 	unsigned n_tried;
-	unsigned n_handles; /* open libuv handles of ours */
 };
 
 /* deployment.c */

@@ -35,7 +35,6 @@ static void on_timer_closed(uv_handle_t *handle)
 {
 	struct trial *t = handle->data;
 
-	t->deploy->n_handles--;
 	free(t->path);
 	free(t);
 }
@@ -218,7 +217,6 @@ struct trial *trial_start(struct deploy *d, const char *name, const char *path, 
 	}
 	uv_timer_init(d->hub->loop, &t->timer);
 	t->timer.data = t;
-	d->n_handles++;
 	uv_timer_start(&t->timer, on_time_over, TRIAL_TIME_MS, 0);
 	t->next = d->trials;
 	d->trials = t;
