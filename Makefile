@@ -33,29 +33,32 @@ all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXX
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base ring infer image watch build replica deploy ingress serve cli
+server_modules := base ring infer image watch build config weights replica deploy ingress serve cli
 worker_modules := base ring worker
 watcher_modules := base watcher
+debug_modules := base debug
 
-server_libs := -luv -lhttp_parser -lsimdjson -lxxhash -lz -lstdc++ -lm
+server_libs := -luv -lhttp_parser -lsimdjson -lcyaml -lyaml -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
+debug_libs := -ldw -lelf -lxxhash -luv
 
 # Debian 12 packages: what building and serving needs (plugins are compiled while it
 # serves), and what the tests need beside.
 packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
-	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev
+	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libcyaml-dev
 packages_test := libcriterion-dev perl python3 python3-venv ca-certificates curl vim git procps
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(call objects_of,$(server_modules)) $(BUILD)/obj/main.c.o
 worker_objects := $(call objects_of,$(worker_modules))
 watcher_objects := $(call objects_of,$(watcher_modules))
-all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects))
-programs := $(BUILD)/devserve $(BUILD)/devserve-worker $(BUILD)/devserve-watch
+debug_objects := $(call objects_of,$(debug_modules))
+all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects) $(debug_objects))
+programs := $(BUILD)/devserve $(addprefix $(BUILD)/devserve-,worker watch debug)
 
 .PHONY: all
-all: $(programs) ## build devserve, devserve-worker and devserve-watch (the default)
+all: $(programs) ## build devserve and its helpers (the default)
 
 $(BUILD)/devserve: $(server_objects)
 	@echo "  LINK $@"
@@ -68,6 +71,10 @@ $(BUILD)/devserve-worker: $(worker_objects)
 $(BUILD)/devserve-watch: $(watcher_objects)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(watcher_libs)
+
+$(BUILD)/devserve-debug: $(debug_objects)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(debug_libs)
 
 $(BUILD)/obj/%.c.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -123,10 +130,11 @@ bench: all ## measure (bench/README.md): ARGS=
 
 .PHONY: install
 install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
-	install -d $(to)/bin $(to)/libexec/devserve $(to)/include/devserve $(to)/share/doc/devserve
+	install -d $(to)/bin $(to)/libexec/devserve $(to)/include/devserve/ext $(to)/share/doc/devserve
 	install -m 755 $(BUILD)/devserve $(to)/bin/
-	install -m 755 $(BUILD)/devserve-worker $(BUILD)/devserve-watch $(to)/libexec/devserve/
+	install -m 755 $(BUILD)/devserve-worker $(BUILD)/devserve-watch $(BUILD)/devserve-debug $(to)/libexec/devserve/
 	install -m 644 $(headers) $(to)/include/devserve/
+	install -m 644 $(wildcard include/devserve/ext/*.h) $(to)/include/devserve/ext/
 	install -m 644 $(documents) $(to)/share/doc/devserve/
 
 .PHONY: uninstall
@@ -135,7 +143,7 @@ uninstall: ## remove what `make install` put there
 	rm -rf $(to)/libexec/devserve $(to)/include/devserve $(to)/share/doc/devserve
 
 to = $(DESTDIR)$(PREFIX)
-headers := $(wildcard include/devserve/*)
+headers := $(wildcard include/devserve/*.h)
 documents := $(wildcard LICENSE* LICENSES/* README.md)
 
 .PHONY: clean

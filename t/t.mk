@@ -10,10 +10,10 @@
 #	t/fuzz/NAME.c             libFuzzer, seeds in t/fuzz/corpus/NAME/          (tier 90)
 #	t/lib/NAME.c              a helper program, $(BUILD)/t/NAME
 
-# Everything but the three main.c.
+# Everything but the programs' main.c.
 archive := $(BUILD)/libdevserve.a
 test_flags = $(filter-out -Wpedantic -Wmissing-prototypes -Wstrict-prototypes,$(all_cflags)) -It/lib -MF $@.d -MT $@
-test_libs := $(archive) $(server_libs) $(worker_libs) $(watcher_libs)
+test_libs := $(archive) $(server_libs) $(worker_libs) $(watcher_libs) $(debug_libs)
 
 unit_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/*/*.c))
 tap_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/tap/*.c))

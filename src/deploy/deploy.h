@@ -15,10 +15,22 @@
 #include <sys/types.h>
 
 struct buffer;
+struct crash;
 struct deploy;
 struct deployment;
 struct hub;
 struct signature;
+
+/* A worker that died of itself, and what it left of that (ring/crash.h). */
+struct deploy_crash {
+	const char *name;    /* of the deployment */
+	uint32_t generation; /* 0: in a trial */
+	pid_t pid;
+	const char *how;     /* "was killed by signal 11 (Segmentation fault)" */
+	const char *call;    /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]", or NULL: between calls */
+	const char *image;   /* path of the image that served or was tried; stays for a moment */
+	const struct crash *crash; /* a copy, bounded; NULL: it left none */
+};
 
 struct deploy_callbacks {
 	/* A line that a deployment (or a library in its worker) printed. */
@@ -26,6 +38,10 @@ struct deploy_callbacks {
 		     const char *text, size_t size);
 	void (*worker_died)(void *context, const char *name, uint32_t generation, pid_t pid,
 			    const char *how);
+	/* More about a death, right after worker_died or before the trial's end. All borrowed. */
+	void (*crashed)(void *context, const struct deploy_crash *c);
+	/* @from crashed (@why); @to, which served before, serves again. */
+	void (*fell_back)(void *context, const char *name, uint32_t from, uint32_t to, const char *why);
 	/* Another worker serves in its place, @took_ns after the death. */
 	void (*worker_replaced)(void *context, const char *name, uint32_t generation, pid_t pid,
 				uint64_t took_ns);
@@ -38,6 +54,7 @@ struct deploy_callbacks {
 
 struct deploy_options {
 	const char *worker;          /* path of devserve-worker */
+	const char *state_dir;       /* checkpoints: state_dir/state/NAME/REPLICA */
 	const char *generations_dir; /* images that are mapped are copied there, one file each */
 	uint64_t max_memory;         /* bytes, of all tensors together */
 	unsigned max_queue;          /* waiting requests of one deployment */
@@ -50,8 +67,22 @@ enum rollout_outcome {
 	ROLLOUT_SUPERSEDED,   /* a newer one came before this one was under way */
 };
 
+/* How a deployment is run (deployment.yaml). */
+struct deployment_settings {
+	unsigned num_replicas;         /* 1 … DEPLOY_MAX_REPLICAS */
+	unsigned max_ongoing_requests; /* that one replica has at once; 0: no bound but ours */
+	unsigned request_timeout_ms;   /* from arrival to answer; then 504. 0: none */
+	bool idempotent;               /* a call may be repeated although there is state */
+};
+
+#define DEPLOY_MAX_REPLICAS 16
+#define DEPLOYMENT_SETTINGS_DEFAULT \
+	((struct deployment_settings){ .num_replicas = 1, .request_timeout_ms = 30000 })
+
 struct rollout {
 	const char *image;           /* path; copied during the call */
+	const char *weights;         /* path of their index (ring/weights_index.h), or NULL */
+	struct deployment_settings settings; /* from its swap on */
 	struct signature *signature; /* a reference is taken */
 	uint32_t generation;         /* its number, should it come to serve; 0: the next */
 };

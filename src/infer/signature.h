@@ -32,6 +32,11 @@ struct signature {
 	uint32_t max_batch_size; /* 0: no batch dimension */
 	uint32_t max_queue_delay_us;
 	uint32_t output_shape; /* enum devserve_shape */
+	struct {
+		uint64_t size; /* bytes; 0: it keeps none */
+		uint32_t version;
+		bool migrates; /* has a migrate() */
+	} state;
 };
 
 /* All zero, one reference. */

@@ -358,7 +358,7 @@ struct replica *replica_abandon(struct replica *r)
 void replica_load(struct replica *r, const char *path)
 {
 	r->n_loads++;
-	snprintf(r->link->load_path, sizeof(r->link->load_path), "%s", path);
+	snprintf(r->link->load.image, sizeof(r->link->load.image), "%s", path);
 	order(r, &(struct message){ .kind = LINK_LOAD });
 }
 
@@ -550,7 +550,7 @@ static void handle(struct replica *r, const struct message *m)
 		break;
 	case LINK_UNLOADED:
 		if (r->callbacks->unloaded)
-			r->callbacks->unloaded(r->context, m->extra == 1);
+			r->callbacks->unloaded(r->context, m->extra == LINK_UNMAPPED);
 		break;
 	default:
 		break_off(r);

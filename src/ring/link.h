@@ -15,7 +15,11 @@
  *	to_server.tail, entries the worker;   to_server.head  the server
  *	worker_sleeps           the worker sets it, whoever wakes it takes it back (a futex)
  *	server_sleeps           the server sets it, the worker takes it back
- *	load_path               the server, before LINK_LOAD, not again before LINK_LOADED
+ *	load                    the server, before LINK_LOAD, not again before LINK_LOADED
+ *	arena_path              the server, before LINK_ATTACH, once
+ *	state_path              the server, before the worker's first LINK_SWAP, once
+ *	running                 the worker: slot + 1 of the call that infer() has, 0: none
+ *	crash                   the worker, as it dies (ring/crash.h)
  *	sentence                the worker, before LINK_LOADED; read after it
  *	grant_*                 the server; grant_seq is a futex the worker waits on
  *	cpu_ns                  the worker: CPU time used so far; shown, never trusted
@@ -27,10 +31,11 @@
 
 #include <stddef.h>
 
+#include "ring/crash.h"
 #include "ring/ring.h"
 
 #define LINK_MAGIC 0x4b4e494cu /* "LINK" */
-#define LINK_VERSION 1u
+#define LINK_VERSION 2u
 
 /* Descriptors a worker starts with. */
 #define LINK_FD 3     /* this memory */
@@ -40,16 +45,33 @@
 enum link_message {
 	/* to the worker */
 	LINK_CALL = 1, /* offset: of a struct call in the arena; slot comes back */
-	LINK_LOAD,     /* map the image at load_path and create(), beside the one that serves */
+	LINK_LOAD,     /* map load.image and create(), beside the one that serves; extra: LINK_TRIAL */
+	LINK_DROP,     /* close the loaded image, it will not serve; no answer */
+	LINK_ATTACH,   /* this deployment's arena from now on, in place of the one it started with */
 	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation */
-	LINK_STOP,     /* destroy() and exit(0) */
+	LINK_STOP,     /* checkpoint, destroy() and exit(0) */
 	/* to the server */
 	LINK_DONE,     /* slot: the call has ended, its struct call says how */
 	LINK_NEED,     /* slot, size: memory for an output, please; answered by a grant */
 	LINK_UP,       /* the worker is ready to load */
 	LINK_LOADED,   /* extra: 0, or errno with `sentence` */
 	LINK_SWAPPED,  /* extra: nanoseconds the swap took between two calls */
-	LINK_UNLOADED, /* the old image; extra: 1 when it is really unmapped */
+	LINK_UNLOADED, /* the old image; extra: enum link_unloaded */
+};
+
+enum { LINK_TRIAL = 1 }; /* of LINK_LOAD: run the image's check, and its migrate() on a copy */
+
+enum link_unloaded {
+	LINK_UNMAPPED = 1,
+	LINK_STILL_MAPPED = 2, /* closed, and the loader keeps it */
+	LINK_THREADS_LEFT = 3, /* not even closed: threads of its own still run in it */
+};
+
+/* What LINK_LOAD loads. Paths are absolute; "": none. */
+struct link_load {
+	char image[4096];
+	char weights[4096]; /* index of the weights (ring/weights_index.h) */
+	char state[4096];   /* checkpoint file that a trial copies (worker/state.h) */
 };
 
 struct link_shared {
@@ -64,14 +86,21 @@ struct link_shared {
 	uint32_t reserved;
 	uint64_t grant_offset, grant_size; /* size 0: refused */
 	_Atomic uint64_t cpu_ns;
-	alignas(64) char load_path[4096];
+	_Atomic uint32_t running;
+	uint32_t reserved2;
+	alignas(64) struct link_load load;
 	char sentence[1024];
+	char arena_path[64];
+	char state_path[4096];
+	alignas(64) struct crash crash;
 };
 
 _Static_assert(offsetof(struct link_shared, to_worker) == 64, "layout of the link");
 _Static_assert(offsetof(struct link_shared, worker_sleeps) == 64 + 2 * sizeof(struct ring_shared),
 	       "layout of the link");
-_Static_assert(sizeof(struct link_shared) == 64 + 2 * sizeof(struct ring_shared) + 3 * 64 + 4096 + 1024,
+_Static_assert(sizeof(struct link_shared) == 64 + 2 * sizeof(struct ring_shared) + 3 * 64 +
+							sizeof(struct link_load) + 1024 + 64 + 4096 +
+							sizeof(struct crash),
 	       "layout of the link");
 
 /* A sealed memfd of @size bytes, mapped, not inherited by forks; -errno. */

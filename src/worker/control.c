@@ -7,13 +7,14 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "worker/host.h"
+#include "worker/crash.h"
 
 #define MAX_ORDERS 8
 
 struct order {
 	enum control_order order;
-	char path[4096];
+	struct link_load load;
+	bool trial;
 	struct image image;
 };
 
@@ -34,10 +35,10 @@ static void carry_out(struct order *o, struct control_result *result)
 {
 	*result = (struct control_result){ .order = o->order };
 	if (o->order == CONTROL_LOAD)
-		result->error = image_open(&result->image, o->path, host_table(), result->sentence,
+		result->error = image_open(&result->image, &o->load, o->trial, result->sentence,
 					   sizeof(result->sentence));
 	else
-		result->unmapped = image_close(&o->image);
+		result->unloaded = image_close(&o->image);
 }
 
 static void *run(void *context)
@@ -45,6 +46,7 @@ static void *run(void *context)
 	struct control *c = context;
 	static struct control_result result; /* too large for a small stack; this thread's alone */
 
+	crash_enter_thread(CRASH_CONTROL);
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		while (!c->n_orders)
@@ -89,10 +91,14 @@ static struct order *next_order(struct control *c, enum control_order order)
 	return o;
 }
 
-void control_load(struct control *c, const char *path)
+void control_load(struct control *c, const struct link_load *load, bool trial)
 {
+	struct order *o;
+
 	pthread_mutex_lock(&c->lock);
-	snprintf(next_order(c, CONTROL_LOAD)->path, sizeof(c->orders[0].path), "%s", path);
+	o = next_order(c, CONTROL_LOAD);
+	o->load = *load;
+	o->trial = trial;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -100,6 +106,13 @@ void control_close(struct control *c, const struct image *image)
 {
 	pthread_mutex_lock(&c->lock);
 	next_order(c, CONTROL_CLOSE)->image = *image;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void control_drop(struct control *c, const struct image *image)
+{
+	pthread_mutex_lock(&c->lock);
+	next_order(c, CONTROL_DROP)->image = *image;
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -10,26 +10,29 @@
 
 #include <stdbool.h>
 
+#include "ring/link.h"
 #include "worker/image.h"
 
 struct control;
 
-enum control_order { CONTROL_LOAD, CONTROL_CLOSE };
+enum control_order { CONTROL_LOAD, CONTROL_CLOSE, CONTROL_DROP };
 
 struct control_result {
 	enum control_order order;
 	struct image image;     /* LOAD: the new one */
 	int error;              /* LOAD: 0, or an errno with `sentence` */
 	char sentence[1024];
-	bool unmapped;          /* CLOSE */
+	enum link_unloaded unloaded; /* CLOSE */
 };
 
 /* @on_done wakes the serving thread, which then fetches the result. */
 struct control *control_new(void (*on_done)(void *context), void *context);
 
 /* Orders queue up; at most 8. [infer] */
-void control_load(struct control *c, const char *path);
+void control_load(struct control *c, const struct link_load *load, bool trial);
 void control_close(struct control *c, const struct image *image);
+/* The same for one that never served. [infer] */
+void control_drop(struct control *c, const struct image *image);
 
 /* A result, if there is one. [infer] */
 bool control_take(struct control *c, struct control_result *ret);

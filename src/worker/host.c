@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/image.h"
+#include "worker/weights.h"
 
 struct invocation {
 	char *arena;
@@ -98,7 +99,9 @@ static void host_log(const struct devserve_host *host, int level, const char *fo
 
 static const void *host_extension(const struct devserve_host *host, const char *id)
 {
-	(void)host, (void)id;
+	(void)host;
+	if (strcmp(id, "devserve.weights/1") == 0)
+		return weights_extension();
 	return NULL;
 }
 
@@ -239,11 +242,10 @@ const struct devserve_host *host_table(void)
 	return &table;
 }
 
-struct invocation *invocation_new(char *arena, host_need_fn need, void *context)
+struct invocation *invocation_new(host_need_fn need, void *context)
 {
 	struct invocation *v = xcalloc(1, sizeof(*v));
 
-	v->arena = arena;
 	v->need = need;
 	v->need_context = context;
 	v->view = (struct devserve_call){
@@ -254,6 +256,11 @@ struct invocation *invocation_new(char *arena, host_need_fn need, void *context)
 		.context = v,
 	};
 	return v;
+}
+
+void invocation_attach(struct invocation *v, char *arena)
+{
+	v->arena = arena;
 }
 
 static void view_tensor(const struct invocation *v, struct devserve_tensor *t,

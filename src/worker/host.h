@@ -22,7 +22,10 @@ struct invocation;
 typedef void *(*host_need_fn)(void *context, uint32_t slot, uint64_t size);
 
 /* One a worker; [infer] uses it for one call at a time. */
-struct invocation *invocation_new(char *arena, host_need_fn need, void *context);
+struct invocation *invocation_new(host_need_fn need, void *context);
+
+/* Tensors lie in @arena from now on. [infer] */
+void invocation_attach(struct invocation *v, char *arena);
 
 /*
  * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.

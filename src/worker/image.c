@@ -15,6 +15,9 @@
 #include <string.h>
 
 #include "worker/host.h"
+#include "worker/state.h"
+#include "worker/threads.h"
+#include "worker/weights.h"
 
 static uint32_t count_ports(const struct devserve_port *ports)
 {
@@ -61,13 +64,15 @@ static int open_entry(struct image *image, const char *path, char *sentence, siz
 	return check(image->entry, sentence, size);
 }
 
-static int create(struct image *image, const struct devserve_host *host, char *sentence, size_t size)
+static int create(struct image *image, char *sentence, size_t size)
 {
 	int r = 0;
 
 	host_capture(sentence, size);
+	weights_offer(image->weights);
 	if (image->entry->create)
-		r = image->entry->create(host, &image->self);
+		r = image->entry->create(host_table(), &image->self);
+	weights_offer(NULL);
 	host_capture(NULL, 0);
 	if (r == 0)
 		return 0;
@@ -76,19 +81,38 @@ static int create(struct image *image, const struct devserve_host *host, char *s
 	return r < 0 ? -r : EPROTO;
 }
 
-int image_open(struct image *ret, const char *path, const struct devserve_host *host,
-	       char *sentence, size_t size)
+const struct devserve_extension *image_extension(const struct image *image, const char *id)
+{
+	const struct devserve_extension *const *e = image->entry->extensions;
+
+	for (unsigned i = 0; i < DEVSERVE_MAX_EXTENSIONS && e[i]; i++)
+		if (e[i]->id && strcmp(e[i]->id, id) == 0)
+			return e[i];
+	return NULL;
+}
+
+static int prove(const struct image *image, const struct link_load *load, char *sentence, size_t size)
+{
+	return state_try(image, load->state, sentence, size);
+}
+
+int image_open(struct image *ret, const struct link_load *load, bool trial, char *sentence, size_t size)
 {
 	struct image image = { .dl = NULL };
 	int r;
 
 	sentence[0] = '\0';
-	r = open_entry(&image, path, sentence, size);
+	r = weights_open(load->weights, &image.weights, sentence, size);
 	if (r == 0)
-		r = create(&image, host, sentence, size);
+		r = open_entry(&image, load->image, sentence, size);
+	if (r == 0)
+		r = create(&image, sentence, size);
+	if (r == 0 && trial)
+		r = prove(&image, load, sentence, size);
 	if (r != 0) {
 		if (image.dl)
 			dlclose(image.dl);
+		weights_close(image.weights);
 		return r;
 	}
 	image.n_in = count_ports(image.entry->inputs);
@@ -103,13 +127,16 @@ static int is_mapped_at(struct dl_phdr_info *info, size_t size, void *context)
 	return info->dlpi_addr == *(const uintptr_t *)context;
 }
 
-bool image_close(struct image *image)
+enum link_unloaded image_close(struct image *image)
 {
 	uintptr_t base = image->base;
 
 	if (image->entry->destroy)
 		image->entry->destroy(image->self);
+	if (threads_of_images())
+		return LINK_THREADS_LEFT;
 	dlclose(image->dl);
+	weights_close(image->weights);
 	*image = (struct image){ .dl = NULL };
-	return dl_iterate_phdr(is_mapped_at, &base) == 0;
+	return dl_iterate_phdr(is_mapped_at, &base) == 0 ? LINK_UNMAPPED : LINK_STILL_MAPPED;
 }

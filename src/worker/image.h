@@ -16,20 +16,28 @@
 
 #include <devserve/deployment.h>
 
+#include "ring/link.h"
+
+struct weights;
+
 struct image {
 	void *dl;
 	const struct devserve_deployment *entry; /* inside the mapping */
 	uintptr_t base;                          /* where it was mapped */
 	void *self;                              /* what create() left */
+	struct weights *weights;                 /* or NULL */
 	uint32_t n_in, n_out;
 	uint32_t generation;
 };
 
 /*
- * Map @path and create(). 0, or an errno (positive) with a sentence in @sentence. [control]
+ * Map @load->image with its weights, and create(). As a @trial also what the image checks itself
+ * by, and whether it takes the state over. 0, or an errno (positive) with @sentence. [control]
  */
-int image_open(struct image *ret, const char *path, const struct devserve_host *host,
-	       char *sentence, size_t size);
+int image_open(struct image *ret, const struct link_load *load, bool trial, char *sentence, size_t size);
 
-/* destroy() and unmap. Whether the mapping is really gone. [control] */
-bool image_close(struct image *image);
+/* destroy() and unmap, as far as that goes. [control] */
+enum link_unloaded image_close(struct image *image);
+
+/* The extension that the image offers under @id, or NULL. [any] */
+const struct devserve_extension *image_extension(const struct image *image, const char *id);

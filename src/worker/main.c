@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,8 +28,10 @@
 #include "ring/call.h"
 #include "ring/link.h"
 #include "worker/control.h"
+#include "worker/crash.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/state.h"
 
 /* An answer never waits longer than this for the ones after it. */
 #define BELL_NS (20 * NS_PER_US)
@@ -36,9 +39,11 @@
 struct worker {
 	struct link_shared *link;
 	char *arena;
+	size_t arena_size;
 	struct ring from_server, to_server;
 	struct control *control;
 	struct invocation *invocation;
+	struct state *state;
 	struct image serving; /* dl is NULL until the first swap */
 	struct image loaded;  /* waits for LINK_SWAP */
 	bool has_serving, has_loaded, stopping;
@@ -88,10 +93,13 @@ static void run_call(struct worker *w, const struct message *m)
 {
 	struct call *call = (struct call *)(w->arena + m->offset);
 
+	atomic_store_explicit(&w->link->running, m->slot + 1, memory_order_release);
 	invocation_run(w->invocation, &w->serving, call, m->slot);
+	state_checkpoint(w->state, !ring_readable(&w->from_server));
 	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
 	w->unrung = true;
 	ring_publish(&w->to_server); /* should the next call crash, this one was answered */
+	atomic_store_explicit(&w->link->running, 0, memory_order_release);
 	w->unrung_ns += call->compute_ns;
 	if (w->unrung_ns > BELL_NS)
 		ring_bell(w);
@@ -101,6 +109,7 @@ static void swap(struct worker *w, const struct message *m)
 {
 	uint64_t started = clock_ns();
 
+	state_enter(w->state, &w->loaded, w->link->state_path);
 	if (w->has_serving)
 		control_close(w->control, &w->serving);
 	w->serving = w->loaded;
@@ -110,15 +119,22 @@ static void swap(struct worker *w, const struct message *m)
 	send(w, &(struct message){ .kind = LINK_SWAPPED, .extra = clock_ns() - started });
 }
 
+static void drop(struct worker *w)
+{
+	if (w->has_loaded)
+		control_drop(w->control, &w->loaded);
+	w->has_loaded = false;
+}
+
 static void take_result(struct worker *w)
 {
 	static struct control_result result;
 	struct message m = { .kind = LINK_LOADED };
 
-	if (!control_take(w->control, &result))
+	if (!control_take(w->control, &result) || result.order == CONTROL_DROP)
 		return;
 	if (result.order == CONTROL_CLOSE) {
-		m = (struct message){ .kind = LINK_UNLOADED, .extra = result.unmapped };
+		m = (struct message){ .kind = LINK_UNLOADED, .extra = result.unloaded };
 	} else if (result.error) {
 		m.extra = (uint64_t)result.error;
 		memcpy(w->link->sentence, result.sentence, sizeof(w->link->sentence));
@@ -129,6 +145,42 @@ static void take_result(struct worker *w)
 	send(w, &m);
 }
 
+static void *map_descriptor(int fd, size_t *ret_size)
+{
+	struct stat st;
+	void *map = MAP_FAILED;
+
+	if (fstat(fd, &st) == 0)
+		map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (map == MAP_FAILED) {
+		fprintf(stderr, "devserve-worker: started by hand? It is devserve that starts it.\n");
+		exit(2);
+	}
+	*ret_size = (size_t)st.st_size;
+	madvise(map, (size_t)st.st_size, MADV_DONTFORK);
+	return map;
+}
+
+static void map_arena(struct worker *w, int fd)
+{
+	if (w->arena)
+		munmap(w->arena, w->arena_size);
+	w->arena = map_descriptor(fd, &w->arena_size);
+	invocation_attach(w->invocation, w->arena);
+}
+
+/* A worker that was started before it was known for whom. */
+static void attach(struct worker *w)
+{
+	int fd = open(w->link->arena_path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		_exit(1);
+	map_arena(w, fd);
+	close(fd);
+}
+
 static void obey(struct worker *w, const struct message *m)
 {
 	switch (m->kind) {
@@ -136,7 +188,13 @@ static void obey(struct worker *w, const struct message *m)
 		run_call(w, m);
 		break;
 	case LINK_LOAD:
-		control_load(w->control, w->link->load_path);
+		control_load(w->control, &w->link->load, m->extra == LINK_TRIAL);
+		break;
+	case LINK_DROP:
+		drop(w);
+		break;
+	case LINK_ATTACH:
+		attach(w);
 		break;
 	case LINK_SWAP:
 		swap(w, m);
@@ -181,6 +239,7 @@ static void serve(struct worker *w)
 /* destroy() what is mapped; the process ends anyway, but the deployment may have files to close. */
 static void stop(struct worker *w)
 {
+	state_leave(w->state);
 	if (w->has_serving)
 		control_close(w->control, &w->serving);
 	if (w->has_loaded)
@@ -218,28 +277,12 @@ static void end_with_parent(uint32_t server_pid)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
-static void *map_descriptor(int fd)
-{
-	struct stat st;
-	void *map = MAP_FAILED;
-
-	if (fstat(fd, &st) == 0)
-		map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (map == MAP_FAILED) {
-		fprintf(stderr, "devserve-worker: started by hand? It is devserve that starts it.\n");
-		exit(2);
-	}
-	madvise(map, (size_t)st.st_size, MADV_DONTFORK);
-	return map;
-}
-
 int main(void)
 {
 	static struct worker w;
+	size_t link_size;
 
-	w.link = map_descriptor(LINK_FD);
-	w.arena = map_descriptor(LINK_ARENA);
+	w.link = map_descriptor(LINK_FD, &link_size);
 	end_with_parent(w.link->server_pid);
 	if (w.link->magic != LINK_MAGIC || w.link->version != LINK_VERSION) {
 		fprintf(stderr, "devserve-worker: not of the same version as devserve\n");
@@ -249,7 +292,11 @@ int main(void)
 	hold_libraries();
 	ring_init(&w.from_server, &w.link->to_worker);
 	ring_init(&w.to_server, &w.link->to_server);
-	w.invocation = invocation_new(w.arena, need, &w);
+	w.invocation = invocation_new(need, &w);
+	map_arena(&w, LINK_ARENA);
+	crash_catch(w.link);
+	crash_enter_thread(CRASH_INFER);
+	w.state = state_new();
 	w.control = control_new(on_control_done, &w);
 	if (!w.control)
 		return 1;

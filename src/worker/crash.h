@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Crash
+ *
+ * The signal handler that writes down (ring/crash.h) where this process died and then lets it
+ * die of the very signal. On a stack of its own in the threads that are ours.
+ */
+
+#include <stdint.h>
+
+struct link_shared;
+
+/* Once, before any plugin's code. SIGXCPU is what the server sends a call that takes too long. */
+void crash_catch(struct link_shared *link);
+
+/* This thread is @thread (enum crash_thread) and gets a signal stack. */
+void crash_enter_thread(uint32_t thread);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * State
+ *
+ * The memory that a deployment keeps across swaps and deaths (<devserve/ext/state.h>). It is
+ * private to the worker, at an address that is the same in every worker; what other workers
+ * see of it is the newest checkpoint, in a file that two slots share in turn.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct image;
+struct state;
+
+/* One a worker. */
+struct state *state_new(void);
+
+/*
+ * A trial: whether @image would get its state from the checkpoint at @path (which need not be
+ * there yet), migrate() included, on a copy. 0, or an errno with @sentence. [control]
+ */
+int state_try(const struct image *image, const char *path, char *sentence, size_t size);
+
+/*
+ * @image is about to serve: its state is there afterwards, kept, restored from the checkpoint at
+ * @path (the first time in this worker), migrated, or zero. A failure ends the process: the
+ * server then goes on with the image before. [infer]
+ */
+void state_enter(struct state *s, const struct image *image, const char *path);
+
+/*
+ * The batch has ended: make a checkpoint if one is due. Before the call's LINK_DONE, so that
+ * what a client was told is never lost. @idle: no call waits. [infer]
+ */
+void state_checkpoint(struct state *s, bool idle);
+
+/* The last checkpoint before the process ends, whatever the policy. [infer] */
+void state_leave(struct state *s);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/threads.h"
+
+unsigned threads_of_images(void)
+{
+	return 0;
+}
