@@ -43,7 +43,7 @@ for (['c', 'c11', $cc, 'gcc', 'clang'], ['c++', 'c++20', $cxx, 'g++', 'clang++']
 
 # What the printing program doesn't know of, the golden file can't hold.
 my $printed = content('t/lib/abi_layout.c');
-my $header = content('include/devserve/deployment.h') =~ s{/\*.*?\*/}{}gsr;
+my $header = join('', map { content($_) } glob 'include/devserve/{,ext/}*.h') =~ s{/\*.*?\*/}{}gsr;
 my @missing;
 while ($header =~ /^struct (devserve_\w+) \{\n(.*?)^\};/gms) {
 	my ($struct, $body) = ($1, $2);

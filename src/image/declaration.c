@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include <devserve/deployment.h>
+#include <devserve/ext/state.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
@@ -316,10 +317,10 @@ static int read_signature(struct declaration *d, struct signature *s)
 
 /* Functions */
 
-/* @field is one of the entry's function pointers. */
-static int read_function(struct declaration *d, const char *what, const void *field, bool *ret)
+/* @field is a function pointer, and @word what relocation made of it. */
+static int read_function(struct declaration *d, const char *what, const void *field,
+			 enum elf_word word, bool *ret)
 {
-	enum elf_word word = word_of(d, field);
 	uint64_t address;
 
 	memcpy(&address, field, sizeof(address));
@@ -334,14 +335,17 @@ static int read_function(struct declaration *d, const char *what, const void *fi
 static int read_functions(struct declaration *d, struct image_info *info)
 {
 	bool has_infer;
-	int r = read_function(d, ".infer", &d->entry.infer, &has_infer);
+	int r = read_function(d, ".infer", &d->entry.infer, word_of(d, &d->entry.infer),
+				  &has_infer);
 
 	if (r == 0 && !has_infer)
 		return refuse(d, "the deployment has no .infer; write .infer = FUNCTION");
 	if (r == 0)
-		r = read_function(d, ".create", &d->entry.create, &info->has_create);
+		r = read_function(d, ".create", &d->entry.create, word_of(d, &d->entry.create),
+				  &info->has_create);
 	if (r == 0)
-		r = read_function(d, ".destroy", &d->entry.destroy, &info->has_destroy);
+		r = read_function(d, ".destroy", &d->entry.destroy, word_of(d, &d->entry.destroy),
+				  &info->has_destroy);
 	return r;
 }
 
@@ -368,7 +372,42 @@ static bool is_extension_id(const char *id)
 	return *id && strspn(id, "0123456789") == strlen(id) && strlen(id) < 10;
 }
 
-static int read_extension(struct declaration *d, unsigned i, uint64_t address, char **ret)
+/* Whether @address is that of a null pointer variable of the image. */
+static bool is_slot(const struct declaration *d, enum elf_word word, uint64_t address)
+{
+	return word == ELF_ADDRESS && address % 8 == 0 && elf_is_zeroed(d->elf, address);
+}
+
+static int read_state(struct declaration *d, const char *what, uint64_t address, struct signature *s)
+{
+	struct devserve_state_extension state;
+	unsigned char words[sizeof(state) / 8];
+	uint64_t slot;
+
+	if (!elf_load(d->elf, address, &state, sizeof(state), words) ||
+	    state.extension.struct_size < sizeof(state))
+		return refuse(d, "%s (" DEVSERVE_STATE_ID ") is too small; use DEVSERVE_STATE()", what);
+	if (state.size == 0 || state.size > DEVSERVE_MAX_STATE)
+		return refuse(d, "%s: a state of %" PRIu64 " bytes; 1 byte to 1 GiB are possible",
+			      what, state.size);
+	if (state.version == 0)
+		return refuse(d, "%s: the state has no version; write DEVSERVE_STATE(struct NAME, "
+				 ".version = 1)", what);
+	if (state.reserved != 0)
+		return refuse(d, "%s: .reserved is %" PRIu32 "; leave it 0", what, state.reserved);
+	memcpy(&slot, &state.slot, sizeof(slot));
+	if (!is_slot(d, words[offsetof(struct devserve_state_extension, slot) / 8], slot))
+		return refuse(d, "%s: .slot is not a null pointer variable of the image; use "
+				 "DEVSERVE_STATE()", what);
+	s->state.size = state.size;
+	s->state.version = state.version;
+	return read_function(d, ".migrate", &state.migrate,
+			     words[offsetof(struct devserve_state_extension, migrate) / 8],
+			     &s->state.migrates);
+}
+
+static int read_extension(struct declaration *d, unsigned i, uint64_t address,
+			  struct signature *s, char **ret)
 {
 	struct devserve_extension extension;
 	unsigned char words[sizeof(extension) / 8];
@@ -395,7 +434,7 @@ static int read_extension(struct declaration *d, unsigned i, uint64_t address, c
 		return refuse(d, "%s (%s) has .reserved %" PRIu32 "; leave it 0", what, id,
 			      extension.reserved);
 	*ret = xstrdup(id);
-	return 0;
+	return strcmp(id, DEVSERVE_STATE_ID) == 0 ? read_state(d, what, address, s) : 0;
 }
 
 static int read_extensions(struct declaration *d, struct image_info *info)
@@ -411,7 +450,7 @@ static int read_extensions(struct declaration *d, struct image_info *info)
 			return 0;
 		if (word != ELF_ADDRESS)
 			return refuse(d, ".extensions[%u] is not a struct of the image", i);
-		r = read_extension(d, i, address, &info->extensions[i]);
+		r = read_extension(d, i, address, info->signature, &info->extensions[i]);
 		if (r != 0)
 			return r;
 		for (unsigned j = 0; j < i; j++)

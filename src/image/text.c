@@ -92,6 +92,16 @@ static void put_batch(struct buffer *b, const struct signature *s)
 			      s->max_batch_size, s->max_queue_delay_us);
 }
 
+static void put_state(struct buffer *b, const struct signature *s)
+{
+	if (s->state.size == 0)
+		return;
+	put_title(b, "state");
+	put_size(b, s->state.size);
+	buffer_printf(b, ", version %" PRIu32 "%s\n", s->state.version,
+		      s->state.migrates ? ", made from others by migrate" : "");
+}
+
 static void put_unloading(struct buffer *b, const struct image_info *info)
 {
 	put_title(b, "unloading");
@@ -132,6 +142,7 @@ void image_info_text(const struct image_info *info, const char *path, struct buf
 	buffer_printf(ret, "infer%s%s\n", info->has_create ? ", create" : "",
 		      info->has_destroy ? ", destroy" : "");
 	put_list(ret, "extensions", info->extensions);
+	put_state(ret, s);
 	put_list(ret, "libraries", info->needed);
 	put_unloading(ret, info);
 	put_title(ret, "ABI");
@@ -174,6 +185,17 @@ static void json_abi(struct buffer *b, const struct image_info *info)
 	json_object_end(b);
 }
 
+static void json_state(struct buffer *b, const struct signature *s)
+{
+	if (s->state.size == 0)
+		return;
+	json_object(b, "state");
+	json_uint(b, "size", s->state.size);
+	json_uint(b, "version", s->state.version);
+	json_bool(b, "migrates", s->state.migrates);
+	json_object_end(b);
+}
+
 void image_info_json(const struct image_info *info, const char *path, struct buffer *ret)
 {
 	const struct signature *s = info->signature;
@@ -192,6 +214,7 @@ void image_info_json(const struct image_info *info, const char *path, struct buf
 	json_bool(ret, "create", info->has_create);
 	json_bool(ret, "destroy", info->has_destroy);
 	json_list(ret, "extensions", info->extensions);
+	json_state(ret, s);
 	json_list(ret, "needed", info->needed);
 	json_bool(ret, "nodelete", info->nodelete);
 	json_bool(ret, "unique", info->unique);

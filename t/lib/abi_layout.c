@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Every number of <devserve/deployment.h> that an image has compiled in. C11 and C++20. */
+/* Every number of <devserve/…> that an image has compiled in. C11 and C++20. */
 
 #include <stddef.h>
 #include <stdio.h>
 
 #include <devserve/deployment.h>
+#include <devserve/ext/check.h>
+#include <devserve/ext/state.h>
 
 #define SIZE(type) printf("sizeof(%s) %zu\n", #type, sizeof(type))
 #define FIELD(type, field)                                                  \
@@ -108,11 +110,27 @@ static void print_deployment(void)
 	FIELD(devserve_deployment, extensions);
 }
 
+static void print_extensions(void)
+{
+	VALUE(DEVSERVE_MAX_STATE);
+	SIZE(struct devserve_state_extension);
+	FIELD(devserve_state_extension, extension);
+	FIELD(devserve_state_extension, size);
+	FIELD(devserve_state_extension, slot);
+	FIELD(devserve_state_extension, version);
+	FIELD(devserve_state_extension, reserved);
+	FIELD(devserve_state_extension, migrate);
+	SIZE(struct devserve_check_extension);
+	FIELD(devserve_check_extension, extension);
+	FIELD(devserve_check_extension, check);
+}
+
 int main(void)
 {
 	print_values();
 	print_tables();
 	print_host();
 	print_deployment();
+	print_extensions();
 	return 0;
 }
