@@ -43,6 +43,10 @@ worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
 debug_libs := -ldw -lelf -lxxhash -luv
 
+# Plugins that start threads call ours (src/worker/threads.h).
+exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))
+worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11)
+
 # Debian 12 packages: what building and serving needs (plugins are compiled while it
 # serves), and what the tests need beside.
 packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
@@ -66,7 +70,7 @@ $(BUILD)/devserve: $(server_objects)
 
 $(BUILD)/devserve-worker: $(worker_objects)
 	@echo "  LINK $@"
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(worker_libs)
+	$(Q)$(CC) $(all_ldflags) $(worker_exports) -o $@ $^ $(worker_libs)
 
 $(BUILD)/devserve-watch: $(watcher_objects)
 	@echo "  LINK $@"

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/image.h"
+#include "worker/threads.h"
 #include "worker/weights.h"
 
 struct invocation {
@@ -336,9 +337,11 @@ void invocation_run(struct invocation *v, const struct image *image, struct call
 		buffer_reset(&v->bytes[i]);
 		v->n_appended[i] = 0;
 	}
+	threads_enter(image->threads);
 	started = clock_ns();
 	r = entry->infer(&v->view);
 	call->compute_ns = clock_ns() - started;
+	threads_enter(NULL);
 	for (uint32_t i = 0; i < call->n_out && r == 0; i++)
 		r = finish_output(v, i);
 	call->status = r > 0 ? -EPROTO : r;

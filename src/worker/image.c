@@ -96,12 +96,24 @@ static int prove(const struct image *image, const struct link_load *load, char *
 	return state_try(image, load->state, sentence, size);
 }
 
+/* Not under threads that an unfinished create() left: what they run in stays. */
+static void give_up(struct image *image)
+{
+	if (threads_left(image->threads))
+		return;
+	if (image->dl)
+		dlclose(image->dl);
+	threads_free(image->threads);
+	weights_close(image->weights);
+}
+
 int image_open(struct image *ret, const struct link_load *load, bool trial, char *sentence, size_t size)
 {
-	struct image image = { .dl = NULL };
+	struct image image = { .threads = threads_new() };
 	int r;
 
 	sentence[0] = '\0';
+	threads_enter(image.threads);
 	r = weights_open(load->weights, &image.weights, sentence, size);
 	if (r == 0)
 		r = open_entry(&image, load->image, sentence, size);
@@ -109,10 +121,9 @@ int image_open(struct image *ret, const struct link_load *load, bool trial, char
 		r = create(&image, sentence, size);
 	if (r == 0 && trial)
 		r = prove(&image, load, sentence, size);
+	threads_enter(NULL);
 	if (r != 0) {
-		if (image.dl)
-			dlclose(image.dl);
-		weights_close(image.weights);
+		give_up(&image);
 		return r;
 	}
 	image.n_in = count_ports(image.entry->inputs);
@@ -131,11 +142,14 @@ enum link_unloaded image_close(struct image *image)
 {
 	uintptr_t base = image->base;
 
+	threads_enter(image->threads);
 	if (image->entry->destroy)
 		image->entry->destroy(image->self);
-	if (threads_of_images())
+	threads_enter(NULL);
+	if (threads_left(image->threads))
 		return LINK_THREADS_LEFT;
 	dlclose(image->dl);
+	threads_free(image->threads);
 	weights_close(image->weights);
 	*image = (struct image){ .dl = NULL };
 	return dl_iterate_phdr(is_mapped_at, &base) == 0 ? LINK_UNMAPPED : LINK_STILL_MAPPED;

@@ -18,6 +18,7 @@
 
 #include "ring/link.h"
 
+struct threads;
 struct weights;
 
 struct image {
@@ -26,6 +27,7 @@ struct image {
 	uintptr_t base;                          /* where it was mapped */
 	void *self;                              /* what create() left */
 	struct weights *weights;                 /* or NULL */
+	struct threads *threads;                 /* those that it starts */
 	uint32_t n_in, n_out;
 	uint32_t generation;
 };

@@ -32,6 +32,7 @@
 #include "worker/host.h"
 #include "worker/image.h"
 #include "worker/state.h"
+#include "worker/threads.h"
 
 /* An answer never waits longer than this for the ones after it. */
 #define BELL_NS (20 * NS_PER_US)
@@ -290,6 +291,7 @@ int main(void)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what a plugin prints is wanted most when it crashes */
 	hold_libraries();
+	threads_hold();
 	ring_init(&w.from_server, &w.link->to_worker);
 	ring_init(&w.to_server, &w.link->to_server);
 	w.invocation = invocation_new(need, &w);
