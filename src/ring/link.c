@@ -9,9 +9,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
+static void futex_wait_for(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+	struct timespec t = { .tv_sec = (time_t)(timeout_ns / NS_PER_S),
+			      .tv_nsec = (long)(timeout_ns % NS_PER_S) };
+
+	syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout_ns ? &t : NULL, NULL, 0);
+}
+
 static void futex_wait(_Atomic uint32_t *word, uint32_t expected)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL, 0);
+	futex_wait_for(word, expected, 0);
 }
 
 static void futex_wake(_Atomic uint32_t *word)
@@ -53,12 +63,20 @@ bool link_wake_worker(struct link_shared *l)
 	return true;
 }
 
-void link_worker_sleep(struct link_shared *l, bool (*readable)(void *context), void *context)
+void link_worker_sleep(struct link_shared *l, bool (*readable)(void *context), void *context,
+		       uint64_t timeout_ns)
 {
+	uint64_t until = timeout_ns ? clock_ns() + timeout_ns : 0;
+
 	atomic_store(&l->worker_sleeps, 1);
 	atomic_thread_fence(memory_order_seq_cst);
-	while (!readable(context) && atomic_load(&l->worker_sleeps))
-		futex_wait(&l->worker_sleeps, 1);
+	while (!readable(context) && atomic_load(&l->worker_sleeps)) {
+		uint64_t now = until ? clock_ns() : 0;
+
+		if (until && now >= until)
+			break;
+		futex_wait_for(&l->worker_sleeps, 1, until ? until - now : 0);
+	}
 	atomic_store(&l->worker_sleeps, 0);
 }
 

@@ -109,8 +109,12 @@ int link_memory(const char *name, size_t size, int *ret_fd, void **ret_map);
 /* Wake the worker if it sleeps. Returns whether it did. */
 bool link_wake_worker(struct link_shared *l);
 
-/* The worker's sleep: returns when woken, or at once when @readable says so after the flag is set. */
-void link_worker_sleep(struct link_shared *l, bool (*readable)(void *context), void *context);
+/*
+ * The worker's sleep: returns when woken, or at once when @readable says so after the flag is
+ * set, or after @timeout_ns (0: never).
+ */
+void link_worker_sleep(struct link_shared *l, bool (*readable)(void *context), void *context,
+		       uint64_t timeout_ns);
 
 /* Grants: the server answers, the worker waits for the answer to request number @seq. */
 void link_grant(struct link_shared *l, uint64_t offset, uint64_t size);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <devserve/ext/check.h>
+
 #include "worker/host.h"
 #include "worker/state.h"
 #include "worker/threads.h"
@@ -91,9 +93,33 @@ const struct devserve_extension *image_extension(const struct image *image, cons
 	return NULL;
 }
 
+static int run_check(const struct image *image, char *sentence, size_t size)
+{
+	const struct devserve_check_extension *e =
+		(const struct devserve_check_extension *)image_extension(image, DEVSERVE_CHECK_ID);
+	int r = 0;
+
+	host_capture(sentence, size);
+	if (e)
+		r = e->check(host_table(), image->self);
+	host_capture(NULL, 0);
+	if (r == 0)
+		return 0;
+	if (!sentence[0])
+		snprintf(sentence, size, "check() returned %d (%s)", r, strerror(r < 0 ? -r : r));
+	return r < 0 ? -r : EPROTO;
+}
+
 static int prove(const struct image *image, const struct link_load *load, char *sentence, size_t size)
 {
-	return state_try(image, load->state, sentence, size);
+	int r = state_try(image, load->state, sentence, size);
+
+	if (r != 0)
+		return r;
+	sentence[0] = '\0'; /* what create() logged */
+	r = run_check(image, sentence, size);
+	state_try_end(image);
+	return r;
 }
 
 /* Not under threads that an unfinished create() left: what they run in stays. */

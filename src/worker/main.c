@@ -232,8 +232,10 @@ static void serve(struct worker *w)
 		take_result(w);
 		if (w->unrung || ring_unpublished(&w->to_server))
 			ring_bell(w);
-		if (!has_work(w) && !w->stopping)
-			link_worker_sleep(w->link, has_work, w);
+		if (has_work(w) || w->stopping)
+			continue;
+		state_catch_up(w->state);
+		link_worker_sleep(w->link, has_work, w, state_due_ns(w->state));
 	}
 }
 

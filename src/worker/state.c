@@ -1,28 +1,448 @@
 /* SPDX-License-Identifier: MIT */
+
+/*
+ * The live state is private memory: a call that crashes half-way through it leaves no half of
+ * it to anybody, and a swap finds it where it is. At a fixed address, so that what a plugin
+ * printed or a debugger showed of it before a swap is still true after it.
+ *
+ * Up to EVERY_BATCH the copy is made before the call's answer. Above, once in PERIOD_NS and
+ * while no call waits, else when it is a whole period late. Above BY_CHILD a forked child
+ * copies what the fork froze: the worker then pays for page tables, and for each page that it
+ * writes meanwhile, instead of for the bytes. The child has no exit signal and runs no atfork
+ * handlers, so the plugin never hears of it.
+ */
+
 #include "worker/state.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <devserve/ext/state.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "worker/checkpoint.h"
+#include "worker/host.h"
+#include "worker/image.h"
+
+#define ADDRESS ((void *)0x7e8000000000)
+#define EVERY_BATCH (UINT64_C(64) << 10)
+#define BY_CHILD (UINT64_C(1) << 20)
+#define PERIOD_NS (100 * NS_PER_MS)
+#define CHILD_POLL_NS (5 * NS_PER_MS)
+#define RETRY_NS (10 * NS_PER_S)
+
+struct memory {
+	void *at; /* NULL: there is none */
+	uint64_t size;
+	uint32_t version;
+};
+
+struct state {
+	struct memory live;
+	bool serving; /* the image that serves works on it */
+	char path[4096];
+	struct checkpoint_writer *writer; /* NULL: no path, or no room */
+	uint64_t retry_ns;                /* there was no room: try again then; 0: there was */
+	bool changed;                     /* since the last checkpoint */
+	uint64_t last_ns;                 /* when that was made */
+	pid_t child;                      /* makes one; 0: none does */
+};
 
 struct state *state_new(void)
 {
-	return NULL;
+	return xcalloc(1, sizeof(struct state));
 }
+
+/* Memory */
+
+static const struct devserve_state_extension *declared(const struct image *image)
+{
+	return (const struct devserve_state_extension *)image_extension(image, DEVSERVE_STATE_ID);
+}
+
+static void set_slot(const struct devserve_state_extension *e, void *at)
+{
+	memcpy(e->slot, &at, sizeof(at));
+}
+
+/* Zeroed, at @wanted (which must be free) or, NULL, anywhere. 0, or an errno. */
+static int allocate(uint64_t size, uint32_t version, void *wanted, struct memory *ret)
+{
+	void *at = mmap(wanted, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (wanted ? MAP_FIXED_NOREPLACE : 0),
+			-1, 0);
+
+	if (at == MAP_FAILED)
+		return errno;
+	if (size > BY_CHILD)
+		madvise(at, size, MADV_HUGEPAGE); /* fewer page tables for fork() to copy */
+	*ret = (struct memory){ at, size, version };
+	return 0;
+}
+
+static void release(struct memory *m)
+{
+	if (m->at)
+		munmap(m->at, m->size);
+	m->at = NULL;
+}
+
+/* To an address of the kernel's choice. 0, or an errno. */
+static int move_away(struct memory *m)
+{
+	struct memory place;
+	int r = allocate(m->size, m->version, NULL, &place);
+
+	if (r == 0 && mremap(m->at, m->size, m->size, MREMAP_MAYMOVE | MREMAP_FIXED, place.at) == MAP_FAILED)
+		r = errno;
+	if (r == 0)
+		*m = place;
+	return r;
+}
+
+/* What the image needs of what is there */
+
+static int say(char *sentence, size_t size, int error, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int say(char *sentence, size_t size, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(sentence, size, format, args);
+	va_end(args);
+	return error;
+}
+
+static bool same_layout(const struct devserve_state_extension *e, const struct memory *m)
+{
+	return e->size == m->size && e->version == m->version;
+}
+
+static int new_memory(const struct devserve_state_extension *e, void *wanted, struct memory *ret,
+		      char *sentence, size_t size)
+{
+	int r = allocate(e->size, e->version, wanted, ret);
+
+	if (r == 0)
+		return 0;
+	return say(sentence, size, r, "no memory for a state of %llu bytes: %s",
+		   (unsigned long long)e->size, strerror(r));
+}
+
+static int migrate(const struct devserve_state_extension *e, const struct memory *from, void *wanted,
+		   struct memory *ret, char *sentence, size_t size)
+{
+	int r;
+
+	if (!e->migrate)
+		return say(sentence, size, EPROTO,
+			   "the state there is has %llu bytes, version %u, and this image's has %llu "
+			   "bytes, version %u; write a .migrate that makes the new from the old",
+			   (unsigned long long)from->size, from->version, (unsigned long long)e->size,
+			   e->version);
+	r = new_memory(e, wanted, ret, sentence, size);
+	if (r != 0)
+		return r;
+	r = e->migrate(from->at, from->size, from->version, ret->at);
+	if (r == 0)
+		return 0;
+	release(ret);
+	return say(sentence, size, r < 0 ? -r : EPROTO, "migrate() from version %u returned %d (%s)",
+		   from->version, r, strerror(r < 0 ? -r : r));
+}
+
+static int read_into(const struct checkpoint *c, void *wanted, struct memory *ret)
+{
+	int r = allocate(c->size, c->version, wanted, ret);
+
+	if (r != 0)
+		return r;
+	r = -checkpoint_read(c, ret->at);
+	if (r != 0)
+		release(ret);
+	return r;
+}
+
+static int take_over(const struct devserve_state_extension *e, const struct checkpoint *c, void *wanted,
+		     struct memory *ret, char *sentence, size_t size)
+{
+	bool same = e->size == c->size && e->version == c->version;
+	struct memory old;
+	int r = read_into(c, same ? wanted : NULL, &old);
+
+	if (r != 0)
+		return say(sentence, size, r, "cannot read the checkpoint of the state: %s", strerror(r));
+	if (same) {
+		*ret = old;
+		return 0;
+	}
+	r = migrate(e, &old, wanted, ret, sentence, size);
+	release(&old);
+	return r;
+}
+
+/*
+ * The state of @e from the checkpoint at @path, at @wanted. 0, or an errno with @sentence. A
+ * checkpoint that isn't ours counts as none, and the sentence says why.
+ */
+static int make(const struct devserve_state_extension *e, const char *path, void *wanted,
+		struct memory *ret, char *sentence, size_t size)
+{
+	struct checkpoint c;
+	int r = path[0] ? checkpoint_open(path, &c, sentence, size) : -ENOENT;
+
+	if (r == 0) {
+		r = take_over(e, &c, wanted, ret, sentence, size);
+		checkpoint_close(&c);
+		return r;
+	}
+	if (r == -ENOENT || r == CHECKPOINT_E_FOREIGN)
+		return new_memory(e, wanted, ret, r < 0 ? sentence : (char[1]){ 0 }, r < 0 ? size : 1);
+	return say(sentence, size, -r, "cannot open %s: %s", path, strerror(-r));
+}
+
+/* Trial */
 
 int state_try(const struct image *image, const char *path, char *sentence, size_t size)
 {
-	(void)image, (void)path, (void)sentence, (void)size;
-	return 0;
+	const struct devserve_state_extension *e = declared(image);
+	struct memory copy;
+	int r;
+
+	if (!e)
+		return 0;
+	r = make(e, path, NULL, &copy, sentence, size);
+	if (r == 0)
+		set_slot(e, copy.at);
+	return r;
+}
+
+void state_try_end(const struct image *image)
+{
+	const struct devserve_state_extension *e = declared(image);
+	struct memory copy = { NULL, 0, 0 };
+
+	if (!e)
+		return;
+	memcpy(&copy.at, e->slot, sizeof(copy.at));
+	copy.size = e->size;
+	release(&copy);
+	set_slot(e, NULL);
+}
+
+/* Serving */
+
+static void report(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(int level, const char *format, ...)
+{
+	const struct devserve_host *host = host_table();
+	char line[900];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	host->log(host, level, "%s", line);
+}
+
+static void end_process(const char *sentence)
+{
+	report(DEVSERVE_ERROR, "%s", sentence);
+	_exit(1);
+}
+
+/* What isn't ours is not written over. */
+static void put_aside(const char *path, const char *fault)
+{
+	char aside[4096 + 16];
+
+	snprintf(aside, sizeof(aside), "%s.ignored", path);
+	if (rename(path, aside) < 0)
+		snprintf(aside, sizeof(aside), "nowhere (%s)", strerror(errno));
+	report(DEVSERVE_ERROR, "%s is ignored: %s; the state starts at zero. It is kept as %s", path,
+	       fault, aside);
+}
+
+static void open_writer(struct state *s)
+{
+	bool again = s->retry_ns != 0;
+	int r;
+
+	if (!s->path[0] || s->writer || clock_ns() < s->retry_ns)
+		return;
+	r = checkpoint_writer_new(s->path, s->live.size, s->live.version, &s->writer);
+	s->retry_ns = r == 0 ? 0 : clock_ns() + RETRY_NS;
+	if (r != 0 && !again)
+		report(DEVSERVE_ERROR,
+		       "no checkpoint of the state (%llu bytes, kept twice) can be made in %s: %s; it "
+		       "lives in memory alone and goes with the worker. Free some space",
+		       (unsigned long long)s->live.size, s->path, strerror(-r));
+	if (r == 0 && again)
+		report(DEVSERVE_INFO, "checkpoints of the state are made again");
+}
+
+/* Let the child's end be known. Returns 0 while it runs. */
+static pid_t await_child(struct state *s, int flags)
+{
+	int status = 0;
+	pid_t pid = s->child ? waitpid(s->child, &status, flags | __WALL) : -1;
+
+	if (pid == 0)
+		return 0;
+	if (s->child && s->writer && pid == s->child && status == 0)
+		checkpoint_was_written(s->writer);
+	else if (s->child)
+		s->changed = true; /* it was killed */
+	s->child = 0;
+	return pid;
+}
+
+static void restore(struct state *s, const struct devserve_state_extension *e, const char *path)
+{
+	char sentence[512] = "";
+
+	snprintf(s->path, sizeof(s->path), "%s", path);
+	if (make(e, path, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
+		end_process(sentence);
+	if (sentence[0])
+		put_aside(path, sentence);
+}
+
+static void migrate_live(struct state *s, const struct devserve_state_extension *e)
+{
+	char sentence[512] = "no memory for another state";
+	struct memory old = s->live;
+
+	if (move_away(&old) != 0 || migrate(e, &old, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
+		end_process(sentence);
+	await_child(s, 0);
+	release(&old);
+	s->writer = checkpoint_writer_free(s->writer);
 }
 
 void state_enter(struct state *s, const struct image *image, const char *path)
 {
-	(void)s, (void)image, (void)path;
+	const struct devserve_state_extension *e = declared(image);
+
+	s->serving = e != NULL;
+	if (!e)
+		return; /* what is there waits for an image that wants it */
+	if (!s->live.at)
+		restore(s, e, path);
+	else if (!same_layout(e, &s->live))
+		migrate_live(s, e);
+	open_writer(s);
+	set_slot(e, s->live.at);
+}
+
+/* Checkpoints */
+
+static void copy_and_exit(struct state *s, pid_t parent)
+{
+	cpu_set_t all;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(0, sizeof(all), &all); /* not where the worker computes */
+	setpriority(PRIO_PROCESS, 0, 10);
+	_exit(checkpoint_write(s->writer, s->live.at) == 0 ? 0 : 1);
+}
+
+static bool start_child(struct state *s)
+{
+	pid_t self = getpid(), pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+
+	if (pid == 0)
+		copy_and_exit(s, self);
+	s->child = pid > 0 ? pid : 0;
+	return pid > 0;
+}
+
+static void write_here(struct state *s)
+{
+	int r = checkpoint_write(s->writer, s->live.at);
+
+	if (r == 0)
+		return;
+	s->changed = true;
+	report(DEVSERVE_ERROR, "the checkpoint %s cannot be put in place: %s", s->path, strerror(-r));
+	s->writer = checkpoint_writer_free(s->writer);
+	s->retry_ns = clock_ns() + RETRY_NS;
+}
+
+static void write_checkpoint(struct state *s)
+{
+	open_writer(s);
+	s->last_ns = clock_ns();
+	if (!s->writer)
+		return;
+	s->changed = false;
+	if (s->live.size <= BY_CHILD || !start_child(s))
+		write_here(s);
+}
+
+static bool by_period(const struct state *s)
+{
+	return s->live.size > EVERY_BATCH;
 }
 
 void state_checkpoint(struct state *s, bool idle)
 {
-	(void)s, (void)idle;
+	if (!s->serving || !s->path[0])
+		return;
+	s->changed = true;
+	if (!by_period(s))
+		write_checkpoint(s);
+	else if (!idle && clock_ns() - s->last_ns > 2 * PERIOD_NS && await_child(s, WNOHANG) != 0)
+		write_checkpoint(s);
+}
+
+uint64_t state_due_ns(const struct state *s)
+{
+	uint64_t now, due;
+
+	if (s->child)
+		return CHILD_POLL_NS;
+	if (!s->changed || !by_period(s))
+		return 0;
+	now = clock_ns();
+	due = s->last_ns + PERIOD_NS;
+	due = due < s->retry_ns ? s->retry_ns : due;
+	return due > now ? due - now : 1;
+}
+
+void state_catch_up(struct state *s)
+{
+	if (s->child && await_child(s, WNOHANG) == 0)
+		return;
+	if (s->changed && by_period(s) && clock_ns() - s->last_ns >= PERIOD_NS)
+		write_checkpoint(s);
 }
 
 void state_leave(struct state *s)
 {
-	(void)s;
+	await_child(s, 0);
+	if (s->changed)
+		open_writer(s);
+	if (s->changed && s->writer)
+		write_here(s);
+	s->changed = false;
+	s->writer = checkpoint_writer_free(s->writer);
 }

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct image;
 struct state;
@@ -23,6 +24,8 @@ struct state *state_new(void);
  * there yet), migrate() included, on a copy. 0, or an errno with @sentence. [control]
  */
 int state_try(const struct image *image, const char *path, char *sentence, size_t size);
+/* The copy, which the image's check() could see, goes. [control] */
+void state_try_end(const struct image *image);
 
 /*
  * @image is about to serve: its state is there afterwards, kept, restored from the checkpoint at
@@ -32,10 +35,16 @@ int state_try(const struct image *image, const char *path, char *sentence, size_
 void state_enter(struct state *s, const struct image *image, const char *path);
 
 /*
- * The batch has ended: make a checkpoint if one is due. Before the call's LINK_DONE, so that
- * what a client was told is never lost. @idle: no call waits. [infer]
+ * The batch has ended. A small state is copied at once, before the call's LINK_DONE, so that
+ * what a client was told is never lost; a large one now and then, and here only if it is late.
+ * @idle: no call waits. [infer]
  */
 void state_checkpoint(struct state *s, bool idle);
+
+/* Nothing is to be done: make the checkpoint that is due. [infer] */
+void state_catch_up(struct state *s);
+/* In how many nanoseconds state_catch_up() will have something to do; 0: it won't. [infer] */
+uint64_t state_due_ns(const struct state *s);
 
 /* The last checkpoint before the process ends, whatever the policy. [infer] */
 void state_leave(struct state *s);

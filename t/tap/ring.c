@@ -105,7 +105,7 @@ static void *echo(void *context)
 			n++;
 		}
 		if (n < N_MESSAGES && !has_work(p))
-			link_worker_sleep(p->link, has_work, p);
+			link_worker_sleep(p->link, has_work, p, 0);
 	}
 	return NULL;
 }

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/checkpoint.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <devserve/ext/state.h>
+
+#include "base/memory.h"
+
+#define MAGIC "devstate"
+#define FORMAT 1u
+#define MACHINE EM_X86_64 /* states are bytes as this machine lays them out */
+#define PAGE UINT64_C(4096)
+
+struct header {
+	char magic[8];
+	uint32_t format;
+	uint16_t abi_major, machine;
+	uint64_t size; /* of the state */
+	uint32_t version;
+	uint32_t reserved;
+	uint64_t layout;           /* a fingerprint of the struct; 0: not known */
+	_Atomic uint64_t sequence; /* slot sequence % 2 is the newest; 0: neither */
+};
+
+struct checkpoint_writer {
+	struct header *header;
+	uint64_t mapped; /* bytes */
+	char path[4096], new_path[4096 + 8];
+	bool placed; /* it is the file at `path` */
+};
+
+static uint64_t slot_offset(uint64_t size, uint64_t sequence)
+{
+	return PAGE + sequence % 2 * ((size + PAGE - 1) & ~(PAGE - 1));
+}
+
+static uint64_t file_size(uint64_t size)
+{
+	return slot_offset(size, 0) + 2 * (slot_offset(size, 1) - slot_offset(size, 0));
+}
+
+/* Reading */
+
+static const char *fault_of(const struct header *h, uint64_t there)
+{
+	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0)
+		return "it is not a checkpoint";
+	if (h->format != FORMAT || h->abi_major != DEVSERVE_ABI_MAJOR)
+		return "another version of devserve wrote it";
+	if (h->machine != MACHINE)
+		return "a machine of another kind wrote it";
+	if (h->size == 0 || h->size > DEVSERVE_MAX_STATE || h->version == 0 || h->sequence == 0)
+		return "it is damaged";
+	if (there < file_size(h->size))
+		return "it is cut short";
+	return NULL;
+}
+
+static int read_header(int fd, struct header *ret, char *why, size_t size)
+{
+	const char *fault = "it is cut short";
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		fault = "it is not a file";
+	else if ((n = pread(fd, ret, sizeof(*ret), 0)) < 0)
+		return -errno;
+	else if ((size_t)n == sizeof(*ret))
+		fault = fault_of(ret, (uint64_t)st.st_size);
+	if (!fault)
+		return 0;
+	snprintf(why, size, "%s", fault);
+	return CHECKPOINT_E_FOREIGN;
+}
+
+int checkpoint_open(const char *path, struct checkpoint *ret, char *why, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r;
+	struct header h;
+
+	if (fd < 0)
+		return -errno;
+	r = read_header(fd, &h, why, size);
+	if (r != 0) {
+		close(fd);
+		return r;
+	}
+	*ret = (struct checkpoint){
+		.fd = fd,
+		.size = h.size,
+		.version = h.version,
+		.offset = slot_offset(h.size, h.sequence),
+	};
+	return 0;
+}
+
+int checkpoint_read(const struct checkpoint *c, void *ret)
+{
+	uint64_t at = 0;
+
+	while (at < c->size) {
+		ssize_t n = pread(c->fd, (char *)ret + at, c->size - at, (off_t)(c->offset + at));
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0)
+			return -EIO; /* cut short meanwhile */
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	return 0;
+}
+
+void checkpoint_close(struct checkpoint *c)
+{
+	close(c->fd);
+}
+
+/* Writing */
+
+static int make_room(struct checkpoint_writer *w)
+{
+	int fd, r;
+
+	unlink(w->new_path); /* a dead worker's; its inode may still be written */
+	fd = open(w->new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = -posix_fallocate(fd, 0, (off_t)w->mapped);
+	if (r == 0) {
+		w->header = mmap(NULL, w->mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (w->header == MAP_FAILED)
+			r = -errno;
+	}
+	if (r != 0)
+		unlink(w->new_path);
+	close(fd);
+	return r;
+}
+
+int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version,
+			  struct checkpoint_writer **ret)
+{
+	struct checkpoint_writer *w = xcalloc(1, sizeof(*w));
+	int r;
+
+	snprintf(w->path, sizeof(w->path), "%s", path);
+	snprintf(w->new_path, sizeof(w->new_path), "%s.new", path);
+	w->mapped = file_size(size);
+	r = make_room(w);
+	if (r != 0) {
+		free(w);
+		return r;
+	}
+	w->header->format = FORMAT;
+	w->header->abi_major = DEVSERVE_ABI_MAJOR;
+	w->header->machine = MACHINE;
+	w->header->size = size;
+	w->header->version = version;
+	memcpy(w->header->magic, MAGIC, sizeof(w->header->magic));
+	*ret = w;
+	return 0;
+}
+
+struct checkpoint_writer *checkpoint_writer_free(struct checkpoint_writer *w)
+{
+	if (!w)
+		return NULL;
+	munmap(w->header, w->mapped);
+	if (!w->placed)
+		unlink(w->new_path);
+	free(w);
+	return NULL;
+}
+
+int checkpoint_write(struct checkpoint_writer *w, const void *state)
+{
+	uint64_t next = atomic_load_explicit(&w->header->sequence, memory_order_relaxed) + 1;
+
+	memcpy((char *)w->header + slot_offset(w->header->size, next), state, w->header->size);
+	atomic_store_explicit(&w->header->sequence, next, memory_order_release);
+	if (!w->placed && rename(w->new_path, w->path) < 0)
+		return -errno;
+	w->placed = true;
+	return 0;
+}
+
+void checkpoint_was_written(struct checkpoint_writer *w)
+{
+	w->placed = true;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Checkpoint
+ *
+ * A copy of a state in a file: a page that says what it is, and two slots that are written in
+ * turn. The slot that isn't the newest is filled, then one store makes it the newest, so that
+ * whoever is killed at any instant leaves a whole one. The file outlives the worker and the
+ * server; nothing is synced, so it need not outlive the machine.
+ *
+ * A file has one writer: each worker makes its own, which takes the place of the one before
+ * with its first checkpoint. What is late (the child of a dead worker) writes where nobody
+ * reads.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What is there. */
+struct checkpoint {
+	int fd;
+	uint64_t size; /* of the state */
+	uint32_t version;
+	uint64_t offset; /* of the newest slot */
+};
+
+enum { CHECKPOINT_E_FOREIGN = 1 }; /* not one that this program on this machine could have written */
+
+/* 0, CHECKPOINT_E_FOREIGN with a sentence in @why, or -errno (-ENOENT: there is none). */
+int checkpoint_open(const char *path, struct checkpoint *ret, char *why, size_t size);
+/* Its bytes into @ret, which holds c->size of them. 0, or -errno. */
+int checkpoint_read(const struct checkpoint *c, void *ret);
+void checkpoint_close(struct checkpoint *c);
+
+struct checkpoint_writer;
+
+/* With room for both slots beside @path, which stays as it is. 0, or -errno (-ENOSPC). */
+int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version,
+			  struct checkpoint_writer **ret);
+/* What it wrote stays. NULL is fine. Returns NULL. */
+struct checkpoint_writer *checkpoint_writer_free(struct checkpoint_writer *w);
+
+/*
+ * Copy @state, make that the newest, and with the first one the file that @path names. Calls
+ * nothing but memcpy() and rename(): a forked child may do it. 0, or -errno.
+ */
+int checkpoint_write(struct checkpoint_writer *w, const void *state);
+/* A child did. */
+void checkpoint_was_written(struct checkpoint_writer *w);
