@@ -8,6 +8,7 @@
 #include <devserve/deployment.h>
 #include <devserve/ext/check.h>
 #include <devserve/ext/state.h>
+#include <devserve/ext/weights.h>
 
 #define SIZE(type) printf("sizeof(%s) %zu\n", #type, sizeof(type))
 #define FIELD(type, field)                                                  \
@@ -123,6 +124,11 @@ static void print_extensions(void)
 	SIZE(struct devserve_check_extension);
 	FIELD(devserve_check_extension, extension);
 	FIELD(devserve_check_extension, check);
+	SIZE(struct devserve_weights_extension);
+	FIELD(devserve_weights_extension, extension);
+	FIELD(devserve_weights_extension, at);
+	FIELD(devserve_weights_extension, find);
+	FIELD(devserve_weights_extension, get);
 }
 
 int main(void)
