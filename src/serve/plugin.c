@@ -17,10 +17,25 @@
 
 static void plugin_remove(struct plugin *p);
 
+void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
+{
+	struct hash now;
+
+	if (builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
+		return; /* a file vanished, and its event is on the way */
+	now = plugin_weights_mix(p->weights.newest, now);
+	if (hash_equal(now, p->attempted)) {
+		if (!quiet && !save_is_under_way(p))
+			save_unchanged(p, since_ns);
+		return;
+	}
+	p->attempted = now;
+	save_start(p, since_ns);
+}
+
 static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 {
 	struct recipe recipe;
-	struct hash now;
 
 	if (!p->plugins->builder)
 		return; /* the server ends */
@@ -30,15 +45,8 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 	}
 	recipe_fini(&p->recipe);
 	p->recipe = recipe;
-	if (!p->deployment || builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
-		return; /* shut out by a clash; or a file vanished, and its event is on the way */
-	if (hash_equal(now, p->attempted)) {
-		if (!quiet && !save_is_under_way(p))
-			save_unchanged(p, since_ns);
-		return;
-	}
-	p->attempted = now;
-	save_start(p, since_ns);
+	if (p->deployment && plugin_weights_look(p, NULL, since_ns, quiet)) /* else shut out by a clash */
+		plugin_checked(p, since_ns, quiet);
 }
 
 void plugin_check(struct plugin *p, uint64_t since_ns)
@@ -175,6 +183,7 @@ static void plugin_free(struct plugin *p)
 	if (p->record_due)
 		write_record(p);
 	LIST_REMOVE(p, entry);
+	plugin_weights_fini(p);
 	recipe_fini(&p->recipe);
 	free(p->reason);
 	free(p->clash);

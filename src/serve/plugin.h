@@ -15,18 +15,21 @@
 
 #include "base/hash.h"
 #include "build/build.h"
+#include "serve/plugin_weights.h"
 
 struct builder;
 struct deploy;
 struct deployment;
 struct events;
 struct plugin;
+struct weights;
 
 /* What plugins share; serve owns it. */
 struct plugins {
 	uv_loop_t *loop;
 	struct builder *builder;
 	struct deploy *deploy;
+	struct weights *weights;
 	struct events *events;
 	const char *root;
 	const char *state_dir;
@@ -49,6 +52,7 @@ struct plugin {
 	struct deployment *deployment; /* NULL: another plugin has the name */
 	char *clash;                   /* then the sentence that says so */
 
+	struct plugin_weights weights;
 	LIST_HEAD(, save) saves;       /* under way, the newest first (serve/save.c) */
 	uint64_t newest;               /* number of the newest save */
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
@@ -77,6 +81,9 @@ bool plugins_ready(const struct plugins *ps);
 
 /* Act on what lies on disk now, without waiting for an event. */
 void plugin_check(struct plugin *p, uint64_t since_ns);
+
+/* The weights that a look waited for are there (serve/plugin_weights.h). */
+void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet);
 
 /* Ends everything that is under way; no callback any more. */
 void plugins_free(struct plugins *ps);

@@ -25,6 +25,7 @@
 #include "serve/event.h"
 #include "serve/plugin.h"
 #include "serve/record.h"
+#include "weights/weights.h"
 
 struct save {
 	LIST_ENTRY(save) entry;
@@ -35,6 +36,8 @@ struct save {
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source;
 	uint64_t compile_ns, link_ns;
+	struct weights_set *weights;
+	uint64_t weights_ns;           /* that reading them took; 0: they were known */
 	bool cached;
 	char compiler[16];
 };
@@ -71,6 +74,8 @@ static size_t list_stages(const struct save *s, const struct rollout_result *rol
 		stages[n++] = (struct event_stage){ s->compiler, s->compile_ns };
 	if (s->link_ns)
 		stages[n++] = (struct event_stage){ "link", s->link_ns };
+	if (s->weights_ns > NS_PER_MS / 2)
+		stages[n++] = (struct event_stage){ "weights", s->weights_ns };
 	if (roll && roll->trial_ns)
 		stages[n++] = (struct event_stage){ "trial", roll->trial_ns };
 	if (roll && roll->outcome == ROLLOUT_SWAPPED)
@@ -84,6 +89,14 @@ static void remember(struct plugin *p, const char *outcome, const char *reason)
 	p->reason = reason ? xstrdup(reason) : NULL;
 	p->outcome = outcome;
 	p->tried = true;
+}
+
+static void save_free(struct save *s)
+{
+	LIST_REMOVE(s, entry);
+	build_cancel(s->build);
+	weights_set_unref(s->weights);
+	free(s);
 }
 
 /* The one place where a save ends. @s is gone. */
@@ -105,9 +118,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	if (newest)
 		remember(p, outcome, reason);
 	emit(s, &e);
-	LIST_REMOVE(s, entry);
-	build_cancel(s->build);
-	free(s);
+	save_free(s);
 	p->plugins->settled(p->plugins->context, p);
 }
 
@@ -134,6 +145,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->plugin->source = s->source;
+	plugin_weights_serve(s->plugin, s->weights);
 	s->plugin->record_due = true;
 	e.from = result->from;
 	e.cached = s->cached;
@@ -191,6 +203,11 @@ static void on_image(struct save *s, const char *image)
 
 	if (r < 0)
 		buffer_printf(&why, "cannot read the image: %s", strerror(-r));
+	if (r == 0 && s->weights->error) {
+		image_info_fini(&info);
+		buffer_puts(&why, s->weights->error);
+		r = 1;
+	}
 	if (r != 0) {
 		not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed",
 			    &(struct rollout_result){ .outcome = ROLLOUT_TRIAL_FAILED,
@@ -201,6 +218,7 @@ static void on_image(struct save *s, const char *image)
 	s->rolling = true;
 	deployment_roll(s->plugin->deployment,
 			&(struct rollout){ .image = image,
+					   .weights = s->weights->index,
 					   .signature = info.signature,
 					   .generation = number_to_keep(s) },
 			on_rolled, s);
@@ -254,11 +272,11 @@ static void on_built(void *context, const struct build_result *result)
 	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
 
 	s->build = NULL;
-	s->source = result->source_hash;
+	s->source = plugin_weights_mix(s->weights, result->source_hash);
 	s->compile_ns = result->compile_ns;
 	s->link_ns = result->link_ns;
 	s->cached = result->cached;
-	s->plugin->attempted = result->source_hash;
+	s->plugin->attempted = s->source;
 	snprintf(s->compiler, sizeof(s->compiler), "%s", result->compiler ? result->compiler : "cc");
 	if (result->outcome != BUILD_OK) {
 		summarise(result, &reason);
@@ -280,7 +298,10 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	s->plugin = p;
 	s->number = p->newest = ++p->plugins->n_builds;
 	s->saved_ns = since_ns;
-	s->settled_ns = clock_ns();
+	s->settled_ns = clock_ns() - p->weights.read_ns;
+	s->weights = weights_set_ref(p->weights.newest);
+	s->weights_ns = p->weights.read_ns;
+	p->weights.read_ns = 0;
 	LIST_INSERT_HEAD(&p->saves, s, entry);
 	if (before && !before->rolling)
 		end_save(before, "superseded", "a newer save came", NULL);
@@ -307,7 +328,7 @@ void save_unchanged(struct plugin *p, uint64_t since_ns)
 
 bool save_is_under_way(const struct plugin *p)
 {
-	return !LIST_EMPTY(&p->saves);
+	return !LIST_EMPTY(&p->saves) || p->weights.job;
 }
 
 void save_end_all(struct plugin *p, const char *reason)
@@ -320,9 +341,6 @@ void save_forget_all(struct plugin *p)
 {
 	struct save *s;
 
-	while ((s = LIST_FIRST(&p->saves))) {
-		LIST_REMOVE(s, entry);
-		build_cancel(s->build);
-		free(s);
-	}
+	while ((s = LIST_FIRST(&p->saves)))
+		save_free(s);
 }

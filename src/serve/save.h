@@ -22,6 +22,7 @@ void save_start(struct plugin *p, uint64_t since_ns);
 /* Something was written, and nothing is different: tell just that. */
 void save_unchanged(struct plugin *p, uint64_t since_ns);
 
+/* One, or the reading of weights that may bring one. */
 bool save_is_under_way(const struct plugin *p);
 
 /* The plugin goes: every save ends here and now. Its rollouts must have been dropped. */

@@ -36,6 +36,7 @@
 #include "serve/run_file.h"
 #include "serve/terminal.h"
 #include "watch/watch.h"
+#include "weights/weights.h"
 
 #define DRAIN_MS 30000
 #define TIDY_MS 20
@@ -50,6 +51,7 @@ struct serve {
 	struct json_sink *json_sink;
 	struct builder *builder;
 	struct deploy *deploy;
+	struct weights *weights;
 	struct control *control;
 	struct ingress *ingress;
 	struct watch *watch;
@@ -200,6 +202,7 @@ static void on_tidy(uv_timer_t *timer)
 	if (s->checking)
 		return;
 	write_compile_commands(s);
+	weights_tidy(s->weights);
 	keep_run_file(s);
 }
 
@@ -415,6 +418,14 @@ static void open_sinks(struct serve *s)
 		s->terminal = terminal_new(s->events, s->o);
 }
 
+/* A check's are its own: the server that may run beside it tidies up among its. */
+static void make_weights(struct serve *s)
+{
+	_cleanup_free_ char *directory = path_join(s->checking ? s->generations_dir : s->state_dir, "weights");
+
+	s->weights = weights_new(&s->loop, directory);
+}
+
 static int start(struct serve *s, struct buffer *why)
 {
 	int r = make_directories(s, why);
@@ -425,10 +436,12 @@ static int start(struct serve *s, struct buffer *why)
 		r = make_deploy(s, why);
 	if (r < 0)
 		return r;
+	make_weights(s);
 	s->plugins = (struct plugins){
 		.loop = &s->loop,
 		.builder = s->builder,
 		.deploy = s->deploy,
+		.weights = s->weights,
 		.events = s->events,
 		.root = s->root,
 		.state_dir = s->state_dir,
@@ -528,6 +541,7 @@ static void dispose(struct serve *s)
 	uv_loop_close(&s->loop);
 	s->control = control_free(s->control);
 	s->deploy = deploy_free(s->deploy);
+	s->weights = weights_free(s->weights);
 	if (s->generations_dir)
 		file_remove_tree(s->generations_dir);
 	if (s->state_dir && s->token[0])
