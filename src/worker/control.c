@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "worker/crash.h"
+#include "worker/threads.h"
 
 #define MAX_ORDERS 8
 
@@ -47,6 +48,7 @@ static void *run(void *context)
 	static struct control_result result; /* too large for a small stack; this thread's alone */
 
 	crash_enter_thread(CRASH_CONTROL);
+	threads_pin("create() or destroy()");
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		while (!c->n_orders)

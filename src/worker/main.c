@@ -37,8 +37,11 @@
 /* An answer never waits longer than this for the ones after it. */
 #define BELL_NS (20 * NS_PER_US)
 
+#define HIGH_FD 300 /* a descriptor that a deployment doesn't get when it has closed ours */
+
 struct worker {
 	struct link_shared *link;
+	int bell;
 	char *arena;
 	size_t arena_size;
 	struct ring from_server, to_server;
@@ -53,6 +56,14 @@ struct worker {
 	uint64_t unrung_ns; /* computed since the bell was last rung */
 };
 
+static const char overwritten[] = "memory that is shared with devserve was overwritten";
+
+static _Noreturn void give_up(const char *sentence)
+{
+	fprintf(stderr, "%s\n", sentence);
+	_exit(1);
+}
+
 static void ring_bell(struct worker *w)
 {
 	uint64_t one = 1;
@@ -62,8 +73,8 @@ static void ring_bell(struct worker *w)
 	w->unrung = false;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&w->link->server_sleeps, memory_order_relaxed) &&
-	    atomic_exchange(&w->link->server_sleeps, 0) && write(LINK_BELL, &one, sizeof(one)) < 0)
-		_exit(1); /* the server's end is gone, and so should we be */
+	    atomic_exchange(&w->link->server_sleeps, 0) && write(w->bell, &one, sizeof(one)) < 0)
+		give_up("a descriptor of devserve's is gone; the deployment closed it");
 }
 
 /* The server empties its ring all the time; a full one means that it is about to. */
@@ -76,7 +87,7 @@ static void send(struct worker *w, const struct message *m)
 		sched_yield();
 	}
 	if (r < 0)
-		_exit(1);
+		give_up(overwritten);
 }
 
 static void *need(void *context, uint32_t slot, uint64_t size)
@@ -109,15 +120,17 @@ static void run_call(struct worker *w, const struct message *m)
 static void swap(struct worker *w, const struct message *m)
 {
 	uint64_t started = clock_ns();
+	struct image before = w->serving;
 
 	state_enter(w->state, &w->loaded, w->link->state_path);
-	if (w->has_serving)
-		control_close(w->control, &w->serving);
 	w->serving = w->loaded;
 	w->serving.generation = (uint32_t)m->extra;
-	w->has_serving = true;
 	w->has_loaded = false;
 	send(w, &(struct message){ .kind = LINK_SWAPPED, .extra = clock_ns() - started });
+	ring_publish(&w->to_server); /* should the old one's destroy() crash, the new one serves */
+	if (w->has_serving)
+		control_close(w->control, &before);
+	w->has_serving = true;
 }
 
 static void drop(struct worker *w)
@@ -177,7 +190,7 @@ static void attach(struct worker *w)
 	int fd = open(w->link->arena_path, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		_exit(1);
+		give_up("the deployment's memory cannot be opened");
 	map_arena(w, fd);
 	close(fd);
 }
@@ -224,7 +237,7 @@ static void serve(struct worker *w)
 		while (n < 64 && !w->stopping && !control_ready(w->control) &&
 		       (r = ring_take(&w->from_server, &m)) != 0) {
 			if (r < 0)
-				_exit(1);
+				give_up(overwritten);
 			ring_consume(&w->from_server);
 			obey(w, &m);
 			n++;
@@ -255,6 +268,18 @@ static void on_control_done(void *context)
 	struct worker *w = context;
 
 	link_wake_worker(w->link);
+}
+
+/* Out of a deployment's way, who closes or truncates what it finds. */
+static void hide_descriptors(struct worker *w)
+{
+	w->bell = fcntl(LINK_BELL, F_DUPFD_CLOEXEC, HIGH_FD);
+	if (w->bell < 0)
+		w->bell = LINK_BELL;
+	else
+		close(LINK_BELL);
+	close(LINK_FD);
+	close(LINK_ARENA);
 }
 
 /*
@@ -298,8 +323,10 @@ int main(void)
 	ring_init(&w.to_server, &w.link->to_server);
 	w.invocation = invocation_new(need, &w);
 	map_arena(&w, LINK_ARENA);
+	hide_descriptors(&w);
 	crash_catch(w.link);
 	crash_enter_thread(CRASH_INFER);
+	threads_pin("infer()");
 	w.state = state_new();
 	w.control = control_new(on_control_done, &w);
 	if (!w.control)

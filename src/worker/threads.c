@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -61,7 +62,7 @@ static unsigned n_held;
 static struct threads unknown; /* started where nobody had entered: may be anybody's */
 static _Thread_local struct threads *current;
 static _Thread_local struct ending ending;
-static pthread_key_t ending_key;
+static pthread_key_t ending_key, pin_key;
 
 struct threads *threads_new(void)
 {
@@ -118,10 +119,22 @@ static int note(struct dl_phdr_info *info, size_t size, void *context)
 	return 0;
 }
 
+static void on_pinned_end(void *who)
+{
+	fprintf(stderr, "%s ended its thread, as pthread_exit() does; it must return\n", (const char *)who);
+	_exit(1);
+}
+
 void threads_hold(void)
 {
-	if (pthread_key_create(&ending_key, on_end) == 0)
+	if (pthread_key_create(&ending_key, on_end) == 0 &&
+	    pthread_key_create(&pin_key, on_pinned_end) == 0)
 		dl_iterate_phdr(note, NULL);
+}
+
+void threads_pin(const char *who)
+{
+	pthread_setspecific(pin_key, who);
 }
 
 static bool lies_in(const struct held *h, uintptr_t address)

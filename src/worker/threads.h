@@ -22,6 +22,12 @@ struct threads *threads_free(struct threads *t);
 /* What is mapped now is never unmapped. Once, before the first image. */
 void threads_hold(void);
 
+/*
+ * The calling thread is one of ours and must not end: should the image end it (pthread_exit()),
+ * the process ends, and says so as `@who ended its thread`. Once a thread.
+ */
+void threads_pin(const char *who);
+
 /* The calling thread runs on behalf of @t from now on; NULL: of nobody. */
 void threads_enter(struct threads *t);
 

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""Plugins that do what they must not. Whatever it is: the server lives, the deployment beside
+is answered all the time, the author is told, and a save mends it."""
+
+import threading
+
+import pytest
+
+from devserve import constant
+
+INCLUDES = "".join(f"#include <{h}>\n" for h in (
+    "errno.h", "fcntl.h", "pthread.h", "setjmp.h", "signal.h", "stdint.h", "stdio.h", "stdlib.h",
+    "string.h", "sys/mman.h", "sys/prctl.h", "sys/resource.h", "sys/wait.h", "unistd.h"))
+
+MAPPINGS = r"""
+/* Call `visit` for each mapping of a memfd that is shared and writable. */
+static void each_mapping(void (*visit)(char *start, size_t size, const char *line))
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512], found[8][512];
+	unsigned long start, end;
+	int n = 0;
+
+	while (n < 8 && fgets(line, sizeof(line), maps))
+		if (strstr(line, "rw-s") && strstr(line, "/memfd:"))
+			strcpy(found[n++], line);
+	fclose(maps);
+	for (int i = 0; i < n; i++)
+		if (sscanf(found[i], "%lx-%lx", &start, &end) == 2)
+			visit((char *)start, end - start, found[i]);
+}
+enum { LINK_MOST = 1 << 20 }; /* a link is smaller, an arena larger */
+"""
+
+
+def hostile(infer="", extra="", create="", destroy="", value=7):
+    """A deployment that answers `value` after it has done `infer`."""
+    source = constant(value, INCLUDES + extra + f"""
+static int create(const struct devserve_host *host, void **self)
+{{
+	(void)host, (void)self;
+	{create}
+	return 0;
+}}
+static void destroy(void *self)
+{{
+	(void)self;
+	{destroy}
+}}
+""")
+    source = source.replace('{ "Y", DEVSERVE_INT32, { 1 } }',
+                            '{ "Y", DEVSERVE_INT32, { 1 } }, { "Z", DEVSERVE_BYTES, { 0 } }' if "append" in infer
+                            else '{ "Y", DEVSERVE_INT32, { 1 } }')
+    return source.replace("\t((int32", f"\t{infer}\n\t((int32").replace(
+        "\t.infer", "\t.create = create,\n\t.destroy = destroy,\n\t.infer")
+
+
+class Bystander:
+    """Calls the deployment beside, all the time; every answer must be right."""
+
+    def __init__(self, server):
+        self.client, self.wrong, self.n = server.new_client(), [], 0
+        self.go_on = True
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while self.go_on:
+            answer = self.client.infer("beside")
+            self.n += 1
+            if answer.status != 200 or answer.value != 1:
+                self.wrong.append(answer)
+
+    def end(self):
+        self.go_on = False
+        self.thread.join(30)
+        assert not self.thread.is_alive() and not self.wrong, self.wrong[:3]
+        assert self.n > 0
+
+
+@pytest.fixture
+def beside(root, serve):
+    """Serves what the test gives, beside one that must not notice."""
+    bystanders = []
+
+    def start(source, *args, file="hostile.c", ready=True):
+        root.write("beside.c", constant(1))
+        root.write(file, source)
+        server = serve(*args)
+        bystanders.append(Bystander(server))
+        return server
+
+    yield start
+    for bystander in bystanders:
+        bystander.end()
+
+
+def is_sentence(answer):
+    return answer.status >= 500 and len(answer.json["error"]) > 10
+
+
+def mends(server, file="hostile.c"):
+    """A save of something decent is served."""
+    done = server.save(file, constant(42))
+    assert done["outcome"] == "swapped", done
+    answer = server.infer(file.split(".")[0])
+    assert answer.value == 42, answer
+
+
+# What it may do, for it hurts nobody: it is answered.
+ANSWERED = {
+    "changes directory": ('chdir("/");', ""),
+    "writes to its inputs": ("memset(call->in[0].data, 0xff, call->in[0].size);", ""),
+    "installs signal handlers": (
+        "for (int s = 1; s < 65; s++) signal(s, nothing);", "static void nothing(int s) { (void)s; }"),
+    "blocks all signals": ("sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0);", ""),
+    "ignores all signals": ("for (int s = 1; s < 65; s++) signal(s, SIG_IGN);", ""),
+    "truncates the segments": ("""
+	for (int fd = 3; fd < 64; fd++)
+		if (ftruncate(fd, 0) == 0 || ftruncate(fd, (off_t)1 << 50) == 0)
+			return devserve_fail(call, "descriptor %d could be truncated", fd);""", ""),
+    "leaks a gigabyte": ("char *p = malloc(1 << 30); if (p) memset(p, 1, 1 << 30);", ""),
+    "forks a child that stays": ("if (fork() == 0) for (;;) pause();", ""),
+    "forks a child that goes on": ("fork();", ""),
+    "forks twenty": ("for (int i = 0; i < 20; i++) if (fork() == 0) for (;;) pause();", ""),
+    "runs a program": ('if (system("exit 3") != 3 << 8) return -5;', ""),
+    "asks to outlive the server": ("prctl(PR_SET_PDEATHSIG, 0);", ""),
+    "has functions of the host's names": ("if (send(1, 2) != 3 || need() != 4 || main() != 5) return -5;", """
+int send(int a, int b); int send(int a, int b) { return a + b; }
+int need(void); int need(void) { return 4; }
+int main(void) { return 5; }
+int swap(int x); int swap(int x) { return x; }
+int ring_put(void); int ring_put(void) { return -1; }
+int ring_bell(void); int ring_bell(void) { abort(); }
+int image_open(void); int image_open(void) { abort(); }
+int host_table[4] = { 1, 2, 3, 4 };
+"""),
+    "lowers its limits": ("""
+	struct rlimit r = { 0, 0 };
+	setrlimit(RLIMIT_FSIZE, &r);
+	setrlimit(RLIMIT_NPROC, &r);
+	setrlimit(RLIMIT_MEMLOCK, &r);
+	setrlimit(RLIMIT_STACK, &r);""", ""),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERED)
+def test_it_is_answered_when_it(beside, what):
+    infer, extra = ANSWERED[what]
+    server = beside(hostile(infer, extra))
+    [pid] = server.worker_pids("hostile")
+    for _ in range(3):
+        assert server.infer("hostile").value == 7
+    assert server.worker_pids("hostile") == [pid]
+    mends(server)
+
+
+# What it dies of, and how the author hears of it.
+DIES = {
+    "reads from nowhere": ("*(volatile int *)8 = 1;", "", "signal 11"),
+    "recurses for ever": ("deep(1);", """
+static int deep(int n) { volatile char room[4096]; room[n % 4096] = 1; return deep(n + 1) + room[7]; }
+""", "signal 11"),
+    "divides by zero": ("volatile int zero = 0; zero = 10 / zero;", "", "signal 8"),
+    "runs into an illegal instruction": ("__builtin_trap();", "", "signal 4"),
+    "aborts": ("abort();", "", "signal 6"),
+    "exits": ("exit(3);", "", "exit status 3"),
+    "exits and says that all is well": ("exit(0);", "", "exit status 0"),
+    "exits at once": ("_exit(4);", "", "exit status 4"),
+    "exits in a handler": ("signal(SIGSEGV, leave); *(volatile int *)8 = 1;",
+                           "static void leave(int s) { _exit(s); }", "exit status 11"),
+    "kills itself": ("kill(getpid(), SIGKILL);", "", "signal 9"),
+    "kills its group": ("kill(0, SIGKILL);", "", "signal 9"),
+    "ends the serving thread": ("pthread_exit(0);", "", "exit status 1"),
+    "crashes with every signal blocked": (
+        "sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0); *(volatile int *)8 = 1;", "",
+        "signal 11"),
+    "crashes with every signal ignored": (
+        "for (int s = 1; s < 65; s++) signal(s, SIG_IGN); *(volatile int *)8 = 1;", "", "signal 11"),
+    "appends from nowhere": ("devserve_append(call, 1, (void *)8, 100);", "", "signal 11"),
+    "unmaps everything that is shared": ("each_mapping(unmap);", MAPPINGS + """
+static void unmap(char *p, size_t n, const char *line) { (void)line; munmap(p, n); }
+""", "signal 11"),
+    "forbids everything": ("each_mapping(forbid);", MAPPINGS + """
+static void forbid(char *p, size_t n, const char *line) { (void)line; mprotect(p, n, PROT_NONE); }
+""", "signal 11"),
+}
+
+
+@pytest.mark.parametrize("what", DIES)
+def test_the_worker_dies_when_it(beside, what):
+    infer, extra, word = DIES[what]
+    server = beside(hostile(infer, extra))
+    mark = server.mark()
+    answer = server.infer("hostile")
+    assert is_sentence(answer), answer
+    died = server.wait("worker.died", mark, deployment="hostile")
+    assert word in died["reason"], died
+    mends(server)
+
+
+# What it dies of a little later: it was answered, the next ones are as well.
+DIES_LATER = {
+    "crashes in a thread between two calls": ("pthread_t t; pthread_create(&t, 0, crash, 0);", """
+static void *crash(void *p) { usleep(20000); *(volatile int *)8 = 1; return p; }
+""", "signal 11"),
+    "asks for an alarm": ("struct itimerval t = { { 0, 0 }, { 0, 20000 } }; static int n; if (!n++) setitimer(ITIMER_REAL, &t, 0);",
+                          "#include <sys/time.h>\n", "signal 14"),
+}
+
+
+@pytest.mark.parametrize("what", DIES_LATER)
+def test_the_worker_dies_later_when_it(beside, what):
+    infer, extra, word = DIES_LATER[what]
+    server = beside(hostile(infer, extra))
+    mark = server.mark()
+    answer = server.infer("hostile")
+    while not server.seen("worker.died", mark, deployment="hostile"):
+        assert answer.status == 200 or is_sentence(answer), answer
+        answer = server.infer("hostile")
+    assert word in server.seen("worker.died", mark, deployment="hostile")[0]["reason"]
+    mends(server)
+
+
+# How an image says goodbye.
+GOODBYES = {
+    "exits in a destructor": ("", "static void __attribute__((destructor)) end(void) { exit(5); }", ""),
+    "crashes in a destructor": ("", "static void __attribute__((destructor)) end(void) { abort(); }", ""),
+    "exits in destroy()": ("", "", "exit(5);"),
+    "crashes in destroy()": ("", "", "*(volatile int *)8 = 1;"),
+    "ends the thread in destroy()": ("", "", "pthread_exit(0);"),
+}
+
+
+@pytest.mark.parametrize("what", GOODBYES)
+def test_the_next_save_serves_though_it(beside, what):
+    infer, extra, destroy = GOODBYES[what]
+    server = beside(hostile(infer, extra, destroy=destroy))
+    assert server.infer("hostile").value == 7
+    mark = server.mark()
+    assert server.save("hostile.c", constant(42))["outcome"] == "swapped"
+    while not server.seen("worker.replaced", mark, deployment="hostile"):
+        answer = server.infer("hostile")
+        assert is_sentence(answer) or (answer.value, answer.generation) == (42, 2), answer
+    assert server.seen("worker.died", mark, deployment="hostile")
+    answer = server.infer("hostile")
+    assert (answer.value, answer.generation) == (42, 2)
+
+
+# What is refused before it serves anybody.
+REFUSED = {
+    "has no entry": ("int nothing;", "devserve_entry"),
+    "is of another ABI": (hostile().replace("\t.inputs", "\t.abi_major = 99,\n\t.inputs"), "ABI"),
+    "fails to create": (hostile(create="return -2;"), "create()"),
+    "exits in create()": (hostile(create="exit(0);"), "exit status 0"),
+    "crashes in create()": (hostile(create="*(volatile int *)8 = 1;"), "signal 11"),
+    "ends the thread in create()": (hostile(create="pthread_exit(0);"), "exit status 1"),
+    "crashes in a constructor": (hostile(
+        extra="static void __attribute__((constructor)) start(void) { *(volatile int *)8 = 1; }"), "signal 11"),
+    "exits in a constructor": (hostile(
+        extra="static void __attribute__((constructor)) start(void) { exit(6); }"), "exit status 6"),
+    "needs what nobody has": (hostile("nobody_has_this();", "void nobody_has_this(void);"), "nobody_has_this"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_it_is_refused_with_a_sentence_when_it(beside, what):
+    source, word = REFUSED[what]
+    server = beside(hostile())
+    done = server.save("hostile.c", source)
+    assert done["outcome"] in ("trial-failed", "build-failed", "refused"), done
+    assert word in done["reason"], done
+    answer = server.infer("hostile")
+    assert (answer.value, answer.generation) == (7, 1)
+    mends(server)
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_it_is_refused_at_the_start_when_it(beside, what):
+    source, word = REFUSED[what]
+    server = beside(source)
+    answer = server.infer("hostile")
+    assert answer.status == 503 and is_sentence(answer), answer
+    assert word in answer.json["error"]
+    mends(server)
