@@ -230,6 +230,11 @@ static int compare_names(const void *a, const void *b)
 	return strcmp((*(struct header_tensor *const *)a)->name, (*(struct header_tensor *const *)b)->name);
 }
 
+static void put_stray(struct reader *r, uint64_t bytes)
+{
+	buffer_printf(r->why, "has %" PRIu64 " byte%s ", bytes, bytes == 1 ? "" : "s");
+}
+
 static int check_places(struct reader *r)
 {
 	const struct header *h = &r->header;
@@ -243,16 +248,16 @@ static int check_places(struct reader *r)
 			return HEADER_REFUSED;
 		}
 		if (t->offset > end) {
-			buffer_printf(r->why, "has %" PRIu64 " bytes before \"%s\" that are no tensor's",
-				      t->offset - end, t->name);
+			put_stray(r, t->offset - end);
+			buffer_printf(r->why, "before \"%s\" that belong to no tensor", t->name);
 			return HEADER_REFUSED;
 		}
 		end += t->size;
 	}
 	if (end == r->data_at + r->data_size)
 		return 0;
-	buffer_printf(r->why, "has %" PRIu64 " bytes at its end that are no tensor's",
-		      r->data_at + r->data_size - end);
+	put_stray(r, r->data_at + r->data_size - end);
+	buffer_puts(r->why, "at its end that belong to no tensor");
 	return HEADER_REFUSED;
 }
 
