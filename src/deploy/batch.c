@@ -44,7 +44,7 @@ static uint64_t align64(uint64_t n)
 
 /* Memory and life */
 
-static struct batch *batch_new(struct deployment *d)
+static struct batch *batch_new(struct deployment *d, struct signature *signature)
 {
 	struct batch *b = SLIST_FIRST(&d->deploy->free_batches);
 
@@ -54,8 +54,8 @@ static struct batch *batch_new(struct deployment *d)
 		b = xmalloc(sizeof(*b));
 	b->ticket = TICKET_BATCH;
 	b->deployment = d;
-	b->signature = signature_ref(d->handle.signature);
-	b->generation = d->handle.generation;
+	b->seat = NULL;
+	b->signature = signature_ref(signature);
 	b->rows = 0;
 	b->n_members = b->n_users = b->n_granted = b->n_orphans = 0;
 	b->block = 0;
@@ -133,6 +133,7 @@ static void add_member(struct batch *b, struct waiting *w)
 	b->members[b->n_members].request = w->request;
 	b->members[b->n_members].rows = w->request->batch;
 	b->members[b->n_members].since_ns = w->since_ns;
+	b->members[b->n_members].attempts = w->attempts;
 	b->n_members++;
 	b->rows += w->request->batch;
 }
@@ -321,7 +322,7 @@ static void refuse_members(struct batch *b, enum infer_status status, const char
 	batch_free(b);
 }
 
-static void submit(struct batch *b)
+static void submit(struct batch *b, struct seat *seat)
 {
 	uint64_t spill = 0;
 	int r = reserve_call(b, &spill);
@@ -336,21 +337,41 @@ static void submit(struct batch *b)
 	}
 	write_call(b, spill);
 	b->submitted_ns = clock_ns();
+	b->due_from_ns = b->members[0].since_ns;
+	b->seat = seat;
+	b->generation = seat->generation;
+	LIST_INSERT_HEAD(&seat->batches, b, flying);
+	deploy_look_later(b->deployment->deploy);
 	for (unsigned m = 0; m < b->n_members; m++)
 		b->members[m].request->deploy = b;
-	r = replica_call(b->deployment->serving, b->block, b);
+	r = replica_call(seat->serving, b->block, b);
 	assert(r == 0); /* there was room */
 }
 
-static bool has_room(const struct deployment *d)
+static bool has_room(const struct deployment *d, const struct seat *s)
 {
-	unsigned in_flight, window;
+	unsigned in_flight, window, most = d->settings.max_ongoing_requests;
 
-	if (!d->serving || !replica_room(d->serving))
+	if (!s->serving || s->generation != d->current.generation || !replica_room(s->serving))
 		return false;
-	in_flight = replica_in_flight(d->serving);
+	in_flight = replica_in_flight(s->serving);
 	window = d->window_ns ? (unsigned)(WINDOW_NS / d->window_ns) : 0;
-	return in_flight < (window < 2 ? 2 : window);
+	return in_flight < (window < 2 ? 2 : window) && (!most || in_flight < most);
+}
+
+/* The one that has least to do, of those that may get more; NULL: none may. */
+static struct seat *choose_seat(struct deployment *d)
+{
+	struct seat *best = NULL;
+
+	for (unsigned i = 0; i < d->n_seats; i++) {
+		struct seat *s = &d->seats[i];
+
+		if (has_room(d, s) &&
+		    (!best || replica_in_flight(s->serving) < replica_in_flight(best->serving)))
+			best = s;
+	}
+	return best;
 }
 
 static void on_delay_over(uv_timer_t *timer)
@@ -379,10 +400,11 @@ static void wait_for_company(struct deployment *d, uint64_t ns)
 bool batch_dispatch(struct deployment *d)
 {
 	struct waiting *chosen[BATCH_MAX_MEMBERS];
+	struct seat *seat;
 	bool any = false;
 
-	while (d->n_waiting && has_room(d)) {
-		struct batch *b = batch_new(d);
+	while (d->n_waiting && (seat = choose_seat(d))) {
+		struct batch *b = batch_new(d, d->handle.signature);
 		uint64_t wait;
 
 		choose(d, b, chosen);
@@ -397,7 +419,7 @@ bool batch_dispatch(struct deployment *d)
 			d->n_waiting--;
 			waiting_free(d->deploy, chosen[i]);
 		}
-		submit(b);
+		submit(b, seat);
 		any = true;
 	}
 	return any;
@@ -538,8 +560,8 @@ static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 	else
 		d->spill_guess -= (d->spill_guess - spilled) / 64;
 	d->window_ns = d->window_ns ? (d->window_ns * 7 + compute_ns) / 8 : compute_ns;
-	if (d->serving && (d->window_ns < SHORT_NS || d->window_ns > LONG_NS))
-		replica_set_beside(d->serving, d->window_ns < SHORT_NS);
+	if (b->seat->serving && (d->window_ns < SHORT_NS || d->window_ns > LONG_NS))
+		replica_set_beside(b->seat->serving, d->window_ns < SHORT_NS);
 	d->stats.executions++;
 	d->stats.compute_ns += compute_ns;
 }
@@ -601,6 +623,7 @@ void batch_done(struct batch *b)
 	if (compute_ns > elapsed)
 		compute_ns = elapsed;
 	learn(b, call, compute_ns);
+	LIST_REMOVE(b, flying);
 	if (status < 0) {
 		finish_failed(b, call, status < -4095 ? -EIO : status, compute_ns);
 		return;
@@ -614,8 +637,28 @@ void batch_done(struct batch *b)
 	finish(b, INFER_OK, NULL, 0, compute_ns);
 }
 
-/* Back to the head of the queue, in their order. */
-static void put_back(struct batch *b)
+void batch_fail(struct batch *b, enum infer_status status, const char *sentence)
+{
+	LIST_REMOVE(b, flying);
+	finish(b, status, sentence, strlen(sentence), 0);
+}
+
+/* Its memory stays until the worker has ended with it. */
+void batch_answer_early(struct batch *b, enum infer_status status, const char *sentence)
+{
+	for (unsigned m = 0; m < b->n_members; m++) {
+		struct infer_request *r = b->members[m].request;
+
+		if (!r)
+			continue;
+		batch_forget(b, r);
+		r->deploy = NULL;
+		deployment_refuse(b->deployment, r, status, b->members[m].since_ns, sentence);
+		r->generation = b->generation;
+	}
+}
+
+void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_waiting, bool begun)
 {
 	struct deployment *d = b->deployment;
 
@@ -625,18 +668,36 @@ static void put_back(struct batch *b)
 		if (!b->members[m].request)
 			continue;
 		w = waiting_new(d->deploy, b->members[m].request, b->members[m].since_ns);
-		TAILQ_INSERT_HEAD(&d->queue, w, entry);
-		d->n_waiting++;
+		w->attempts = b->members[m].attempts + begun;
+		w->in_retry = queue == &d->retry.queue;
+		TAILQ_INSERT_HEAD(queue, w, entry);
+		++*n_waiting;
 	}
+	LIST_REMOVE(b, flying);
 	batch_free(b);
 }
 
-void batch_lost(struct batch *b, bool begun)
+void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w)
 {
-	static const char sentence[] = "the worker died while it ran this call";
+	struct batch *b = batch_new(d, w->request->signature);
 
-	if (begun)
-		finish(b, INFER_INTERNAL, sentence, sizeof(sentence) - 1, 0);
-	else
-		put_back(b);
+	add_member(b, w);
+	waiting_free(d->deploy, w);
+	submit(b, seat);
+}
+
+void batch_describe(const struct batch *b, struct buffer *ret)
+{
+	const struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	const struct signature *s = b->signature;
+
+	for (uint32_t i = 0; i < s->n_inputs; i++) {
+		struct call_tensor t = call->tensors[i];
+		uint32_t rank = s->inputs[i].rank + (s->max_batch_size ? 1 : 0);
+
+		buffer_printf(ret, "%s%s %s[", i ? ", " : "", s->inputs[i].name, dtype_name(s->inputs[i].dtype));
+		for (uint32_t k = 0; k < rank && k < DEVSERVE_MAX_RANK; k++)
+			buffer_printf(ret, "%s%lld", k ? "," : "", (long long)t.shape[k]);
+		buffer_puts(ret, "]");
+	}
 }

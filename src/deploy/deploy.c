@@ -1,24 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 #include "deploy/deploy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
 
-#define TRIM_MS 10000
+#define LOOK_MS 1000
+#define CREATE_TIMEOUT_MS 60000
 
-static void on_trim(uv_timer_t *timer)
+/* Pages of its own: what it shares (images, arena) isn't its growth. */
+static uint64_t private_bytes(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/statm", (int)pid);
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	unsigned long long resident = 0, shared = 0;
+
+	if (file_read(path, &text) < 0 || sscanf(buffer_text(&text), "%*u %llu %llu", &resident, &shared) != 2)
+		return 0;
+	return resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void look_at_memory(struct deployment *d)
+{
+	uint64_t limit = d->deploy->max_worker_memory;
+
+	for (unsigned i = 0; i < d->n_seats && limit; i++) {
+		struct seat *s = &d->seats[i];
+
+		if (s->serving && !s->must_replace && private_bytes(replica_pid(s->serving)) > limit)
+			seat_replace(s, "it uses more memory than --max-worker-memory; does infer() leak?");
+	}
+}
+
+/* Once a second while there is work, and once after it: then memory is given back. */
+static void on_look(uv_timer_t *timer)
 {
 	struct deploy *d = timer->data;
 	struct deployment *at;
+	bool busy = d->hub->n_in_flight || d->n_calls != d->n_calls_seen;
 
-	if (d->hub->n_in_flight)
-		return;
-	LIST_FOREACH(at, &d->deployments, entry)
-		if (at->arena.dirty)
+	d->n_calls_seen = d->n_calls;
+	LIST_FOREACH(at, &d->deployments, entry) {
+		look_at_memory(at);
+		if (!busy && at->arena.dirty)
 			arena_trim(&at->arena);
+	}
+	if (!busy)
+		uv_timer_stop(&d->trim);
+}
+
+void deploy_look_later(struct deploy *d)
+{
+	d->n_calls++;
+	if (uv_is_active((uv_handle_t *)&d->trim) || d->closing)
+		return;
+	uv_timer_start(&d->trim, on_look, LOOK_MS, LOOK_MS);
+	uv_unref((uv_handle_t *)&d->trim);
+}
+
+static unsigned create_timeout_ms(void)
+{
+	const char *given = getenv("DEVSERVE_CREATE_TIMEOUT_MS");
+	unsigned long ms = given ? strtoul(given, NULL, 10) : 0;
+
+	return ms > 0 && ms < 86400000 ? (unsigned)ms : CREATE_TIMEOUT_MS;
 }
 
 int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,
@@ -32,7 +81,10 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	d->cb = *cb;
 	d->worker = xstrdup(o->worker);
 	d->generations_dir = xstrdup(o->generations_dir);
+	d->state_dir = xstrdup(o->state_dir);
 	d->max_queue = o->max_queue;
+	d->max_worker_memory = o->max_worker_memory;
+	d->create_timeout_ms = create_timeout_ms();
 	d->budget.limit = o->max_memory;
 	LIST_INIT(&d->deployments);
 	LIST_INIT(&d->removed);
@@ -49,11 +101,7 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	}
 	uv_timer_init(hub->loop, &d->trim);
 	d->trim.data = d;
-	uv_timer_start(&d->trim, on_trim, TRIM_MS, TRIM_MS);
-	uv_unref((uv_handle_t *)&d->trim);
-	uv_timer_init(hub->loop, &d->later);
-	d->later.data = d;
-	uv_unref((uv_handle_t *)&d->later);
+	spare_init(d);
 	*ret = d;
 	return 0;
 }
@@ -101,9 +149,7 @@ void deploy_close(struct deploy *d, bool now)
 		uv_close((uv_handle_t *)&d->later, NULL);
 	}
 	d->closing = true;
-	while (d->n_tried)
-		replica_abandon(d->tried[--d->n_tried]);
-	d->spare = replica_abandon(d->spare);
+	spare_close(d);
 	LIST_FOREACH(at, &d->deployments, entry)
 		rollout_close(at);
 	LIST_FOREACH(at, &d->removed, entry)
@@ -137,6 +183,7 @@ struct deploy *deploy_free(struct deploy *d)
 	arena_fini(&d->trial_arena);
 	free(d->worker);
 	free(d->generations_dir);
+	free(d->state_dir);
 	free(d);
 	return NULL;
 }

@@ -21,6 +21,18 @@ struct deployment;
 struct hub;
 struct signature;
 
+/* How a deployment is run (deployment.yaml). */
+struct deployment_settings {
+	unsigned num_replicas;         /* 1 … DEPLOY_MAX_REPLICAS */
+	unsigned max_ongoing_requests; /* that one replica has at once; 0: no bound but ours */
+	unsigned request_timeout_ms;   /* from arrival to answer; then 504. 0: none */
+	bool idempotent;               /* a call may be repeated although there is state */
+};
+
+#define DEPLOY_MAX_REPLICAS 16
+#define DEPLOYMENT_SETTINGS_DEFAULT \
+	((struct deployment_settings){ .num_replicas = 1, .request_timeout_ms = 30000 })
+
 /* A worker that died of itself, and what it left of that (ring/crash.h). */
 struct deploy_crash {
 	const char *name;    /* of the deployment */
@@ -47,8 +59,8 @@ struct deploy_callbacks {
 				uint64_t took_ns);
 	/* The swap to @generation waits: the worker has been busy with one call for seconds. */
 	void (*swap_waits)(void *context, const char *name, uint32_t generation, pid_t pid);
-	/* The image of @generation is still mapped although it was closed; @why is a hint. */
-	void (*not_unmapped)(void *context, const char *name, uint32_t generation);
+	/* A fresh worker takes over from one that served well; @because is a clause. */
+	void (*replacing)(void *context, const char *name, uint32_t generation, const char *because);
 	void *context;
 };
 
@@ -57,6 +69,7 @@ struct deploy_options {
 	const char *state_dir;       /* checkpoints: state_dir/state/NAME/REPLICA */
 	const char *generations_dir; /* images that are mapped are copied there, one file each */
 	uint64_t max_memory;         /* bytes, of all tensors together */
+	uint64_t max_worker_memory;  /* bytes that one worker may come to use; 0: any */
 	unsigned max_queue;          /* waiting requests of one deployment */
 };
 
@@ -67,22 +80,11 @@ enum rollout_outcome {
 	ROLLOUT_SUPERSEDED,   /* a newer one came before this one was under way */
 };
 
-/* How a deployment is run (deployment.yaml). */
-struct deployment_settings {
-	unsigned num_replicas;         /* 1 … DEPLOY_MAX_REPLICAS */
-	unsigned max_ongoing_requests; /* that one replica has at once; 0: no bound but ours */
-	unsigned request_timeout_ms;   /* from arrival to answer; then 504. 0: none */
-	bool idempotent;               /* a call may be repeated although there is state */
-};
-
-#define DEPLOY_MAX_REPLICAS 16
-#define DEPLOYMENT_SETTINGS_DEFAULT \
-	((struct deployment_settings){ .num_replicas = 1, .request_timeout_ms = 30000 })
-
 struct rollout {
 	const char *image;           /* path; copied during the call */
 	const char *weights;         /* path of their index (ring/weights_index.h), or NULL */
-	struct deployment_settings settings; /* from its swap on */
+	struct deployment_settings settings; /* from its swap on; all zero: the default */
+	bool fresh; /* its libraries are others: not into a worker that has the old ones */
 	struct signature *signature; /* a reference is taken */
 	uint32_t generation;         /* its number, should it come to serve; 0: the next */
 };
@@ -100,7 +102,13 @@ typedef void (*rollout_done_fn)(void *context, const struct rollout_result *resu
 
 /* Facts for status pages. */
 struct deployment_stats {
-	pid_t pid; /* 0: no worker */
+	struct {
+		pid_t pid;
+		uint32_t generation;
+		unsigned in_flight;
+	} workers[DEPLOY_MAX_REPLICAS];
+	unsigned n_workers; /* that serve */
+	pid_t spare_pid;    /* 0: none waits */
 	uint64_t requests, failures, executions, compute_ns, queue_ns;
 	unsigned waiting, in_flight;
 	uint64_t restarts;

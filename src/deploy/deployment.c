@@ -32,8 +32,9 @@ static void deployment_destroy(struct deployment *d)
 	if (d->has_arena)
 		arena_fini(&d->arena);
 	signature_unref(d->handle.signature);
-	signature_unref(d->current.signature);
-	free(d->current.path);
+	release_fini(&d->current);
+	release_fini(&d->previous);
+	free(d->retry.why);
 	free(d->reason);
 	free(d->name);
 	free(d);
@@ -94,17 +95,37 @@ int deployment_add(struct deploy *deploy, const char *name, struct deployment **
 	d->n_refs = 1;
 	TAILQ_INIT(&d->queue);
 	add_timer(d, &d->delay);
-	add_timer(d, &d->restart);
-	add_timer(d, &d->patience);
+	add_timer(d, &d->deadline);
+	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
+		seat_init(&d->seats[i], d, i);
+	seat_init(&d->retry.seat, d, DEPLOY_MAX_REPLICAS);
+	TAILQ_INIT(&d->retry.queue);
+	d->settings = DEPLOYMENT_SETTINGS_DEFAULT;
 	insert_in_order(deploy, d);
 	*ret = d;
 	return 0;
 }
 
+static bool is_busy(const struct deployment *d)
+{
+	for (unsigned i = 0; i < d->n_seats; i++)
+		if (seat_is_busy(&d->seats[i]))
+			return true;
+	return false;
+}
+
+static bool any_serves(const struct deployment *d)
+{
+	for (unsigned i = 0; i < d->n_seats; i++)
+		if (d->seats[i].serving)
+			return true;
+	return false;
+}
+
 /* The last step of a removal: nothing waits and nothing runs any more. */
 void deployment_settle_removal(struct deployment *d)
 {
-	if (!d->removed || d->n_waiting || (d->serving && replica_in_flight(d->serving)))
+	if (!d->removed || d->n_waiting || is_busy(d))
 		return;
 	if (uv_is_closing((uv_handle_t *)&d->delay))
 		return;
@@ -116,8 +137,10 @@ void deployment_settle_removal(struct deployment *d)
 void deployment_close_timers(struct deployment *d)
 {
 	uv_close((uv_handle_t *)&d->delay, on_deployment_closed);
-	uv_close((uv_handle_t *)&d->restart, on_deployment_closed);
-	uv_close((uv_handle_t *)&d->patience, on_deployment_closed);
+	uv_close((uv_handle_t *)&d->deadline, on_deployment_closed);
+	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
+		seat_close_timers(&d->seats[i]);
+	seat_close_timers(&d->retry.seat);
 }
 
 void deployment_forget(struct deployment *d)
@@ -136,7 +159,7 @@ void deployment_remove(struct deployment *d)
 	LIST_INSERT_HEAD(&deploy->removed, d, entry);
 	d->handle.state = HANDLE_UNAVAILABLE;
 	d->handle.reason = "the deployment was removed";
-	if (!d->serving)
+	if (!any_serves(d))
 		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
 	deployment_settle_removal(d);
 }
@@ -168,9 +191,19 @@ struct handle *deployment_handle(struct deployment *d)
 void deployment_get_stats(const struct deployment *d, struct deployment_stats *ret)
 {
 	*ret = d->stats;
-	ret->pid = d->serving ? replica_pid(d->serving) : 0;
 	ret->waiting = d->n_waiting;
-	ret->in_flight = d->serving ? replica_in_flight(d->serving) : 0;
+	ret->in_flight = ret->n_workers = 0;
+	ret->spare_pid = d->spare && d->spare_has ? replica_pid(d->spare) : 0;
+	for (unsigned i = 0; i < d->n_seats; i++) {
+		const struct seat *s = &d->seats[i];
+
+		if (!s->serving)
+			continue;
+		ret->workers[ret->n_workers].pid = replica_pid(s->serving);
+		ret->workers[ret->n_workers].generation = s->generation;
+		ret->workers[ret->n_workers++].in_flight = replica_in_flight(s->serving);
+		ret->in_flight += replica_in_flight(s->serving);
+	}
 }
 
 /* Handles */
@@ -278,6 +311,7 @@ static void enqueue(struct deployment *d, struct infer_request *r, uint64_t now)
 
 	TAILQ_INSERT_TAIL(&d->queue, w, entry);
 	d->n_waiting++;
+	deadline_arm(d);
 }
 
 void handle_submit(struct handle *h, struct infer_request *r)
@@ -301,6 +335,9 @@ static void forget_waiting(struct deployment *d, struct waiting *w)
 {
 	if (w->refused) {
 		TAILQ_REMOVE(&d->deploy->refused, w, entry);
+	} else if (w->in_retry) {
+		TAILQ_REMOVE(&d->retry.queue, w, entry);
+		d->retry.n_waiting--;
 	} else {
 		TAILQ_REMOVE(&d->queue, w, entry);
 		d->n_waiting--;

@@ -21,6 +21,8 @@
 #define BATCH_MAX_MEMBERS 64
 #define MAX_TRIED 8
 
+struct seat;
+
 enum ticket { TICKET_WAITING, TICKET_BATCH };
 
 struct waiting {
@@ -28,6 +30,8 @@ struct waiting {
 	struct infer_request *request;
 	uint64_t since_ns;
 	enum infer_status refused; /* in deploy.refused: why */
+	unsigned attempts;         /* that a worker died of, or in */
+	bool in_retry;             /* it is in retry.queue */
 	TAILQ_ENTRY(waiting) entry;
 };
 
@@ -37,6 +41,7 @@ TAILQ_HEAD(waiting_list, waiting);
 struct batch {
 	enum ticket ticket; /* first */
 	struct deployment *deployment;
+	struct seat *seat;           /* where it runs; valid while it is in flight */
 	struct signature *signature; /* counted */
 	uint32_t generation;
 	uint32_t rows;     /* of all members together */
@@ -45,9 +50,11 @@ struct batch {
 	struct {
 		struct infer_request *request; /* NULL: cancelled */
 		uint32_t rows;
+		unsigned attempts;
 		uint64_t since_ns;
 	} members[BATCH_MAX_MEMBERS];
 	uint64_t submitted_ns;
+	uint64_t due_from_ns; /* its time runs from here (deadline.c) */
 	uint64_t block;    /* struct call, gathered inputs, outputs, spill */
 	struct known_output {   /* our own copy: the worker may scribble over the call's */
 		uint64_t offset; /* as we chose it; 0: the worker does */
@@ -59,12 +66,14 @@ struct batch {
 	unsigned n_granted, n_orphans;
 	uint64_t granted[2 * DEVSERVE_MAX_TENSORS];   /* blocks given on LINK_NEED */
 	uint64_t orphans[BATCH_MAX_MEMBERS];          /* inputs of cancelled members */
-	SLIST_ENTRY(batch) entry; /* in deploy.spare_batches */
+	SLIST_ENTRY(batch) entry; /* in deploy.free_batches */
+	LIST_ENTRY(batch) flying; /* in seat.batches */
 };
 
 /* An image that serves or is about to: our copy of its file, and what it declares. */
 struct release {
 	char *path;
+	char *weights; /* path of their index, or NULL */
 	struct signature *signature;
 	uint32_t generation;
 };
@@ -72,11 +81,57 @@ struct release {
 /* A rollout that was asked for. */
 struct wish {
 	struct release release;
+	struct deployment_settings settings;
+	bool fresh; /* in fresh workers, not beside the old image */
 	rollout_done_fn done;
 	void *context;
 };
 
-enum rollout_stage { ROLLOUT_IDLE, ROLLOUT_TRIAL, ROLLOUT_LOADING, ROLLOUT_SWAPPING, ROLLOUT_STARTING };
+enum rollout_stage {
+	ROLLOUT_IDLE,
+	ROLLOUT_TRIAL,    /* a worker that serves nobody loads it */
+	ROLLOUT_LOADING,  /* every seat loads it */
+	ROLLOUT_SWAPPING, /* every seat had it; swaps are in the rings */
+};
+
+enum seat_stage {
+	SEAT_IDLE,
+	SEAT_LOADING,  /* the wish, in `serving` or in `incoming` */
+	SEAT_LOADED,
+	SEAT_SWAPPING, /* `serving` was told */
+};
+
+LIST_HEAD(batch_list, batch);
+
+/* The place of one replica: workers come and go in it. */
+struct seat {
+	struct deployment *deployment;
+	unsigned index;
+	enum seat_stage stage;    /* in the rollout that is under way */
+	struct replica *serving;  /* or NULL: none yet, or it died */
+	struct replica *incoming; /* loads; takes over when it may */
+	bool incoming_has;        /* what it was to load */
+	bool heir;                /* `incoming` swaps when `serving` has ended (it has the state) */
+	bool must_replace;        /* a fresh worker is due: `because` */
+	const char *because;
+	uint32_t generation;      /* that new calls of `serving` run on */
+	unsigned n_generations;   /* that `serving` has had */
+	struct batch_list batches; /* in flight */
+	bool told;                /* of its worker's crash, with the call */
+	unsigned n_failures;      /* deaths in quick succession */
+	uint64_t died_ns, started_ns;
+	uv_timer_t restart;
+	uv_timer_t patience;      /* of a load: create() may hang */
+};
+
+/* Calls that crashed the current generation, once more on the one before (deploy/retry.c). */
+struct retry {
+	struct seat seat;         /* its worker runs `previous` */
+	struct waiting_list queue;
+	unsigned n_waiting;
+	bool any_answered;        /* then the generation was at fault */
+	char *why;                /* how it died */
+};
 
 struct deployment {
 	struct handle handle; /* first: what ingress sees */
@@ -86,6 +141,7 @@ struct deployment {
 	char *reason;
 	bool removed, has_arena;
 	struct arena arena;
+	struct deployment_settings settings;
 	LIST_ENTRY(deployment) entry;
 
 	struct waiting_list queue;
@@ -94,25 +150,26 @@ struct deployment {
 	uint64_t spill_guess;
 	uv_timer_t delay;     /* wakes the loop when a batch has waited long enough */
 	bool delay_armed;
+	uv_timer_t deadline;  /* when the oldest request's time may be over */
 
-	struct replica *serving;  /* or NULL: none yet, or it died */
-	struct replica *incoming; /* starts; takes over when it has swapped */
-	struct release current;   /* what serves, or served when the worker died */
-	struct release old;       /* being unmapped */
+	struct seat seats[DEPLOY_MAX_REPLICAS];
+	unsigned n_seats;
+	struct release current;   /* what serves, or served when its workers died */
+	struct release previous;  /* what served before, to fall back to; or nothing */
 	uint32_t last_generation; /* the highest number so far */
 	uint32_t before;          /* the number that served before the last swap */
 	uint64_t epoch;
-	uint64_t died_ns, started_ns;
-	unsigned n_failures;      /* deaths in quick succession */
-	uv_timer_t restart;
-	uv_timer_t patience; /* of a load: create() may hang */
-	bool must_replace;   /* an image would not unmap: a fresh worker is due */
+	struct retry retry;
+
+	struct replica *spare;    /* holds `current`, created, and serves nobody */
+	bool spare_has;
+	struct replica *tried;    /* holds the wish: the next spare */
 
 	enum rollout_stage stage;
 	struct wish wish, next_wish;
 	bool has_next_wish;
 	struct trial *trial;
-	uint64_t stage_ns, trial_ns;
+	uint64_t stage_ns, trial_ns, pause_ns;
 
 	struct deployment_stats stats;
 };
@@ -120,7 +177,8 @@ struct deployment {
 struct deploy {
 	struct hub *hub;
 	struct deploy_callbacks cb;
-	char *worker, *generations_dir;
+	char *worker, *generations_dir, *state_dir;
+	uint64_t max_worker_memory;
 	unsigned max_queue;
 	struct arena_budget budget;
 	struct arena trial_arena;
@@ -130,13 +188,19 @@ struct deploy {
 	struct waiting_list refused;  /* answered at the end of the iteration */
 	struct waiting_list free_waiting;
 	SLIST_HEAD(, batch) free_batches;
-	struct replica *spare;        /* has started, waits for an image to try */
+	struct replica *spare;        /* has started, waits for an image; or NULL */
+	bool spare_is_up;
 	struct trial *trials;
 	bool closing;
+	unsigned create_timeout_ms;
+	uint64_t n_calls, n_calls_seen; /* submitted; of those, when last looked */
 	uv_timer_t trim, later;
 	struct replica *tried[MAX_TRIED]; /* workers whose trial is over; killed a little later */
 	unsigned n_tried;
 };
+
+/* deploy.c: there was a call; look after memory in a second. */
+void deploy_look_later(struct deploy *d);
 
 /* deployment.c */
 void deployment_ref(struct deployment *d);
@@ -157,22 +221,83 @@ void waiting_free(struct deploy *d, struct waiting *w);
 /* batch.c: submit what can be submitted now; whether anything was. */
 bool batch_dispatch(struct deployment *d);
 void batch_done(struct batch *b);
-/* The worker died: answer with an error what it had begun, let the next one do the others. */
-void batch_lost(struct batch *b, bool begun);
 uint64_t batch_grant(struct batch *b, uint64_t size);
 void batch_drop_user(struct batch *b);
 void batch_forget(struct batch *b, struct infer_request *r);
+/* Its members are answered so, and it ends. */
+void batch_fail(struct batch *b, enum infer_status status, const char *sentence);
+/* The same for its members alone: the worker may still be at it. */
+void batch_answer_early(struct batch *b, enum infer_status status, const char *sentence);
+/* Its members wait again, at the head of @queue, with one more attempt behind them if @begun. */
+void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_waiting, bool begun);
+/* One call of @w alone, on @seat. */
+void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w);
+/* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]" */
+void batch_describe(const struct batch *b, struct buffer *ret);
+
+/* deadline.c: requests and calls that took too long. */
+void deadline_arm(struct deployment *d);
+void deadline_on_timer(uv_timer_t *timer);
+
+/* seat.c */
+void seat_init(struct seat *s, struct deployment *d, unsigned index);
+/* A worker that loads @release: the spare that has it, or a new one. In s->incoming. 0 or -errno. */
+int seat_start(struct seat *s, const struct release *release);
+/* The same when its worker has died or should be replaced; after a while if it died often. */
+void seat_restart(struct seat *s);
+void seat_replace(struct seat *s, const char *because);
+/* Load @wish beside what serves, or in a fresh worker. */
+int seat_load(struct seat *s);
+/* What was loaded serves from here on. */
+void seat_commit(struct seat *s);
+/* It will not. */
+void seat_drop(struct seat *s);
+/* Ends its workers: they finish their calls. */
+void seat_retire(struct seat *s);
+void seat_close_timers(struct seat *s);
+bool seat_is_busy(const struct seat *s);
 
 /* rollout.c */
 void rollout_close(struct deployment *d);
 void rollout_on_removed(struct deployment *d);
+/* The seat has loaded the wish, or could not. */
+void rollout_on_loaded(struct seat *s, int error, const char *sentence);
+void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
+/* The generation before serves again, everywhere: the current one is at fault. */
+void rollout_fall_back(struct deployment *d, const char *why);
+/* Nothing of it is needed any more. */
+void release_fini(struct release *r);
+
+/* retry.c */
+void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct replica_end *end);
+void retry_dispatch(struct deployment *d);
+void retry_close(struct deployment *d);
+
+/* spare.c: workers that wait. */
+void spare_init(struct deploy *d);
+/* One that has started, with @callbacks; the blank one, or a new one. 0 or -errno. */
+int spare_take_blank(struct deploy *d, const struct replica_callbacks *callbacks, void *context,
+		     struct replica **ret, bool *ret_is_up);
+/* The deployment's, which holds its current image; NULL: it has none yet. */
+struct replica *spare_take(struct deployment *d);
+/* @r holds what serves now, and waits. */
+void spare_adopt(struct deployment *d, struct replica *r);
+void spare_drop(struct deployment *d);
+/* @r has had its trial; it is ended a little later. */
+void spare_rest(struct deploy *d, struct replica *r);
+/* A moment later: nothing that can wait belongs between the trial and the swap's answers. */
+void spare_prepare(struct deploy *d);
+void spare_on_later(uv_timer_t *timer);
+void spare_close(struct deploy *d);
 
 /* trial.c: load an image in a worker of its own, and tell how that went. */
 struct trial;
-typedef void (*trial_done_fn)(void *context, int error, const char *sentence);
-struct trial *trial_start(struct deploy *d, const char *name, const char *path, trial_done_fn done,
+/* @r: the worker that has it loaded, the caller's now; NULL on an error. */
+typedef void (*trial_done_fn)(void *context, int error, const char *sentence, struct replica *r);
+struct trial *trial_start(struct deployment *d, const struct release *release, trial_done_fn done,
 			  void *context);
 struct trial *trial_cancel(struct trial *t);
-/* A moment later: nothing that can wait belongs between the trial and the swap's answers. */
-void trial_prepare_spare(struct deploy *d);
-void trial_on_later(uv_timer_t *timer); /* of struct deploy, whose data is the deploy */
+
+/* crash.c: a death that was the worker's own doing is reported. */
+void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b, const char *image,
+		const struct replica_end *end);

@@ -5,16 +5,17 @@
  *
  * A wish becomes the current release:
  *
- *	a worker serves:  TRIAL (in a spare worker) → LOADING (beside the old image, in the
- *	                  serving worker) → SWAPPING (the swap's message is in the ring)
- *	none serves:      STARTING: a new worker loads it and takes over; it is its own trial
+ *	TRIAL     a worker that serves nobody loads it
+ *	LOADING   every seat has it loaded: its serving worker beside the old image, or a fresh one
+ *	SWAPPING  the books change and every seat gets the swap's message, all in one go
  *
- * The books change at the moment the swap is written into the ring: what was submitted before
- * runs on the old image and is labelled so, what comes after on the new one. Only a worker
- * that dies between that and its answer makes it undone.
+ * The books change at the moment the swaps are written into the rings: what was submitted
+ * before runs on the old image and is labelled so, what comes after on the new one, in every
+ * replica. So no old answer follows swap.done. A worker that dies on the way is replaced by one
+ * that has the new image (the trial's, to begin with); the rollout goes on.
  *
- * A worker that dies otherwise is started again with the current release, at once the first
- * time, then with a back-off; requests wait in the queue meanwhile.
+ * What served before is kept as `previous`: what crashes is tried there once more (retry.c),
+ * and falls back to it when it is at fault.
  */
 
 #include <errno.h>
@@ -29,30 +30,28 @@
 #include "deploy/internal.h"
 #include "infer/signature.h"
 
-#define STOP_GRACE_MS 5000
-#define LOAD_TIME_MS 60000
-#define SWAP_TIME_MS 2000 /* then the author is told what it waits for */
-#define HOPELESS 4 /* failed starts in a row, after which nobody is kept waiting */
-#define STEADY_NS (10 * NS_PER_S) /* a worker that lived that long starts with a clean record */
-#define BACKOFF_MS 100
-#define MAX_BACKOFF_MS 5000
-
-static const struct replica_callbacks serving, incoming, retired;
 static void start_wish(struct deployment *d);
-static int start_worker(struct deployment *d);
-static void restart(struct deployment *d);
 
-static void release_fini(struct release *r)
+void release_fini(struct release *r)
 {
 	if (r->path)
 		unlink(r->path);
 	free(r->path);
+	free(r->weights);
 	signature_unref(r->signature);
 	*r = (struct release){ .path = NULL };
 }
 
+static bool any_serves(const struct deployment *d)
+{
+	for (unsigned i = 0; i < d->n_seats; i++)
+		if (d->seats[i].serving)
+			return true;
+	return false;
+}
+
 static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_outcome outcome,
-			const char *sentence, uint64_t pause_ns)
+			const char *sentence)
 {
 	const struct rollout_result result = {
 		.outcome = outcome,
@@ -61,7 +60,7 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.from = outcome == ROLLOUT_SWAPPED ? d->before : d->handle.generation,
 		.trial_ns = d->trial_ns,
 		.swap_ns = clock_ns() - d->stage_ns,
-		.pause_ns = pause_ns,
+		.pause_ns = d->pause_ns,
 	};
 	rollout_done_fn done = wish->done;
 	void *context = wish->context;
@@ -72,30 +71,35 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 	done(context, &result);
 }
 
-/* A fresh process takes over; the one that could not unmap ends after its last call. */
-static void replace_if_due(struct deployment *d)
+static void replace_those_due(struct deployment *d)
 {
-	if (!d->must_replace || d->stage != ROLLOUT_IDLE || !d->serving || d->incoming || d->removed ||
-	    d->deploy->closing)
-		return;
-	d->died_ns = 0;
-	start_worker(d);
+	for (unsigned i = 0; i < d->n_seats && d->stage == ROLLOUT_IDLE; i++)
+		if (d->seats[i].must_replace)
+			seat_replace(&d->seats[i], NULL);
 }
 
 /* The rollout that was under way has ended. */
-static void end_rollout(struct deployment *d, enum rollout_outcome outcome, const char *sentence,
-			uint64_t pause_ns)
+static void end_rollout(struct deployment *d, enum rollout_outcome outcome, const char *sentence)
 {
 	d->stage = ROLLOUT_IDLE;
-	finish_wish(d, &d->wish, outcome, sentence, pause_ns);
+	if (outcome != ROLLOUT_SWAPPED)
+		for (unsigned i = 0; i < d->n_seats; i++)
+			seat_drop(&d->seats[i]);
+	if (d->tried && outcome == ROLLOUT_SWAPPED) {
+		spare_adopt(d, d->tried);
+	} else if (d->tried) {
+		spare_rest(d->deploy, d->tried);
+	}
+	d->tried = NULL;
+	finish_wish(d, &d->wish, outcome, sentence);
 	if (d->stage == ROLLOUT_IDLE && d->has_next_wish) {
 		d->wish = d->next_wish;
 		d->has_next_wish = false;
 		start_wish(d);
 	}
-	replace_if_due(d);
+	replace_those_due(d);
 	if (d->stage == ROLLOUT_IDLE)
-		trial_prepare_spare(d->deploy);
+		spare_prepare(d->deploy);
 }
 
 /* The number that @release gets should it come to serve. */
@@ -104,18 +108,10 @@ static uint32_t number_of(const struct deployment *d, const struct release *rele
 	return release->generation ? release->generation : d->last_generation + 1;
 }
 
-/* From here on @release is what new calls are for. */
-static void switch_books(struct deployment *d, struct release *release)
+static void show_current(struct deployment *d)
 {
 	struct signature *before = d->handle.signature;
 
-	d->before = d->handle.generation;
-	d->old = d->current;
-	d->current = *release;
-	d->current.generation = number_of(d, release);
-	if (d->current.generation > d->last_generation)
-		d->last_generation = d->current.generation;
-	*release = (struct release){ .path = NULL };
 	d->handle.signature = signature_ref(d->current.signature);
 	d->handle.generation = d->current.generation;
 	d->handle.state = HANDLE_READY;
@@ -124,351 +120,116 @@ static void switch_books(struct deployment *d, struct release *release)
 	deployment_refuse_strangers(d);
 }
 
-static void switch_back(struct deployment *d)
+/* From here on the wish is what new calls are for. */
+static void switch_books(struct deployment *d)
 {
-	d->wish.release = d->current; /* its number is spent: calls were answered with it */
-	d->current = d->old;
-	d->old = (struct release){ .path = NULL };
-	signature_unref(d->handle.signature);
-	d->handle.signature = signature_ref(d->current.signature);
-	d->handle.generation = d->current.generation;
-	deployment_refuse_strangers(d);
+	d->before = d->handle.generation;
+	release_fini(&d->previous);
+	d->previous = d->current;
+	d->current = d->wish.release;
+	d->current.generation = number_of(d, &d->current);
+	if (d->current.generation > d->last_generation)
+		d->last_generation = d->current.generation;
+	d->wish.release = (struct release){ .path = NULL };
+	d->settings = d->wish.settings;
+	spare_drop(d);
+	show_current(d);
 }
 
-/* A worker starts */
-
-static void on_patience_over(uv_timer_t *timer);
-
-static void be_patient(struct deployment *d)
+/* As many seats as the settings ask for. */
+static void fill_seats(struct deployment *d)
 {
-	uv_update_time(d->deploy->hub->loop);
-	uv_timer_start(&d->patience, on_patience_over, LOAD_TIME_MS, 0);
+	while (d->n_seats > d->settings.num_replicas)
+		seat_retire(&d->seats[--d->n_seats]);
+	d->n_seats = d->settings.num_replicas;
+	for (unsigned i = 0; i < d->n_seats; i++)
+		seat_restart(&d->seats[i]);
 }
 
-static int start_worker(struct deployment *d)
+/* Every seat has loaded it. */
+static void commit(struct deployment *d)
 {
-	be_patient(d);
-	return replica_start(d->deploy->hub,
-			     &(struct replica_options){ .worker = d->deploy->worker,
-							.name = d->name,
-							.arena = &d->arena,
-							.epoch = ++d->epoch,
-							.callbacks = &incoming,
-							.context = d },
-			     &d->incoming);
+	d->stage = ROLLOUT_SWAPPING;
+	d->pause_ns = 0;
+	batch_dispatch(d); /* what waits was sent to the generation before */
+	switch_books(d);
+	for (unsigned i = 0; i < d->n_seats; i++)
+		if (d->seats[i].stage == SEAT_LOADED)
+			seat_commit(&d->seats[i]);
 }
 
-static const struct release *incoming_release(const struct deployment *d)
+void rollout_on_loaded(struct seat *s, int error, const char *sentence)
 {
-	return d->stage == ROLLOUT_STARTING ? &d->wish.release : &d->current;
-}
-
-static void on_incoming_up(void *context)
-{
-	struct deployment *d = context;
-
-	if (incoming_release(d)->path)
-		replica_load(d->incoming, incoming_release(d)->path);
-}
-
-static void start_failed(struct deployment *d, const char *sentence)
-{
-	if (d->stage == ROLLOUT_STARTING) {
-		end_rollout(d, ROLLOUT_TRIAL_FAILED, sentence, 0);
-		if (d->current.path && !d->serving && !d->incoming)
-			restart(d);
-		return;
-	}
-	if (++d->n_failures >= HOPELESS)
-		deployment_refuse_all(d, INFER_UNAVAILABLE, sentence);
-	restart(d);
-}
-
-/*
- * create() hangs (then a new worker may get further than one that has the old image beside),
- * or infer() does, and the swap behind it with it.
- */
-static void on_patience_over(uv_timer_t *timer)
-{
-	struct deployment *d = timer->data;
-	struct deploy *deploy = d->deploy;
-
-	if (d->incoming) {
-		d->incoming = replica_abandon(d->incoming);
-		start_failed(d, "create() did not return within 60 s");
-	} else if (d->stage == ROLLOUT_SWAPPING && d->serving) {
-		deploy->cb.swap_waits(deploy->cb.context, d->name, d->current.generation,
-				      replica_pid(d->serving));
-	} else if (d->stage == ROLLOUT_LOADING) {
-		d->stage = ROLLOUT_STARTING;
-		if (start_worker(d) < 0)
-			end_rollout(d, ROLLOUT_REFUSED, "no worker could be started", 0);
-	}
-}
-
-static void on_incoming_loaded(void *context, int error, const char *sentence)
-{
-	struct deployment *d = context;
-
-	if (error) {
-		d->incoming = replica_abandon(d->incoming);
-		start_failed(d, sentence);
-		return;
-	}
-	replica_swap(d->incoming, number_of(d, incoming_release(d)));
-}
-
-static void on_incoming_swapped(void *context, uint64_t pause_ns)
-{
-	struct deployment *d = context;
-	struct deploy *deploy = d->deploy;
-	struct replica *before = d->serving;
-
-	uv_timer_stop(&d->patience);
-	d->serving = d->incoming;
-	d->incoming = NULL;
-	d->must_replace = false;
-	d->started_ns = clock_ns();
-	replica_set_callbacks(d->serving, &serving, d);
-	if (before) {
-		deployment_ref(d);
-		replica_set_callbacks(before, &retired, d);
-		replica_stop(before, STOP_GRACE_MS);
-	}
-	if (d->stage == ROLLOUT_STARTING) {
-		switch_books(d, &d->wish.release);
-		release_fini(&d->old);
-		end_rollout(d, ROLLOUT_SWAPPED, NULL, pause_ns);
-		return;
-	}
-	d->stats.restarts++;
-	deploy->cb.worker_replaced(deploy->cb.context, d->name, d->current.generation,
-				   replica_pid(d->serving), d->died_ns ? d->started_ns - d->died_ns : 0);
-	trial_prepare_spare(deploy);
-}
-
-static void on_incoming_died(void *context, pid_t pid, const char *how)
-{
-	struct deployment *d = context;
-	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
-
-	(void)pid;
-	d->incoming = NULL;
-	buffer_printf(&sentence, "the worker that loaded it %s", how);
-	start_failed(d, sentence.data);
-}
-
-static void on_line(void *context, int level, const char *text, size_t size)
-{
-	struct deployment *d = context;
-	struct deploy *deploy = d->deploy;
-
-	deploy->cb.line(deploy->cb.context, d->name, d->handle.generation, level, text, size);
-}
-
-static const struct replica_callbacks incoming = {
-	.up = on_incoming_up,
-	.loaded = on_incoming_loaded,
-	.swapped = on_incoming_swapped,
-	.line = on_line,
-	.died = on_incoming_died,
-};
-
-/* A worker serves */
-
-static void on_serving_loaded(void *context, int error, const char *sentence)
-{
-	struct deployment *d = context;
+	struct deployment *d = s->deployment;
 
 	if (d->stage != ROLLOUT_LOADING || d->removed)
 		return;
-	uv_timer_stop(&d->patience);
 	if (error) {
-		end_rollout(d, ROLLOUT_REFUSED, sentence, 0);
+		end_rollout(d, any_serves(d) ? ROLLOUT_REFUSED : ROLLOUT_TRIAL_FAILED, sentence);
 		return;
 	}
-	d->stage = ROLLOUT_SWAPPING;
-	batch_dispatch(d); /* what waits was sent to the generation before */
-	switch_books(d, &d->wish.release);
-	replica_swap(d->serving, d->current.generation);
-	uv_timer_start(&d->patience, on_patience_over, SWAP_TIME_MS, 0);
+	for (unsigned i = 0; i < d->n_seats; i++)
+		if (d->seats[i].stage != SEAT_LOADED)
+			return;
+	commit(d);
 }
 
-static void on_serving_swapped(void *context, uint64_t pause_ns)
+void rollout_on_swapped(struct seat *s, uint64_t pause_ns)
 {
-	struct deployment *d = context;
+	struct deployment *d = s->deployment;
 
-	uv_timer_stop(&d->patience);
-	if (d->stage == ROLLOUT_SWAPPING)
-		end_rollout(d, ROLLOUT_SWAPPED, NULL, pause_ns);
-}
-
-static void on_serving_unloaded(void *context, bool unmapped)
-{
-	struct deployment *d = context;
-	struct deploy *deploy = d->deploy;
-	uint32_t generation = d->old.generation;
-
-	release_fini(&d->old);
-	if (unmapped)
+	if (pause_ns > d->pause_ns)
+		d->pause_ns = pause_ns;
+	if (d->stage != ROLLOUT_SWAPPING)
 		return;
-	deploy->cb.not_unmapped(deploy->cb.context, d->name, generation);
-	d->must_replace = true;
-	replace_if_due(d);
+	for (unsigned i = 0; i < d->n_seats; i++)
+		if (d->seats[i].stage == SEAT_SWAPPING)
+			return;
+	end_rollout(d, ROLLOUT_SWAPPED, NULL);
+	fill_seats(d);
 }
 
-static void on_done(void *context, void *call)
+static void load_everywhere(struct deployment *d)
 {
-	(void)context;
-	batch_done(call);
-}
-
-static uint64_t on_need(void *context, void *call, uint64_t size)
-{
-	(void)context;
-	return batch_grant(call, size);
-}
-
-static void on_lost(void *context, void *call, bool begun)
-{
-	(void)context;
-	batch_lost(call, begun);
-}
-
-static unsigned backoff_ms(const struct deployment *d)
-{
-	unsigned doublings = d->n_failures < 2 ? 0 : d->n_failures < 10 ? d->n_failures - 2 : 8;
-	unsigned ms = BACKOFF_MS << doublings;
-
-	if (d->n_failures < 2)
-		return 0;
-	return ms < MAX_BACKOFF_MS ? ms : MAX_BACKOFF_MS;
-}
-
-static void on_restart_due(uv_timer_t *timer)
-{
-	struct deployment *d = timer->data;
-
-	if (d->serving || d->incoming || d->removed || d->deploy->closing)
-		return;
-	if (start_worker(d) < 0) {
-		d->n_failures++;
-		restart(d);
+	d->stage = ROLLOUT_LOADING;
+	d->stage_ns = clock_ns();
+	if (!d->n_seats)
+		d->n_seats = 1; /* the others follow when the first one serves */
+	for (unsigned i = 0; i < d->n_seats; i++) {
+		if (seat_load(&d->seats[i]) < 0) {
+			end_rollout(d, ROLLOUT_REFUSED, "no worker could be started");
+			return;
+		}
+	}
+	for (unsigned i = 0; i < d->n_seats; i++) {
+		if (d->seats[i].stage == SEAT_LOADED) {
+			rollout_on_loaded(&d->seats[i], 0, NULL);
+			return;
+		}
 	}
 }
 
-static void restart(struct deployment *d)
-{
-	if (d->removed || d->deploy->closing || !d->current.path)
-		return;
-	uv_update_time(d->deploy->hub->loop);
-	uv_timer_start(&d->restart, on_restart_due, backoff_ms(d), 0);
-}
-
-static void on_serving_died(void *context, pid_t pid, const char *how)
-{
-	struct deployment *d = context;
-	struct deploy *deploy = d->deploy;
-	enum rollout_stage stage = d->stage;
-	uint64_t now = clock_ns();
-
-	d->serving = NULL;
-	d->died_ns = now;
-	d->n_failures = now - d->started_ns < STEADY_NS ? d->n_failures + 1 : 0;
-	if (deploy->closing)
-		return;
-	deploy->cb.worker_died(deploy->cb.context, d->name, d->handle.generation, pid, how);
-	if (stage == ROLLOUT_SWAPPING)
-		switch_back(d);
-	if (stage == ROLLOUT_SWAPPING || stage == ROLLOUT_LOADING)
-		end_rollout(d, ROLLOUT_REFUSED, "the serving worker died while it was taking the image over", 0);
-	release_fini(&d->old);
-	if (d->removed) {
-		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
-		deployment_settle_removal(d);
-	} else if (d->stage != ROLLOUT_STARTING && !d->incoming) {
-		restart(d);
-	}
-}
-
-static const struct replica_callbacks serving = {
-	.loaded = on_serving_loaded,
-	.swapped = on_serving_swapped,
-	.unloaded = on_serving_unloaded,
-	.done = on_done,
-	.need = on_need,
-	.line = on_line,
-	.lost = on_lost,
-	.died = on_serving_died,
-};
-
-/* A worker retires: its calls end, then its process. */
-
-static void on_retired_notice(void *context, bool unmapped)
-{
-	(void)context, (void)unmapped;
-}
-
-static void on_retired_died(void *context, pid_t pid, const char *how)
-{
-	(void)pid, (void)how;
-	deployment_unref(context);
-}
-
-static const struct replica_callbacks retired = {
-	.unloaded = on_retired_notice,
-	.done = on_done,
-	.need = on_need,
-	.line = on_line,
-	.lost = on_lost,
-	.died = on_retired_died,
-};
-
-/* Wishes */
-
-/* No worker serves: a new one loads the wish, and is its trial. */
-static void start_first(struct deployment *d)
-{
-	d->stage = ROLLOUT_STARTING;
-	uv_timer_stop(&d->restart);
-	d->incoming = replica_abandon(d->incoming);
-	if (start_worker(d) < 0)
-		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started", 0);
-}
-
-static void on_tried(void *context, int error, const char *sentence)
+static void on_tried(void *context, int error, const char *sentence, struct replica *r)
 {
 	struct deployment *d = context;
 
 	d->trial = NULL;
 	d->trial_ns = clock_ns() - d->stage_ns;
-	if (error) {
-		end_rollout(d, ROLLOUT_TRIAL_FAILED, sentence, 0);
-		return;
-	}
-	d->stage_ns = clock_ns();
-	if (d->serving) {
-		d->stage = ROLLOUT_LOADING;
-		be_patient(d);
-		replica_load(d->serving, d->wish.release.path);
-	} else {
-		start_first(d);
-	}
+	d->tried = r;
+	if (error)
+		end_rollout(d, ROLLOUT_TRIAL_FAILED, sentence);
+	else
+		load_everywhere(d);
 }
 
 static void start_wish(struct deployment *d)
 {
 	d->stage_ns = clock_ns();
 	d->trial_ns = 0;
-	d->incoming = replica_abandon(d->incoming); /* it would bring the release before this one */
-	if (d->serving) {
-		d->stage = ROLLOUT_TRIAL;
-		d->trial = trial_start(d->deploy, d->name, d->wish.release.path, on_tried, d);
-		if (!d->trial)
-			end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial", 0);
-		return;
-	}
-	start_first(d);
+	d->stage = ROLLOUT_TRIAL;
+	d->trial = trial_start(d, &d->wish.release, on_tried, d);
+	if (!d->trial)
+		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial");
 }
 
 /* Every mapping gets a path and an inode of its own: the loader knows images by both. */
@@ -497,19 +258,39 @@ static void refuse_copy(struct deployment *d, const struct wish *wish, int error
 							    .from = d->handle.generation });
 }
 
+static bool state_is_kept(struct deployment *d, const struct wish *wish)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+
+	if (!d->current.signature || signature_state_fits(d->current.signature, wish->release.signature, &why))
+		return true;
+	wish->done(wish->context, &(struct rollout_result){ .outcome = ROLLOUT_REFUSED,
+							    .sentence = buffer_text(&why),
+							    .generation = d->handle.generation,
+							    .from = d->handle.generation });
+	return false;
+}
+
 void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done_fn done, void *context)
 {
-	struct wish wish = { .release = { .generation = r->generation }, .done = done, .context = context };
+	struct wish wish = { .release = { .generation = r->generation }, .settings = r->settings,
+			     .fresh = r->fresh, .done = done, .context = context };
 	int error;
 
+	if (!r->settings.num_replicas)
+		wish.settings = DEPLOYMENT_SETTINGS_DEFAULT;
+	wish.release.signature = r->signature;
+	if (!state_is_kept(d, &wish))
+		return;
 	wish.release.path = copy_image(d, r, &error);
 	if (!wish.release.path) {
 		refuse_copy(d, &wish, error);
 		return;
 	}
 	wish.release.signature = signature_ref(r->signature);
+	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	if (d->has_next_wish)
-		finish_wish(d, &d->next_wish, ROLLOUT_SUPERSEDED, "a newer save came", 0);
+		finish_wish(d, &d->next_wish, ROLLOUT_SUPERSEDED, "a newer save came");
 	if (d->stage == ROLLOUT_IDLE) {
 		d->wish = wish;
 		start_wish(d);
@@ -517,53 +298,75 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	}
 	d->next_wish = wish;
 	d->has_next_wish = true;
-	if (d->stage == ROLLOUT_TRIAL || d->stage == ROLLOUT_STARTING) {
+	if (d->stage == ROLLOUT_TRIAL || (d->stage == ROLLOUT_LOADING && !any_serves(d))) {
 		d->trial = trial_cancel(d->trial);
-		d->incoming = replica_abandon(d->incoming);
-		end_rollout(d, ROLLOUT_SUPERSEDED, "a newer save came", 0);
+		end_rollout(d, ROLLOUT_SUPERSEDED, "a newer save came");
 	}
+}
+
+void rollout_fall_back(struct deployment *d, const char *why)
+{
+	struct deploy *deploy = d->deploy;
+	uint32_t from = d->current.generation;
+	struct release bad = d->current;
+
+	if (d->stage != ROLLOUT_IDLE || !d->previous.path || d->removed)
+		return;
+	d->current = d->previous;
+	d->previous = (struct release){ .path = NULL };
+	spare_drop(d);
+	show_current(d);
+	for (unsigned i = 0; i < d->n_seats; i++) {
+		struct seat *s = &d->seats[i];
+
+		s->n_failures = 0;
+		s->incoming = replica_abandon(s->incoming); /* it would bring what crashed */
+		s->incoming_has = s->heir = false;
+		if (s->serving)
+			seat_replace(s, NULL);
+		else
+			seat_restart(s);
+	}
+	deploy->cb.fell_back(deploy->cb.context, d->name, from, d->current.generation, why);
+	release_fini(&bad);
+	spare_prepare(deploy);
 }
 
 /* Endings */
 
 void deployment_stop_rolling(struct deployment *d)
 {
-	bool starting = d->stage == ROLLOUT_STARTING;
-
 	d->trial = trial_cancel(d->trial);
-	if (starting)
-		d->incoming = replica_abandon(d->incoming); /* it carries the wish */
+	if (d->tried)
+		spare_rest(d->deploy, d->tried);
+	d->tried = NULL;
 	if (d->has_next_wish)
 		release_fini(&d->next_wish.release);
 	d->has_next_wish = false;
-	release_fini(&d->wish.release);
 	d->stage = ROLLOUT_IDLE;
-	if (starting && !d->serving)
-		restart(d);
+	for (unsigned i = 0; i < d->n_seats; i++)
+		seat_drop(&d->seats[i]);
+	release_fini(&d->wish.release);
 }
 
 void rollout_on_removed(struct deployment *d)
 {
 	deployment_stop_rolling(d);
-	uv_timer_stop(&d->restart);
-	d->incoming = replica_abandon(d->incoming);
-	if (d->serving) {
-		deployment_ref(d);
-		replica_set_callbacks(d->serving, &retired, d);
-		replica_stop(d->serving, STOP_GRACE_MS);
-		d->serving = NULL;
-	}
-	release_fini(&d->old);
+	retry_close(d);
+	spare_drop(d);
+	while (d->n_seats)
+		seat_retire(&d->seats[--d->n_seats]);
+	release_fini(&d->previous);
 	release_fini(&d->current);
 }
 
 void rollout_close(struct deployment *d)
 {
 	deployment_stop_rolling(d);
-	uv_timer_stop(&d->restart);
-	d->incoming = replica_abandon(d->incoming);
+	retry_close(d);
+	spare_drop(d);
 	if (!uv_is_closing((uv_handle_t *)&d->delay))
 		deployment_close_timers(d);
-	if (d->serving)
-		replica_stop(d->serving, STOP_GRACE_MS);
+	while (d->n_seats)
+		seat_retire(&d->seats[--d->n_seats]);
 }

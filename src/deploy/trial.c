@@ -4,10 +4,9 @@
  * Trial
  *
  * A new image is first loaded in a worker that serves nobody, so that a constructor or a
- * create() that crashes, hangs or says no costs nothing but that worker. A spare worker has
- * started already and waits for the purpose; when several saves come at once the others start
- * their own. A worker is used for one trial only. (Golden cases and recorded requests will be
- * run here too.)
+ * create() that crashes, hangs or says no costs nothing but that worker; its own check and the
+ * taking over of the state, on a copy, are part of it. A worker that came through holds the
+ * image, created: it is where a crashed replica goes on, or the next spare.
  */
 
 #include <stdlib.h>
@@ -15,16 +14,14 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
-
-#define TRIAL_TIME_MS 60000
-#define LATER_MS 250 /* after a swap: killing a worker and starting one take CPU from serving */
+#include "infer/signature.h"
 
 struct trial {
 	struct trial *next;
-	struct deploy *deploy;
+	struct deployment *deployment; /* outlives its trial */
 	struct replica *replica;
-	const char *name; /* borrowed from the deployment, which outlives its trial */
-	char *path;
+	const struct release *release; /* the wish's: stays until we end */
+	char *state;
 	bool ended;
 	uv_timer_t timer;
 	trial_done_fn done;
@@ -35,13 +32,13 @@ static void on_timer_closed(uv_handle_t *handle)
 {
 	struct trial *t = handle->data;
 
-	free(t->path);
+	free(t->state);
 	free(t);
 }
 
 static void trial_unlink(struct trial *t)
 {
-	struct trial **at = &t->deploy->trials;
+	struct trial **at = &t->deployment->deploy->trials;
 
 	while (*at != t)
 		at = &(*at)->next;
@@ -51,47 +48,50 @@ static void trial_unlink(struct trial *t)
 
 static void end(struct trial *t, int error, const char *sentence)
 {
+	struct replica *r = error ? NULL : t->replica;
+
 	if (t->ended)
 		return;
 	t->ended = true;
+	if (error && t->replica)
+		spare_rest(t->deployment->deploy, t->replica);
+	t->replica = NULL;
 	trial_unlink(t);
-	t->done(t->context, error, sentence);
+	t->done(t->context, error, sentence, r);
 }
 
 static void on_up(void *context)
 {
 	struct trial *t = context;
 
-	replica_load(t->replica, t->path);
+	replica_load(t->replica, &(struct replica_image){ .path = t->release->path,
+							  .weights = t->release->weights,
+							  .state = t->state,
+							  .trial = true });
 }
-
-static void rest(struct trial *t);
 
 static void on_loaded(void *context, int error, const char *sentence)
 {
-	struct trial *t = context;
-
-	rest(t);
-	end(t, error, sentence);
+	end(context, error, sentence);
 }
 
-static void on_died(void *context, pid_t pid, const char *how)
+static void on_died(void *context, const struct replica_end *replica_end)
 {
 	struct trial *t = context;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
-	(void)pid;
 	t->replica = NULL;
-	buffer_printf(&sentence, "the worker that loaded it for a trial %s", how);
+	crash_tell(t->deployment, 0, NULL, t->release->path, replica_end);
+	buffer_printf(&sentence, "the worker that loaded it for a trial %s", replica_end->how);
 	end(t, 1, sentence.data);
 }
 
 static void on_line(void *context, int level, const char *text, size_t size)
 {
 	struct trial *t = context;
-	struct deploy *d = t->deploy;
+	struct deploy *d = t->deployment->deploy;
 
-	d->cb.line(d->cb.context, t->name, 0, level, text, size);
+	d->cb.line(d->cb.context, t->deployment->name, 0, level, text, size);
 }
 
 static const struct replica_callbacks trying = {
@@ -104,122 +104,43 @@ static const struct replica_callbacks trying = {
 static void on_time_over(uv_timer_t *timer)
 {
 	struct trial *t = timer->data;
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
 	t->replica = replica_abandon(t->replica);
-	end(t, 1, "create() did not return within 60 s");
+	buffer_printf(&sentence, "a constructor or create() did not return within %u s",
+		      t->deployment->deploy->create_timeout_ms / 1000);
+	end(t, 1, sentence.data);
 }
 
-/* The spare, before it has a task. */
-
-static void on_spare_up(void *context)
+/* Of the first replica: what would migrate there will elsewhere. */
+static char *state_path(const struct deployment *d, const struct release *release)
 {
-	(void)context;
+	return release->signature->state.size ? xasprintf("%s/state/%s/0", d->deploy->state_dir, d->name) : NULL;
 }
 
-static void on_spare_line(void *context, int level, const char *text, size_t size)
-{
-	(void)context, (void)level, (void)text, (void)size;
-}
-
-static void on_spare_died(void *context, pid_t pid, const char *how)
-{
-	struct deploy *d = context;
-
-	(void)pid, (void)how;
-	d->spare = NULL;
-}
-
-static const struct replica_callbacks waiting = {
-	.up = on_spare_up,
-	.line = on_spare_line,
-	.died = on_spare_died,
-};
-
-/* A worker whose trial is over. */
-
-static void on_resting_died(void *context, pid_t pid, const char *how)
-{
-	struct deploy *d = context;
-
-	(void)how;
-	for (unsigned i = 0; i < d->n_tried; i++) {
-		if (replica_pid(d->tried[i]) == pid) {
-			d->tried[i] = d->tried[--d->n_tried];
-			return;
-		}
-	}
-}
-
-static const struct replica_callbacks resting = {
-	.died = on_resting_died,
-};
-
-static void rest(struct trial *t)
-{
-	struct deploy *d = t->deploy;
-
-	if (d->n_tried == MAX_TRIED)
-		replica_abandon(d->tried[--d->n_tried]);
-	replica_set_callbacks(t->replica, &resting, d);
-	d->tried[d->n_tried++] = t->replica;
-	t->replica = NULL;
-}
-
-static int start_worker(struct deploy *d, const struct replica_callbacks *callbacks, void *context,
-			struct replica **ret)
-{
-	return replica_start(d->hub,
-			     &(struct replica_options){ .worker = d->worker,
-							.name = "spare",
-							.arena = &d->trial_arena,
-							.callbacks = callbacks,
-							.context = context },
-			     ret);
-}
-
-void trial_on_later(uv_timer_t *timer)
-{
-	struct deploy *d = timer->data;
-
-	while (d->n_tried)
-		replica_abandon(d->tried[--d->n_tried]);
-	if (!d->spare)
-		start_worker(d, &waiting, d, &d->spare);
-}
-
-void trial_prepare_spare(struct deploy *d)
-{
-	if (d->closing || uv_is_active((uv_handle_t *)&d->later))
-		return;
-	uv_update_time(d->hub->loop);
-	uv_timer_start(&d->later, trial_on_later, LATER_MS, 0);
-}
-
-struct trial *trial_start(struct deploy *d, const char *name, const char *path, trial_done_fn done,
+struct trial *trial_start(struct deployment *d, const struct release *release, trial_done_fn done,
 			  void *context)
 {
+	struct deploy *deploy = d->deploy;
 	struct trial *t = xcalloc(1, sizeof(*t));
+	bool up;
 
-	t->deploy = d;
-	t->name = name;
-	t->path = xstrdup(path);
+	t->deployment = d;
+	t->release = release;
 	t->done = done;
 	t->context = context;
-	if (d->spare) {
-		t->replica = d->spare;
-		d->spare = NULL;
-		replica_set_callbacks(t->replica, &trying, t);
-		replica_load(t->replica, path);
-	} else if (start_worker(d, &trying, t, &t->replica) < 0) {
-		free(t->path);
+	if (spare_take_blank(deploy, &trying, t, &t->replica, &up) < 0) {
 		free(t);
 		return NULL;
 	}
-	uv_timer_init(d->hub->loop, &t->timer);
+	t->state = state_path(d, release);
+	uv_timer_init(deploy->hub->loop, &t->timer);
 	t->timer.data = t;
-	uv_timer_start(&t->timer, on_time_over, TRIAL_TIME_MS, 0);
-	t->next = d->trials;
-	d->trials = t;
+	uv_timer_start(&t->timer, on_time_over, deploy->create_timeout_ms, 0);
+	t->next = deploy->trials;
+	deploy->trials = t;
+	if (up)
+		on_up(t);
 	return t;
 }
 

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,13 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/oom.h"
 #include "replica/arena.h"
 #include "replica/hub.h"
 #include "ring/link.h"
 
 #define MAX_LINE 1024
+#define INTERRUPT_MS 200 /* to write down where it hangs */
 #define MOVE_NS (10 * NS_PER_MS) /* a worker is moved no more often */
 
 struct slot {
@@ -46,7 +49,9 @@ struct replica {
 	void *context;
 	struct child *child;
 	pid_t pid;
-	bool stopping, gone, broken, is_up;
+	bool stopping, gone, broken, is_up, killed, interrupted;
+	struct crash *crash; /* our copy, at the end */
+	uint64_t oom_kills; /* of the machine when it started */
 	unsigned n_loads, n_swaps, n_unloads; /* answers that are still due */
 	bool has_swapped;
 	unsigned n_handles;
@@ -82,7 +87,7 @@ pid_t replica_pid(const struct replica *r)
 
 unsigned replica_room(const struct replica *r)
 {
-	return r->gone || r->broken ? 0 : r->n_free;
+	return replica_is_stopping(r) ? 0 : r->n_free;
 }
 
 unsigned replica_in_flight(const struct replica *r)
@@ -107,6 +112,7 @@ static void on_closed(uv_handle_t *handle)
 	close(r->bell_fd);
 	buffer_fini(&r->lines[0]);
 	buffer_fini(&r->lines[1]);
+	free(r->crash);
 	free(r);
 }
 
@@ -166,14 +172,49 @@ static void on_text(void *context, int fd, const char *text, size_t size)
 	}
 }
 
+static enum replica_cause cause_of(const struct replica *r, const struct child_end *end)
+{
+	if (r->interrupted)
+		return REPLICA_TIMEOUT;
+	if (r->broken)
+		return REPLICA_CRASHED;
+	if (end->signal == SIGKILL || (r->stopping && !end->signal && !end->code))
+		return r->stopping ? REPLICA_STOPPED : REPLICA_KILLED;
+	return REPLICA_CRASHED;
+}
+
 static void describe_end(const struct replica *r, const struct child_end *end, char *ret, size_t size)
 {
-	if (r->broken)
+	if (r->interrupted)
+		snprintf(ret, size, "was stopped because a call took longer than request_timeout_s");
+	else if (r->broken)
 		snprintf(ret, size, "wrote where only the server may write and was stopped");
+	else if (end->signal == SIGKILL && !r->killed && oom_kills() != r->oom_kills)
+		snprintf(ret, size, "was killed because the system is out of memory");
 	else if (end->signal)
 		snprintf(ret, size, "was killed by signal %d (%s)", end->signal, strsignal(end->signal));
 	else
 		snprintf(ret, size, "ended with exit status %d", end->code);
+}
+
+/* Into memory of our own, and only then looked at. NULL: it left nothing. */
+static struct crash *copy_crash(const struct replica *r)
+{
+	const struct crash *shared = &r->link->crash;
+	struct crash *c;
+
+	if (atomic_load_explicit(&shared->state, memory_order_acquire) != CRASH_COMPLETE)
+		return NULL;
+	c = xmalloc(sizeof(*c));
+	memcpy(c, shared, sizeof(*c));
+	if (c->n_frames > CRASH_FRAMES)
+		c->n_frames = CRASH_FRAMES;
+	if (c->n_modules > CRASH_MODULES)
+		c->n_modules = CRASH_MODULES;
+	c->what[sizeof(c->what) - 1] = '\0';
+	for (unsigned i = 0; i < CRASH_MODULES; i++)
+		c->modules[i].path[sizeof(c->modules[i].path) - 1] = '\0';
+	return c;
 }
 
 static unsigned newest_slot(const struct replica *r)
@@ -197,28 +238,35 @@ static void *free_slot(struct replica *r, unsigned slot)
 	return call;
 }
 
-static void lose_calls(struct replica *r)
+static void lose_calls(struct replica *r, const struct replica_end *end)
 {
-	while (replica_in_flight(r)) {
-		void *call = free_slot(r, newest_slot(r));
+	uint32_t running = atomic_load(&r->link->running);
 
-		r->callbacks->lost(r->context, call, replica_in_flight(r) == 0);
+	while (replica_in_flight(r)) {
+		unsigned slot = newest_slot(r);
+		bool begun = running && (uint32_t)r->slots[slot].serial == running;
+		void *call = free_slot(r, slot);
+
+		r->callbacks->lost(r->context, call, begun, end);
 	}
 }
 
-static void on_end(void *context, const struct child_end *end)
+static void on_end(void *context, const struct child_end *child_end)
 {
 	struct replica *r = context;
 	char how[128];
+	struct replica_end end = { .pid = r->pid, .how = how };
 
 	r->child = NULL;
 	while (!r->broken && replica_drain(r))
 		;
-	lose_calls(r);
-	describe_end(r, end, how, sizeof(how));
+	end.cause = cause_of(r, child_end);
+	end.crash = r->crash = copy_crash(r);
+	describe_end(r, child_end, how, sizeof(how));
+	lose_calls(r, &end);
 	dismantle(r);
 	if (r->callbacks->died)
-		r->callbacks->died(r->context, r->pid, how);
+		r->callbacks->died(r->context, &end);
 }
 
 static void on_bell(uv_poll_t *poll, int status, int events)
@@ -292,6 +340,7 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 	}
 	r->pid = child_pid(r->child);
 	r->cpu = -1;
+	r->oom_kills = oom_kills();
 	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++)
 		r->free_slots[r->n_free++] = (uint16_t)(REPLICA_MAX_CALLS - 1 - i);
 	uv_poll_init(hub->loop, &r->bell, r->bell_fd);
@@ -319,6 +368,8 @@ static void on_grace_over(uv_timer_t *timer)
 {
 	struct replica *r = timer->data;
 
+	r->killed = true;
+
 	if (r->child)
 		child_kill(r->child, SIGKILL);
 }
@@ -340,8 +391,20 @@ void replica_stop(struct replica *r, unsigned grace_ms)
 		start_grace(r);
 }
 
+void replica_interrupt(struct replica *r)
+{
+	if (!r->child || r->interrupted)
+		return;
+	r->interrupted = true;
+	child_kill(r->child, SIGCONT); /* it may have stopped itself */
+	kill(r->pid, SIGXCPU);
+	uv_update_time(r->hub->loop);
+	uv_timer_start(&r->grace, on_grace_over, INTERRUPT_MS, 0);
+}
+
 void replica_kill(struct replica *r)
 {
+	r->killed = true;
 	if (r->child)
 		child_kill(r->child, SIGKILL);
 }
@@ -355,17 +418,59 @@ struct replica *replica_abandon(struct replica *r)
 	return NULL;
 }
 
-void replica_load(struct replica *r, const char *path)
+static void set_path(char *ret, size_t size, const char *path)
 {
-	r->n_loads++;
-	snprintf(r->link->load.image, sizeof(r->link->load.image), "%s", path);
-	order(r, &(struct message){ .kind = LINK_LOAD });
+	snprintf(ret, size, "%s", path ? path : "");
 }
 
-void replica_swap(struct replica *r, uint32_t generation)
+void replica_load(struct replica *r, const struct replica_image *image)
+{
+	struct link_load *load = &r->link->load;
+
+	r->n_loads++;
+	set_path(load->image, sizeof(load->image), image->path);
+	set_path(load->weights, sizeof(load->weights), image->weights);
+	set_path(load->state, sizeof(load->state), image->state);
+	order(r, &(struct message){ .kind = LINK_LOAD, .extra = image->trial ? LINK_TRIAL : 0 });
+}
+
+void replica_drop(struct replica *r)
+{
+	order(r, &(struct message){ .kind = LINK_DROP });
+}
+
+void replica_attach(struct replica *r, const struct arena *arena)
+{
+	snprintf(r->link->arena_path, sizeof(r->link->arena_path), "/proc/%d/fd/%d", (int)getpid(), arena->fd);
+	order(r, &(struct message){ .kind = LINK_ATTACH });
+}
+
+void replica_swap(struct replica *r, uint32_t generation, const char *state)
 {
 	r->n_swaps++;
+	if (!r->link->state_path[0])
+		set_path(r->link->state_path, sizeof(r->link->state_path), state);
 	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation });
+}
+
+void replica_set_threads(struct replica *r, unsigned threads)
+{
+	r->link->threads = threads;
+}
+
+bool replica_is_stopping(const struct replica *r)
+{
+	return r->stopping || r->gone || r->broken || r->interrupted;
+}
+
+bool replica_runs(const struct replica *r, const void *call)
+{
+	uint32_t running = atomic_load_explicit(&r->link->running, memory_order_acquire);
+
+	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++)
+		if (r->slots[i].call == call)
+			return (uint32_t)r->slots[i].serial == running;
+	return false;
 }
 
 int replica_call(struct replica *r, uint64_t offset, void *call)
@@ -376,7 +481,8 @@ int replica_call(struct replica *r, uint64_t offset, void *call)
 		return -EAGAIN;
 	slot = r->free_slots[r->n_free - 1];
 	if (ring_put(&r->to_worker,
-		     &(struct message){ .kind = LINK_CALL, .slot = slot, .offset = offset }) < 0)
+		     &(struct message){ .kind = LINK_CALL, .slot = slot, .offset = offset,
+					 .extra = r->n_calls + 1 }) < 0)
 		break_off(r); /* there was room: the counters are wrong. The call is lost with the worker */
 	r->n_free--;
 	r->slots[slot] = (struct slot){ .call = call, .serial = ++r->n_calls };
@@ -550,7 +656,7 @@ static void handle(struct replica *r, const struct message *m)
 		break;
 	case LINK_UNLOADED:
 		if (r->callbacks->unloaded)
-			r->callbacks->unloaded(r->context, m->extra == LINK_UNMAPPED);
+			r->callbacks->unloaded(r->context, (unsigned)m->extra);
 		break;
 	default:
 		break_off(r);

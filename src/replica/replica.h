@@ -19,11 +19,34 @@
 
 struct arena;
 struct child_end;
+struct crash;
 struct hub;
 struct link_shared;
 struct replica;
 
 #define REPLICA_MAX_CALLS 128
+
+enum replica_cause {
+	REPLICA_STOPPED, /* as it was asked to */
+	REPLICA_KILLED,  /* by somebody else, or by the kernel for want of memory: not its fault */
+	REPLICA_TIMEOUT, /* by replica_interrupt() */
+	REPLICA_CRASHED, /* of itself: a signal, exit(), or it broke the rules of the ring */
+};
+
+struct replica_end {
+	pid_t pid;
+	enum replica_cause cause;
+	const char *how;  /* "was killed by signal 11 (Segmentation fault)" */
+	const struct crash *crash; /* what it left, a copy, bounded; or NULL */
+};
+
+/* What replica_load() loads; NULL: none. */
+struct replica_image {
+	const char *path;
+	const char *weights; /* their index */
+	const char *state;   /* checkpoint that a trial tries to take over */
+	bool trial;
+};
 
 /* Those that are NULL are not called. */
 struct replica_callbacks {
@@ -33,8 +56,8 @@ struct replica_callbacks {
 	void (*loaded)(void *context, int error, const char *sentence);
 	/* The loaded image serves; what was submitted before ran on the one before. */
 	void (*swapped)(void *context, uint64_t pause_ns);
-	/* The image before is closed; @unmapped: and really gone. */
-	void (*unloaded)(void *context, bool unmapped);
+	/* The image before is closed: an enum link_unloaded. */
+	void (*unloaded)(void *context, unsigned how);
 	/* The call has ended: read its struct call. */
 	void (*done)(void *context, void *call);
 	/* The call wants @size bytes for an output: an offset in the arena, or 0. */
@@ -42,12 +65,11 @@ struct replica_callbacks {
 	/* A line that the worker or its deployment printed; @level: enum devserve_level. */
 	void (*line)(void *context, int level, const char *text, size_t size);
 	/*
-	 * The process is gone and so is the struct: @how is a sentence ("was killed by signal 11
-	 * (Segmentation fault)"). Calls in flight were given to @lost before, each once, the
-	 * newest first; only the last of them, the oldest, can have @begun.
+	 * The process is gone and so is the struct, after the call. Calls in flight were given to
+	 * @lost before, each once, the newest first; @begun: infer() had it.
 	 */
-	void (*lost)(void *context, void *call, bool begun);
-	void (*died)(void *context, pid_t pid, const char *how);
+	void (*lost)(void *context, void *call, bool begun, const struct replica_end *end);
+	void (*died)(void *context, const struct replica_end *end);
 };
 
 struct replica_options {
@@ -68,12 +90,22 @@ void replica_stop(struct replica *r, unsigned grace_ms);
 /* End it at once; `lost` and `died` come. */
 void replica_kill(struct replica *r);
 
+/* Its call takes too long: let it write down where it is, then end it. */
+void replica_interrupt(struct replica *r);
+
 /* Kill and forget: no callback comes any more. NULL is fine. Returns NULL. */
 struct replica *replica_abandon(struct replica *r);
 
-/* Map and create the image at @path beside the one that serves. One at a time. */
-void replica_load(struct replica *r, const char *path);
-void replica_swap(struct replica *r, uint32_t generation);
+/* Map and create an image beside the one that serves. One at a time. */
+void replica_load(struct replica *r, const struct replica_image *image);
+/* Close the loaded image again: it will not serve. */
+void replica_drop(struct replica *r);
+/* Tensors of the calls to come lie in @arena. Before the first swap. */
+void replica_attach(struct replica *r, const struct arena *arena);
+/* The loaded image serves from here on. @state: checkpoint file, of the first swap; or NULL. */
+void replica_swap(struct replica *r, uint32_t generation, const char *state);
+/* How many threads BLAS and OpenMP may use, from the next swap on. */
+void replica_set_threads(struct replica *r, unsigned threads);
 
 /*
  * Submit the struct call at @offset of the arena. It is seen by the worker at the end of
@@ -87,6 +119,9 @@ void replica_set_beside(struct replica *r, bool beside);
 /* How many more replica_call() takes now. */
 unsigned replica_room(const struct replica *r);
 unsigned replica_in_flight(const struct replica *r);
+/* Whether infer() has @call now, by the worker's word. */
+bool replica_runs(const struct replica *r, const void *call);
+bool replica_is_stopping(const struct replica *r);
 pid_t replica_pid(const struct replica *r);
 
 /* Whom callbacks go to from now on (a spare that is promoted). */

@@ -18,7 +18,8 @@
  *	load                    the server, before LINK_LOAD, not again before LINK_LOADED
  *	arena_path              the server, before LINK_ATTACH, once
  *	state_path              the server, before the worker's first LINK_SWAP, once
- *	running                 the worker: slot + 1 of the call that infer() has, 0: none
+ *	running                 the worker: `extra` of the LINK_CALL that infer() has, 0: none
+ *	threads                 the server, before LINK_SWAP: how many BLAS and OpenMP may use
  *	crash                   the worker, as it dies (ring/crash.h)
  *	sentence                the worker, before LINK_LOADED; read after it
  *	grant_*                 the server; grant_seq is a futex the worker waits on
@@ -44,7 +45,7 @@
 
 enum link_message {
 	/* to the worker */
-	LINK_CALL = 1, /* offset: of a struct call in the arena; slot comes back */
+	LINK_CALL = 1, /* offset: of a struct call in the arena; slot comes back; extra: its serial */
 	LINK_LOAD,     /* map load.image and create(), beside the one that serves; extra: LINK_TRIAL */
 	LINK_DROP,     /* close the loaded image, it will not serve; no answer */
 	LINK_ATTACH,   /* this deployment's arena from now on, in place of the one it started with */
@@ -87,7 +88,7 @@ struct link_shared {
 	uint64_t grant_offset, grant_size; /* size 0: refused */
 	_Atomic uint64_t cpu_ns;
 	_Atomic uint32_t running;
-	uint32_t reserved2;
+	uint32_t threads;
 	alignas(64) struct link_load load;
 	char sentence[1024];
 	char arena_path[64];

@@ -77,17 +77,23 @@ static uint64_t resident_bytes(int pid)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static void describe_workers(struct buffer *json, const struct deployment_stats *s, uint32_t generation)
+static void describe_worker(struct buffer *json, pid_t pid, uint32_t generation)
+{
+	json_object(json, NULL);
+	json_int(json, "pid", pid);
+	json_uint(json, "generation", generation);
+	json_uint(json, "rss_bytes", resident_bytes(pid));
+	json_object_end(json);
+}
+
+static void describe_workers(struct buffer *json, const struct deployment_stats *s)
 {
 	json_array(json, "workers");
-	if (s->pid) {
-		json_object(json, NULL);
-		json_int(json, "pid", s->pid);
-		json_uint(json, "generation", generation);
-		json_uint(json, "rss_bytes", resident_bytes(s->pid));
-		json_object_end(json);
-	}
+	for (unsigned i = 0; i < s->n_workers; i++)
+		describe_worker(json, s->workers[i].pid, s->workers[i].generation);
 	json_array_end(json);
+	if (s->spare_pid)
+		json_int(json, "spare_pid", s->spare_pid);
 }
 
 static const char *state_name(enum handle_state state)
@@ -109,7 +115,7 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_string(json, "reason", h->state == HANDLE_READY ? p->reason : h->reason);
 	json_string(json, "path", p->path);
 	json_string(json, "last_outcome", p->outcome);
-	describe_workers(json, &s, h->generation);
+	describe_workers(json, &s);
 	json_uint(json, "requests", s.requests);
 	json_uint(json, "failures", s.failures);
 	json_uint(json, "executions", s.executions);

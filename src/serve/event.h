@@ -38,6 +38,7 @@ struct diagnostic;
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
+	X(DEPLOYMENT_FELL_BACK, "deployment.fell-back") /* from, reason: it crashed, the generation before serves */ \
 	X(WATCH_OVERFLOW, "watch.overflow")         /* count */                           \
 	X(NOTICE, "notice")                         /* reason: a sentence for the author */ \
 	X(LOG, "log")                               /* level, text: a line of the deployment's */

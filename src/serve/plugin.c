@@ -254,6 +254,22 @@ static struct plugin *find_by_path(struct plugins *ps, const char *path)
 	return NULL;
 }
 
+void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint32_t to, const char *why)
+{
+	struct plugin *p = plugins_find(ps, name);
+
+	if (!p)
+		return;
+	p->crashed = p->source;
+	p->source = p->source_before;
+	p->generation = to;
+	p->record_due = true;
+	deployment_set_stale(p->deployment, "crashed");
+	events_emit(ps->events, &(struct event){ .kind = EVENT_DEPLOYMENT_FELL_BACK, .deployment = name,
+						 .generation = to, .from = from, .reason = why });
+	ps->settled(ps->context, p);
+}
+
 bool plugins_ready(const struct plugins *ps)
 {
 	struct plugin *p;

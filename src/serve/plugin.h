@@ -59,6 +59,8 @@ struct plugin {
 	bool tried;                    /* its first attempt has ended */
 	uint32_t generation;           /* that serves; 0: none yet */
 	struct hash source;            /* of the generation that serves */
+	struct hash source_before;     /* of the one before */
+	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	bool record_due;               /* its number is still to be written down */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */
 	char *reason;                  /* why it doesn't serve */
@@ -75,6 +77,9 @@ struct plugin *plugins_find(struct plugins *ps, const char *name);
 
 /* Write down the numbers of generations that came to serve; later, for swaps can't wait for it. */
 void plugins_write_records(struct plugins *ps);
+
+/* Generation @from of @name crashed, and @to serves again. */
+void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint32_t to, const char *why);
 
 /* Whether every first attempt has ended. */
 bool plugins_ready(const struct plugins *ps);

@@ -144,6 +144,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->generation = result->generation;
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
+	s->plugin->source_before = s->plugin->source;
 	s->plugin->source = s->source;
 	plugin_weights_serve(s->plugin, s->weights);
 	s->plugin->record_due = true;

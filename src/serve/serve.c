@@ -278,15 +278,25 @@ static void on_swap_waits(void *context, const char *name, uint32_t generation, 
 						.generation = generation, .reason = sentence });
 }
 
-static void on_not_unmapped(void *context, const char *name, uint32_t generation)
+static void on_replacing(void *context, const char *name, uint32_t generation, const char *because)
 {
 	struct serve *s = context;
-	_cleanup_free_ char *sentence = xasprintf(
-		"generation %u could not be unmapped (a thread_local with a destructor, or a library that "
-		"holds it?); a fresh worker takes over", generation);
+	_cleanup_free_ char *sentence = xasprintf("a fresh worker takes over: %s", because);
 
 	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
 						.generation = generation, .reason = sentence });
+}
+
+static void on_crashed(void *context, const struct deploy_crash *c)
+{
+	(void)context, (void)c;
+}
+
+static void on_fell_back(void *context, const char *name, uint32_t from, uint32_t to, const char *why)
+{
+	struct serve *s = context;
+
+	plugins_fell_back(&s->plugins, name, from, to, why);
 }
 
 /* Starting */
@@ -363,7 +373,9 @@ static int make_deploy(struct serve *s, struct buffer *why)
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
 	const struct deploy_options o = {
 		.worker = worker,
+		.state_dir = s->state_dir,
 		.generations_dir = s->generations_dir,
+		.max_worker_memory = s->o->max_worker_memory,
 		.max_memory = s->o->max_memory,
 		.max_queue = s->o->queue,
 	};
@@ -372,7 +384,9 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.worker_died = on_worker_died,
 		.worker_replaced = on_worker_replaced,
 		.swap_waits = on_swap_waits,
-		.not_unmapped = on_not_unmapped,
+		.replacing = on_replacing,
+		.crashed = on_crashed,
+		.fell_back = on_fell_back,
 		.context = s,
 	};
 	int r = deploy_new(&s->hub, &o, &cb, &s->deploy);

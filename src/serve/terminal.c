@@ -259,6 +259,15 @@ static void put_worker_replaced(struct terminal *t, struct buffer *b, const stru
 	buffer_putc(b, '\n');
 }
 
+static void put_fell_back(struct terminal *t, struct buffer *b, const struct event *e)
+{
+	put_name(t, b, e->deployment);
+	buffer_printf(b, ": %sgeneration %" PRIu32 " crashed%s (", RED(t), e->from, PLAIN(t));
+	put_sentence(b, e->reason ? e->reason : "");
+	buffer_printf(b, "), generation %" PRIu32 " serves again; %" PRIu32 " isn't loaded until its source "
+		      "changes\n", e->generation, e->from);
+}
+
 static void put_notice(struct terminal *t, struct buffer *b, const struct event *e)
 {
 	put_name(t, b, e->deployment);
@@ -319,6 +328,9 @@ static void put_event(struct terminal *t, struct buffer *b, const struct event *
 		break;
 	case EVENT_WORKER_REPLACED:
 		put_worker_replaced(t, b, e);
+		break;
+	case EVENT_DEPLOYMENT_FELL_BACK:
+		put_fell_back(t, b, e);
 		break;
 	case EVENT_WATCH_OVERFLOW:
 		buffer_puts(b, "more changed at once than the kernel tells of; looked at everything\n");

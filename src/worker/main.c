@@ -51,6 +51,8 @@ struct worker {
 	struct image serving; /* dl is NULL until the first swap */
 	struct image loaded;  /* waits for LINK_SWAP */
 	bool has_serving, has_loaded, stopping;
+	void *blas, *openmp; /* libraries that we hold, or NULL */
+	unsigned threads;    /* that they use; 0: their own choice */
 	bool unrung; /* published, and the bell not rung */
 	uint32_t n_grants;
 	uint64_t unrung_ns; /* computed since the bell was last rung */
@@ -105,7 +107,7 @@ static void run_call(struct worker *w, const struct message *m)
 {
 	struct call *call = (struct call *)(w->arena + m->offset);
 
-	atomic_store_explicit(&w->link->running, m->slot + 1, memory_order_release);
+	atomic_store_explicit(&w->link->running, (uint32_t)m->extra, memory_order_release);
 	invocation_run(w->invocation, &w->serving, call, m->slot);
 	state_checkpoint(w->state, !ring_readable(&w->from_server));
 	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
@@ -117,16 +119,39 @@ static void run_call(struct worker *w, const struct message *m)
 		ring_bell(w);
 }
 
+static void call_with(void *library, const char *function, unsigned n)
+{
+	void *address = library ? dlsym(library, function) : NULL;
+	void (*call)(int);
+
+	if (!address)
+		return;
+	memcpy(&call, &address, sizeof(call)); /* ISO C has no cast for it */
+	call((int)n);
+}
+
+/* Of the thread that runs the kernels: the cores of other replicas are not ours. */
+static void limit_threads(struct worker *w)
+{
+	if (w->link->threads == w->threads)
+		return;
+	w->threads = w->link->threads;
+	call_with(w->blas, "openblas_set_num_threads", w->threads);
+	call_with(w->openmp, "omp_set_num_threads", w->threads);
+}
+
 static void swap(struct worker *w, const struct message *m)
 {
 	uint64_t started = clock_ns();
 	struct image before = w->serving;
 
+	limit_threads(w);
 	state_enter(w->state, &w->loaded, w->link->state_path);
 	w->serving = w->loaded;
 	w->serving.generation = (uint32_t)m->extra;
 	w->has_loaded = false;
 	send(w, &(struct message){ .kind = LINK_SWAPPED, .extra = clock_ns() - started });
+	w->unrung = true;
 	ring_publish(&w->to_server); /* should the old one's destroy() crash, the new one serves */
 	if (w->has_serving)
 		control_close(w->control, &before);
@@ -286,11 +311,11 @@ static void hide_descriptors(struct worker *w)
  * Libraries whose threads and state must outlive every image: mapped once, never unmapped.
  * A plugin that brought libgomp itself would crash the process at its dlclose().
  */
-static void hold_libraries(void)
+static void hold_libraries(struct worker *w)
 {
 	setenv("OPENBLAS_THREAD_TIMEOUT", "4", 0); /* or its pool burns a core for 100 ms */
-	dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	w->blas = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	w->openmp = dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 }
 
 static void end_with_parent(uint32_t server_pid)
@@ -317,7 +342,7 @@ int main(void)
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what a plugin prints is wanted most when it crashes */
-	hold_libraries();
+	hold_libraries(&w);
 	threads_hold();
 	ring_init(&w.from_server, &w.link->to_worker);
 	ring_init(&w.to_server, &w.link->to_server);

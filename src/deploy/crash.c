@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/internal.h"
+
+#include "ring/crash.h"
+
+void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b, const char *image,
+		const struct replica_end *end)
+{
+	struct deploy *deploy = d->deploy;
+	_cleanup_buffer_ struct buffer call = BUFFER_NULL;
+
+	if ((end->cause != REPLICA_CRASHED && end->cause != REPLICA_TIMEOUT) || deploy->closing)
+		return;
+	if (b)
+		batch_describe(b, &call);
+	deploy->cb.crashed(deploy->cb.context, &(struct deploy_crash){ .name = d->name,
+								      .generation = generation,
+								      .pid = end->pid,
+								      .how = end->how,
+								      .call = b ? call.data : NULL,
+								      .image = image,
+								      .crash = end->crash });
+}
