@@ -20,7 +20,6 @@
 #include "base/memory.h"
 #include "deploy/internal.h"
 #include "infer/signature.h"
-#include "ring/link.h"
 
 #define STOP_GRACE_MS 5000
 #define SWAP_TIME_MS 2000 /* then the author is told what it waits for */
@@ -389,14 +388,14 @@ static void on_serving_swapped(void *context, uint64_t pause_ns)
 	rollout_on_swapped(s, pause_ns);
 }
 
-static void on_serving_unloaded(void *context, unsigned how)
+static void on_serving_unloaded(void *context, enum replica_unloaded how)
 {
 	struct seat *s = context;
 
-	if (how == LINK_THREADS_LEFT)
+	if (how == REPLICA_THREADS_LEFT)
 		seat_replace(s, "the generation before left threads running, which a fresh worker doesn't have; "
 				"end them in destroy()");
-	else if (how != LINK_UNMAPPED)
+	else if (how != REPLICA_UNMAPPED)
 		seat_replace(s, "the generation before could not be unmapped (a thread_local with a destructor, "
 				"or a library that holds it?)");
 	else if (s->n_generations >= MAX_GENERATIONS)
@@ -490,7 +489,7 @@ static const struct replica_callbacks serving = {
 
 /* A worker retires: its calls end, then its process. */
 
-static void on_retired_unloaded(void *context, unsigned how)
+static void on_retired_unloaded(void *context, enum replica_unloaded how)
 {
 	(void)context, (void)how;
 }

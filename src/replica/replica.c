@@ -656,7 +656,9 @@ static void handle(struct replica *r, const struct message *m)
 		break;
 	case LINK_UNLOADED:
 		if (r->callbacks->unloaded)
-			r->callbacks->unloaded(r->context, (unsigned)m->extra);
+			r->callbacks->unloaded(r->context, m->extra == LINK_UNMAPPED ? REPLICA_UNMAPPED :
+							   m->extra == LINK_THREADS_LEFT ? REPLICA_THREADS_LEFT :
+											   REPLICA_STILL_MAPPED);
 		break;
 	default:
 		break_off(r);

@@ -26,6 +26,8 @@ struct replica;
 
 #define REPLICA_MAX_CALLS 128
 
+enum replica_unloaded { REPLICA_UNMAPPED, REPLICA_STILL_MAPPED, REPLICA_THREADS_LEFT };
+
 enum replica_cause {
 	REPLICA_STOPPED, /* as it was asked to */
 	REPLICA_KILLED,  /* by somebody else, or by the kernel for want of memory: not its fault */
@@ -56,8 +58,8 @@ struct replica_callbacks {
 	void (*loaded)(void *context, int error, const char *sentence);
 	/* The loaded image serves; what was submitted before ran on the one before. */
 	void (*swapped)(void *context, uint64_t pause_ns);
-	/* The image before is closed: an enum link_unloaded. */
-	void (*unloaded)(void *context, unsigned how);
+	/* The image before is closed, as far as that went. */
+	void (*unloaded)(void *context, enum replica_unloaded how);
 	/* The call has ended: read its struct call. */
 	void (*done)(void *context, void *call);
 	/* The call wants @size bytes for an output: an offset in the arena, or 0. */
