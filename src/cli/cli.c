@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/suggestion.h"
 #include "cli/inspect.h"
 #include "cli/new.h"
 #include "serve/options.h"

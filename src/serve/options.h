@@ -94,12 +94,3 @@ void command_help(const struct command *c, struct buffer *ret);
  * the root is; not created. free() it.
  */
 char *state_directory(const char *root, const char *state_dir);
-
-/* The likeliest of several words for a misspelt one. */
-struct suggestion {
-	const char *word;
-	const char *best; /* borrowed; NULL: nothing is near */
-	size_t distance;
-};
-
-void suggestion_consider(struct suggestion *s, const char *candidate);

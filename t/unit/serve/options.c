@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/suggestion.h"
 #include "serve/options.h"
 
 static struct options o;
