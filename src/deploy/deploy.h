@@ -27,6 +27,7 @@ struct deployment_settings {
 	unsigned max_ongoing_requests; /* that one replica has at once; 0: no bound but ours */
 	unsigned request_timeout_ms;   /* from arrival to answer; then 504. 0: none */
 	bool idempotent;               /* a call may be repeated although there is state */
+	unsigned checkpoint_ms;        /* between two checkpoints of state at least; 0: our policy */
 };
 
 #define DEPLOY_MAX_REPLICAS 16

@@ -16,6 +16,13 @@
 #include "serve/save.h"
 
 static void plugin_remove(struct plugin *p);
+static bool has_its_name(const struct plugin *p);
+static void rename_it(struct plugin *p, uint64_t since_ns);
+
+struct hash plugin_fingerprint(struct hash source, const struct weights_set *weights, struct hash config)
+{
+	return plugin_config_mix(config, plugin_weights_mix(weights, source));
+}
 
 void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 {
@@ -23,7 +30,7 @@ void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 
 	if (builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
 		return; /* a file vanished, and its event is on the way */
-	now = plugin_weights_mix(p->weights.newest, now);
+	now = plugin_fingerprint(now, p->weights.newest, p->config.config.hash);
 	if (hash_equal(now, p->attempted)) {
 		if (!quiet && !save_is_under_way(p))
 			save_unchanged(p, since_ns);
@@ -43,9 +50,12 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 		plugin_remove(p);
 		return;
 	}
+	plugin_config_look(&p->config, &recipe);
 	recipe_fini(&p->recipe);
 	p->recipe = recipe;
-	if (p->deployment && plugin_weights_look(p, NULL, since_ns, quiet)) /* else shut out by a clash */
+	if (!has_its_name(p))
+		rename_it(p, since_ns);
+	else if (p->deployment && plugin_weights_look(p, p->config.weights, since_ns, quiet))
 		plugin_checked(p, since_ns, quiet);
 }
 
@@ -56,20 +66,20 @@ void plugin_check(struct plugin *p, uint64_t since_ns)
 
 /* Coming and going */
 
-/* Names become parts of URLs and of file names. */
-static bool name_is_good(const char *name)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-	size_t n = strlen(name);
-
-	return n > 0 && n <= 64 && name[0] != '.' && name[0] != '-' && strspn(name, letters) == n;
-}
-
-static char *name_of(const char *path)
+static char *name_of(const char *path, const struct config *c)
 {
 	const char *name = path_name(path), *suffix = path_suffix(path);
 
+	if (c->name)
+		return xstrdup(c->name);
 	return file_is_directory(path) ? xstrdup(name) : xstrndup(name, (size_t)(suffix - name));
+}
+
+static bool has_its_name(const struct plugin *p)
+{
+	_cleanup_free_ char *name = name_of(p->path, &p->config.config);
+
+	return strcmp(name, p->name) == 0;
 }
 
 static void insert(struct plugins *ps, struct plugin *p)
@@ -136,20 +146,25 @@ static void tell_bad_name(struct plugins *ps, const char *path)
 	ps->refused = xrealloc(ps->refused, (ps->n_refused + 1) * sizeof(*ps->refused));
 	ps->refused[ps->n_refused++] = xstrdup(path);
 	buffer_printf(&sentence, "%s is not served: a name is made of letters, digits, '_', '-' and '.', "
-		      "at most 64; rename it", path);
+		      "at most 64; rename it, or give it a `name:` in its %s", path, CONFIG_FILE);
 	events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .path = path, .reason = sentence.data });
 }
 
 static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 {
-	_cleanup_free_ char *name = name_of(path);
+	struct plugin_config config;
+	_cleanup_free_ char *name = NULL;
 	struct recipe recipe;
 	struct plugin *p;
 
-	if (recipe_scan(name, path, &recipe) < 0)
+	if (recipe_scan(path_name(path), path, &recipe) < 0)
 		return;
-	if (!name_is_good(name)) {
+	plugin_config_init(&config, path);
+	plugin_config_look(&config, &recipe);
+	name = name_of(path, &config.config);
+	if (!config_name_is_good(name)) {
 		tell_bad_name(ps, path);
+		plugin_config_fini(&config);
 		recipe_fini(&recipe);
 		return;
 	}
@@ -157,7 +172,10 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 	p->plugins = ps;
 	p->name = xstrdup(name);
 	p->path = xstrdup(path);
+	p->config = config;
 	p->recipe = recipe;
+	free(p->recipe.name);
+	p->recipe.name = xstrdup(name);
 	LIST_INIT(&p->saves);
 	insert(ps, p);
 	deploy_it(p, since_ns);
@@ -183,6 +201,7 @@ static void plugin_free(struct plugin *p)
 	if (p->record_due)
 		write_record(p);
 	LIST_REMOVE(p, entry);
+	plugin_config_fini(&p->config);
 	plugin_weights_fini(p);
 	recipe_fini(&p->recipe);
 	free(p->reason);
@@ -223,6 +242,16 @@ static void plugin_remove(struct plugin *p)
 	plugin_free(p);
 	if (served)
 		admit_clashing(ps, name);
+}
+
+/* To clients it is another deployment. */
+static void rename_it(struct plugin *p, uint64_t since_ns)
+{
+	_cleanup_free_ char *path = xstrdup(p->path);
+	struct plugins *ps = p->plugins;
+
+	plugin_remove(p);
+	plugin_add(ps, path, since_ns);
 }
 
 void plugins_write_records(struct plugins *ps)

@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "build/build.h"
+#include "serve/plugin_config.h"
 #include "serve/plugin_weights.h"
 
 struct builder;
@@ -23,6 +24,7 @@ struct deployment;
 struct events;
 struct plugin;
 struct weights;
+struct weights_set;
 
 /* What plugins share; serve owns it. */
 struct plugins {
@@ -52,13 +54,14 @@ struct plugin {
 	struct deployment *deployment; /* NULL: another plugin has the name */
 	char *clash;                   /* then the sentence that says so */
 
+	struct plugin_config config;
 	struct plugin_weights weights;
 	LIST_HEAD(, save) saves;       /* under way, the newest first (serve/save.c) */
 	uint64_t newest;               /* number of the newest save */
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
 	bool tried;                    /* its first attempt has ended */
 	uint32_t generation;           /* that serves; 0: none yet */
-	struct hash source;            /* of the generation that serves */
+	struct hash source, libraries; /* of the generation that serves */
 	struct hash source_before;     /* of the one before */
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	bool record_due;               /* its number is still to be written down */
@@ -89,6 +92,9 @@ void plugin_check(struct plugin *p, uint64_t since_ns);
 
 /* The weights that a look waited for are there (serve/plugin_weights.h). */
 void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet);
+
+/* What a build of @source with @weights and @config is; what is told from what was acted on by it. */
+struct hash plugin_fingerprint(struct hash source, const struct weights_set *weights, struct hash config);
 
 /* Ends everything that is under way; no callback any more. */
 void plugins_free(struct plugins *ps);

@@ -36,6 +36,8 @@ struct save {
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source;
 	uint64_t compile_ns, link_ns;
+	struct hash config, libraries;
+	struct deployment_settings settings;
 	struct weights_set *weights;
 	uint64_t weights_ns;           /* that reading them took; 0: they were known */
 	bool cached;
@@ -146,6 +148,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->plugin->source_before = s->plugin->source;
 	s->plugin->source = s->source;
+	s->plugin->libraries = s->libraries;
 	plugin_weights_serve(s->plugin, s->weights);
 	s->plugin->record_due = true;
 	e.from = result->from;
@@ -220,6 +223,9 @@ static void on_image(struct save *s, const char *image)
 	deployment_roll(s->plugin->deployment,
 			&(struct rollout){ .image = image,
 					   .weights = s->weights->index,
+					   .settings = s->settings,
+					   .fresh = s->plugin->generation &&
+						    !hash_equal(s->plugin->libraries, s->libraries),
 					   .signature = info.signature,
 					   .generation = number_to_keep(s) },
 			on_rolled, s);
@@ -273,7 +279,7 @@ static void on_built(void *context, const struct build_result *result)
 	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
 
 	s->build = NULL;
-	s->source = plugin_weights_mix(s->weights, result->source_hash);
+	s->source = plugin_fingerprint(result->source_hash, s->weights, s->config);
 	s->compile_ns = result->compile_ns;
 	s->link_ns = result->link_ns;
 	s->cached = result->cached;
@@ -290,6 +296,26 @@ static void on_built(void *context, const struct build_result *result)
 	on_image(s, result->image);
 }
 
+/* As if a compiler had said it. */
+static void refuse_config(struct save *s)
+{
+	const struct plugin_config *c = &s->plugin->config;
+	_cleanup_buffer_ struct buffer reason = BUFFER_NULL, text = BUFFER_NULL;
+	char severity[] = "error";
+	struct diagnostic d = { .file = c->path, .line = c->line, .column = c->line ? 1 : 0,
+				.severity = severity, .message = c->mistake };
+	struct build_result result = { .outcome = BUILD_FAILED, .diagnostics = &d, .n_diagnostics = 1 };
+
+	if (d.line)
+		buffer_printf(&text, "%s:%u: error: %s\n", d.file, d.line, d.message);
+	else
+		buffer_printf(&text, "%s: error: %s\n", d.file, d.message);
+	result.text = text.data;
+	summarise(&result, &reason);
+	tell_diagnostics(s, EVENT_BUILD_FAILED, reason.data, &result);
+	fail(s, "build-failed", reason.data, NULL);
+}
+
 void save_start(struct plugin *p, uint64_t since_ns)
 {
 	struct save *s = xcalloc(1, sizeof(*s)), *before = LIST_FIRST(&p->saves);
@@ -300,6 +326,9 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	s->number = p->newest = ++p->plugins->n_builds;
 	s->saved_ns = since_ns;
 	s->settled_ns = clock_ns() - p->weights.read_ns;
+	s->config = p->config.config.hash;
+	s->libraries = plugin_config_libraries(&p->config.config);
+	plugin_config_settings(&p->config.config, &s->settings);
 	s->weights = weights_set_ref(p->weights.newest);
 	s->weights_ns = p->weights.read_ns;
 	p->weights.read_ns = 0;
@@ -310,6 +339,10 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	e = event_of(s, EVENT_BUILD_STARTED);
 	e.path = p->path;
 	emit(s, &e);
+	if (p->config.mistake) {
+		refuse_config(s);
+		return;
+	}
 	r = build_start(p->plugins->builder, &p->recipe, on_built, s, &s->build);
 	if (r < 0)
 		fail(s, "build-failed", strerror(-r), NULL);

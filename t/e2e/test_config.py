@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""deployment.yaml: read, told where it is wrong, and applied while it serves."""
+
+import json
+
+from devserve import Root, constant
+
+WITH_FLAG = constant("VALUE", "#ifndef VALUE\n#define VALUE 1\n#endif\n")
+
+WITH_ZLIB = constant("(int32_t)crc32(0, (const unsigned char *)\"abc\", 3)", "#include <zlib.h>\n")
+
+
+def broken(server, after):
+    failed = server.wait("build.failed", after)
+    return failed["diagnostics"][0]
+
+
+def test_an_unknown_key_is_told_with_its_line_and_what_was_meant(root, serve):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    mark = server.mark()
+    done = server.save("one/deployment.yaml", "# ours\nnum_replica: 2\n", "one")
+    assert done["outcome"] == "build-failed"
+    assert "deployment.yaml:2" in done["reason"] and "'num_replicas'" in done["reason"], done
+    diagnostic = broken(server, mark)
+    assert (diagnostic["file"], diagnostic["line"]) == (str(root.path / "one/deployment.yaml"), 2)
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (10, 1, "build-failed")
+
+
+def test_mending_it_swaps(root, serve):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    server.save("one/deployment.yaml", "num_replicas: many\n", "one")
+    done = server.save("one/deployment.yaml", "request_timeout_s: 5\n", "one")
+    assert (done["outcome"], done["generation"]) == ("swapped", 2)
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (10, 2, None)
+
+
+def test_flags_take_effect_when_it_alone_is_saved(root, serve):
+    root.write("one/one.c", WITH_FLAG)
+    server = serve()
+    assert server.infer("one").value == 1
+    done = server.save("one/deployment.yaml", "cflags: [-DVALUE=7]\n", "one")
+    assert (done["outcome"], done["generation"]) == ("swapped", 2)
+    answer = server.infer("one")
+    assert (answer.value, answer.generation) == (7, 2)
+
+
+def test_clangd_is_told_the_flags(root, serve):
+    root.write("one/one.c", WITH_FLAG)
+    root.write("one/deployment.yaml", "cflags: [-DVALUE=7]\n")
+    server = serve()
+    while not (root.path / "compile_commands.json").exists():
+        server.status()  # it comes when the server has nothing else to do
+    commands = json.loads(root.read("compile_commands.json"))
+    assert "-DVALUE=7" in commands[0]["arguments"]
+
+
+def test_a_library_is_linked(root, serve):
+    root.write("one/one.c", WITH_ZLIB)
+    root.write("one/deployment.yaml", "ldlibs: [-lz]\n")
+    assert serve().infer("one").value == 0x352441C2
+
+
+def test_only_the_named_sources_are_built(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("one/tests/other.c", "#error not for you\n")
+    root.write("one/deployment.yaml", "sources: ['*.c']\n")
+    server = serve()
+    assert server.infer("one").value == 10
+    done = server.save("one/deployment.yaml", "num_replicas: 1\nsources:\n  - '*.cc'\n", "one")
+    assert done["outcome"] == "build-failed" and "'*.cc'" in done["reason"], done
+    assert "deployment.yaml:3" in done["reason"]
+
+
+def test_it_comes_and_goes(root, serve):
+    root.write("one/one.c", WITH_FLAG)
+    server = serve()
+    server.save("one/deployment.yaml", "cflags: [-DVALUE=7]\n", "one")
+    mark = server.mark()
+    (root.path / "one/deployment.yaml").unlink()
+    done = server.wait("save.done", mark, deployment="one")
+    assert (done["outcome"], done["generation"]) == ("swapped", 3)
+    assert server.infer("one").value == 1
+
+
+def test_a_name_overrides_the_directorys(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("one/deployment.yaml", "name: first\n")
+    server = serve()
+    assert server.infer("first").value == 10
+    assert server.infer("one").status == 404
+    mark = server.mark()
+    done = server.save("one/deployment.yaml", "name: second\n", "second")
+    assert done["outcome"] == "swapped"
+    assert server.wait("deployment.removed", mark)["deployment"] == "first"
+    assert server.infer("second").value == 10
+    assert server.infer("first").status == 404
+
+
+def test_a_name_that_is_taken_leaves_it_to_who_serves(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("two/two.c", constant(20))
+    server = serve()
+    mark = server.mark()
+    root.rename_over("two/deployment.yaml", "name: one\n")
+    notice = server.wait("notice", mark)["reason"]
+    assert str(root.path / "one") in notice and str(root.path / "two") in notice, notice
+    assert server.infer("one").value == 10
+    assert server.infer("two").status == 404
+    mark = server.mark()
+    root.rename_over("two/deployment.yaml", "name: deux\n")
+    server.wait("save.done", mark, deployment="deux", outcome="swapped")
+    assert server.infer("deux").value == 20
+
+
+def test_a_broken_one_does_not_rename(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("one/deployment.yaml", "name: first\n")
+    server = serve()
+    done = server.save("one/deployment.yaml", "name: 'no good'\n", "first")
+    assert done["outcome"] == "build-failed"
+    answer = server.infer("first")
+    assert (answer.value, answer.stale) == (10, "build-failed")
+
+
+def test_one_that_is_broken_at_the_start_is_mended(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("one/deployment.yaml", "cflags: -O2\n")
+    server = serve()
+    answer = server.infer("one")
+    assert answer.status == 503 and "deployment.yaml:1" in answer.json["error"], answer
+    done = server.save("one/deployment.yaml", "cflags: [-O2]\n", "one")
+    assert done["outcome"] == "swapped"
+    assert server.infer("one").generation == 1
+
+
+def test_writing_the_same_again_is_nothing(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("one/deployment.yaml", "num_replicas: 1\n")
+    server = serve()
+    done = server.save("one/deployment.yaml", "num_replicas: 1\n", "one", how=Root.write)
+    assert (done["outcome"], done["generation"]) == ("unchanged", 1)
+    assert server.infer("one").generation == 1
+
+
+def test_a_restart_keeps_the_number(root, serve):
+    root.write("one/one.c", WITH_FLAG)
+    server = serve()
+    server.save("one/deployment.yaml", "cflags: [-DVALUE=7]\n", "one")
+    server.stop()
+    answer = serve().infer("one")
+    assert (answer.value, answer.generation) == (7, 2)
