@@ -38,7 +38,7 @@ worker_modules := base ring worker
 watcher_modules := base watcher
 debug_modules := base debug
 
-server_libs := -luv -lhttp_parser -lsimdjson -lcyaml -lyaml -lxxhash -lz -lstdc++ -lm
+server_libs := -luv -lhttp_parser -lsimdjson -lyaml -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
 debug_libs := -ldw -lelf -lxxhash -luv
@@ -50,7 +50,7 @@ worker_exports := $(call exports,pthread_create:threads_create thrd_create:threa
 # Debian 12 packages: what building and serving needs (plugins are compiled while it
 # serves), and what the tests need beside.
 packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
-	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libcyaml-dev
+	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
 packages_test := libcriterion-dev perl python3 python3-venv ca-certificates curl vim git procps
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
