@@ -41,7 +41,7 @@ debug_modules := base debug
 server_libs := -luv -lhttp_parser -lsimdjson -lyaml -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
-debug_libs := -ldw -lelf -lxxhash -luv
+debug_libs := -ldw -lelf -lxxhash -luv -lstdc++
 
 # Plugins that start threads call ours (src/worker/threads.h).
 exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Frames to functions, files and lines. The exit status. */
+/*
+ * Frames to functions, files and lines. Arguments: modules, "BIAS=PATH", then addresses as they
+ * were in the process, in hex; those of callers are return addresses. For each frame, innermost
+ * first, inlined ones among them, a line
+ *
+ *	FUNCTION TAB FILE TAB LINE TAB SOURCE
+ *
+ * with empty fields for what isn't known, and LINE 0. The exit status.
+ */
 int debug_backtrace(int argc, char **argv);

@@ -133,6 +133,24 @@ static void put_diagnostics(struct buffer *b, const struct event *e)
 	json_array_end(b);
 }
 
+static void put_frames(struct buffer *b, const struct event *e)
+{
+	if (!e->n_frames && e->kind != EVENT_CRASH_REPORT)
+		return;
+	json_array(b, "frames");
+	for (size_t i = 0; i < e->n_frames; i++) {
+		const struct event_frame *f = &e->frames[i];
+
+		json_object(b, NULL);
+		json_string(b, "function", f->function);
+		json_string(b, "file", f->file);
+		put_number(b, "line", f->line);
+		json_string(b, "text", f->text);
+		json_object_end(b);
+	}
+	json_array_end(b);
+}
+
 static void put_event(struct buffer *b, const struct event *e)
 {
 	json_object(b, NULL);
@@ -151,6 +169,10 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_string(b, "reason", e->reason);
 	put_string(b, "text", e->text);
 	put_diagnostics(b, e);
+	put_string(b, "signal", e->signal);
+	put_string(b, "what", e->what);
+	put_string(b, "call", e->call);
+	put_frames(b, e);
 	put_stages(b, e);
 	put_number(b, "count", e->count);
 	if (e->took_ns)

@@ -37,6 +37,7 @@ struct diagnostic;
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
+	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
 	X(DEPLOYMENT_FELL_BACK, "deployment.fell-back") /* from, reason: it crashed, the generation before serves */ \
 	X(WATCH_OVERFLOW, "watch.overflow")         /* count */                           \
@@ -54,6 +55,11 @@ struct event_stage {
 	uint64_t ns;
 };
 
+struct event_frame { /* innermost first; "" and 0: not known */
+	const char *function, *file, *text; /* text: the line of source */
+	unsigned line;
+};
+
 struct event {
 	enum event_kind kind;
 	const char *deployment; /* or NULL */
@@ -67,6 +73,11 @@ struct event {
 	size_t n_stages;
 	const struct diagnostic *diagnostics;
 	size_t n_diagnostics;
+	const char *signal;     /* "SIGSEGV" */
+	const char *what;       /* "wrote past the end of OUTPUT0[8,16]" */
+	const char *call;       /* inputs of the call that ran: "INPUT0 FP32[8,16], …" */
+	const struct event_frame *frames;
+	size_t n_frames;
 	uint64_t took_ns;       /* save.done: the save's first file event to the swap */
 	uint64_t count;
 	int pid;

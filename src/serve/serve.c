@@ -33,6 +33,7 @@
 #include "serve/json_sink.h"
 #include "serve/options.h"
 #include "serve/plugin.h"
+#include "serve/report.h"
 #include "serve/run_file.h"
 #include "serve/terminal.h"
 #include "watch/watch.h"
@@ -53,6 +54,7 @@ struct serve {
 	struct deploy *deploy;
 	struct weights *weights;
 	struct control *control;
+	struct reports *reports;
 	struct ingress *ingress;
 	struct watch *watch;
 	struct plugins plugins;
@@ -92,6 +94,7 @@ static void stop(struct serve *s)
 	if (s->control)
 		control_stop(s->control);
 	plugins_free(&s->plugins);
+	s->reports = reports_free(s->reports);
 	s->builder = builder_free(s->builder);
 	if (s->ingress)
 		ingress_stop(s->ingress, stop_workers, s);
@@ -289,7 +292,10 @@ static void on_replacing(void *context, const char *name, uint32_t generation, c
 
 static void on_crashed(void *context, const struct deploy_crash *c)
 {
-	(void)context, (void)c;
+	struct serve *s = context;
+
+	if (s->reports)
+		reports_add(s->reports, c);
 }
 
 static void on_fell_back(void *context, const char *name, uint32_t from, uint32_t to, const char *why)
@@ -430,6 +436,7 @@ static void open_sinks(struct serve *s)
 		s->json_sink = json_sink_new(s->events);
 	else
 		s->terminal = terminal_new(s->events, s->o);
+	s->reports = reports_new(&s->loop, s->events);
 }
 
 /* A check's are its own: the server that may run beside it tidies up among its. */
@@ -560,6 +567,7 @@ static void dispose(struct serve *s)
 		file_remove_tree(s->generations_dir);
 	if (s->state_dir && s->token[0])
 		run_file_remove(s->state_dir, s->token);
+	s->reports = reports_free(s->reports);
 	s->terminal = terminal_free(s->terminal);
 	s->json_sink = json_sink_free(s->json_sink);
 	s->events = events_free(s->events);

@@ -246,6 +246,55 @@ static void put_worker_died(struct terminal *t, struct buffer *b, const struct e
 	buffer_putc(b, '\n');
 }
 
+static void put_place(struct buffer *b, const struct event_frame *f)
+{
+	if (!f->file[0])
+		return;
+	put_harmless(b, f->file, strlen(f->file));
+	buffer_printf(b, ":%u", f->line);
+}
+
+/* The first frame whose source the author can read. */
+static const struct event_frame *frame_to_show(const struct event *e)
+{
+	for (size_t i = 0; i < e->n_frames; i++)
+		if (e->frames[i].text[0])
+			return &e->frames[i];
+	return NULL;
+}
+
+static void put_crash_report(struct terminal *t, struct buffer *b, const struct event *e)
+{
+	const struct event_frame *f = frame_to_show(e);
+
+	put_name(t, b, e->deployment);
+	buffer_printf(b, ": %scrashed%s", RED(t), PLAIN(t));
+	if (e->generation)
+		buffer_printf(b, " in generation %" PRIu32, e->generation);
+	buffer_puts(b, ": it ");
+	put_sentence(b, e->what ? e->what : e->reason ? e->reason : "");
+	buffer_putc(b, '\n');
+	if (f) {
+		buffer_printf(b, "    %s", BOLD(t));
+		put_place(b, f);
+		buffer_printf(b, "%s\n %6u │ ", PLAIN(t), f->line);
+		put_harmless(b, f->text, strlen(f->text));
+		buffer_putc(b, '\n');
+	}
+	if (e->call) {
+		buffer_puts(b, "    called with ");
+		put_sentence(b, e->call);
+		buffer_putc(b, '\n');
+	}
+	for (size_t i = 0; i < e->n_frames; i++) {
+		buffer_printf(b, "    %s#%zu ", DIM(t), i);
+		put_harmless(b, e->frames[i].function, strlen(e->frames[i].function));
+		buffer_puts(b, "  ");
+		put_place(b, &e->frames[i]);
+		buffer_printf(b, "%s\n", PLAIN(t));
+	}
+}
+
 static void put_worker_replaced(struct terminal *t, struct buffer *b, const struct event *e)
 {
 	put_name(t, b, e->deployment);
@@ -325,6 +374,9 @@ static void put_event(struct terminal *t, struct buffer *b, const struct event *
 		break;
 	case EVENT_WORKER_DIED:
 		put_worker_died(t, b, e);
+		break;
+	case EVENT_CRASH_REPORT:
+		put_crash_report(t, b, e);
 		break;
 	case EVENT_WORKER_REPLACED:
 		put_worker_replaced(t, b, e);

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/report.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/child.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "deploy/deploy.h"
+#include "ring/crash.h"
+#include "serve/event.h"
+
+#define TIME_LIMIT_MS 2000
+#define MEMORY_LIMIT (UINT64_C(2) << 30)
+#define OUTPUT_LIMIT 65536
+#define MAX_UNDER_WAY 16 /* more at once tell nothing new */
+#define MAX_FRAMES 40
+#define WORKER "devserve-worker"
+
+struct report {
+	LIST_ENTRY(report) entry;
+	struct reports *reports;
+	struct child *child;
+	struct buffer text;
+	char *deployment, *how, *what, *call;
+	uint32_t generation;
+	int pid, signal;
+};
+
+struct reports {
+	uv_loop_t *loop;
+	struct events *events;
+	char *helper;
+	unsigned n;
+	LIST_HEAD(, report) list;
+};
+
+struct reports *reports_new(uv_loop_t *loop, struct events *events)
+{
+	struct reports *r = xcalloc(1, sizeof(*r));
+
+	r->loop = loop;
+	r->events = events;
+	r->helper = path_of_helper("devserve-debug");
+	LIST_INIT(&r->list);
+	return r;
+}
+
+static void report_free(struct report *r)
+{
+	LIST_REMOVE(r, entry);
+	r->reports->n--;
+	buffer_fini(&r->text);
+	free(r->deployment);
+	free(r->how);
+	free(r->what);
+	free(r->call);
+	free(r);
+}
+
+struct reports *reports_free(struct reports *rs)
+{
+	struct report *r;
+
+	if (!rs)
+		return NULL;
+	while ((r = LIST_FIRST(&rs->list))) {
+		r->child = child_abandon(r->child);
+		report_free(r);
+	}
+	free(rs->helper);
+	free(rs);
+	return NULL;
+}
+
+/* The next field of *@at, which ends with @end; cut out in place. */
+static char *field(char **at, char end)
+{
+	char *start = *at, *stop = start ? strchr(start, end) : NULL;
+
+	*at = stop ? stop + 1 : NULL;
+	if (stop)
+		*stop = '\0';
+	return start;
+}
+
+/* Lines of debug/backtrace.h. They point into @text. */
+static size_t read_frames(char *text, struct event_frame *frames)
+{
+	size_t n = 0;
+
+	while (text && n < MAX_FRAMES) {
+		char *line = field(&text, '\n'), *rest = line;
+		struct event_frame *f = &frames[n];
+		char *number;
+
+		f->function = field(&rest, '\t');
+		f->file = field(&rest, '\t');
+		number = field(&rest, '\t');
+		if (!number || !rest)
+			break;
+		f->line = (unsigned)strtoul(number, NULL, 10);
+		f->text = rest;
+		n++;
+	}
+	return n;
+}
+
+static void tell(struct report *r)
+{
+	struct event_frame frames[MAX_FRAMES];
+	char *name = r->signal ? xasprintf("SIG%s", sigabbrev_np(r->signal) ? sigabbrev_np(r->signal) : "?") : NULL;
+	struct event e = {
+		.kind = EVENT_CRASH_REPORT,
+		.deployment = r->deployment,
+		.generation = r->generation,
+		.pid = r->pid,
+		.reason = r->how,
+		.signal = name,
+		.what = r->what[0] ? r->what : NULL,
+		.call = r->call,
+		.frames = frames,
+	};
+
+	e.n_frames = r->text.size ? read_frames(r->text.data, frames) : 0;
+	events_emit(r->reports->events, &e);
+	free(name);
+}
+
+static void on_text(void *context, int fd, const char *text, size_t size)
+{
+	struct report *r = context;
+
+	if (fd == 1 && r->text.size + size < OUTPUT_LIMIT)
+		buffer_append(&r->text, text, size);
+}
+
+static void on_end(void *context, const struct child_end *end)
+{
+	struct report *r = context;
+
+	(void)end;
+	r->child = NULL;
+	tell(r);
+	report_free(r);
+}
+
+/* Frames of ours below the plugin's say nothing to its author. */
+static unsigned count_frames(const struct crash *c)
+{
+	unsigned n = 0;
+
+	for (; n < c->n_frames; n++) {
+		uint64_t m = c->frames[n].module;
+
+		if (n > 0 && m < c->n_modules && strcmp(path_name(c->modules[m].path), WORKER) == 0)
+			break;
+	}
+	return n;
+}
+
+/* argv of the helper, and descriptors of the images: the copies in generations/ go soon. */
+static int start(struct report *r, const struct crash *c)
+{
+	struct child_options o = {
+		.time_limit_ms = TIME_LIMIT_MS,
+		.memory_limit = MEMORY_LIMIT,
+		.on_text = on_text,
+		.on_end = on_end,
+		.context = r,
+	};
+	const char *argv[3 + CRASH_MODULES + CRASH_FRAMES];
+	unsigned n_frames = count_frames(c);
+	int n = 0, e;
+
+	argv[n++] = r->reports->helper;
+	argv[n++] = "backtrace";
+	for (unsigned i = 0; i < c->n_modules; i++) {
+		const char *path = c->modules[i].path;
+		int fd = strstr(path, "/generations/") && o.n_fds < 8 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+		if (fd >= 0)
+			o.fds[o.n_fds++] = fd;
+		argv[n++] = fd < 0 ? xasprintf("%" PRIx64 "=%s", c->modules[i].base, path) :
+				     xasprintf("%" PRIx64 "=/proc/self/fd/%d", c->modules[i].base, 2 + o.n_fds);
+	}
+	for (unsigned i = 0; i < n_frames; i++)
+		argv[n++] = xasprintf("%" PRIx64, c->frames[i].pc);
+	argv[n] = NULL;
+	o.argv = argv;
+	e = n_frames ? child_start(r->reports->loop, &o, &r->child) : -1;
+	for (int i = 0; i < o.n_fds; i++)
+		close(o.fds[i]);
+	while (n > 2)
+		free((char *)argv[--n]);
+	return e;
+}
+
+void reports_add(struct reports *rs, const struct deploy_crash *c)
+{
+	struct report *r;
+
+	if (!c->crash || rs->n >= MAX_UNDER_WAY)
+		return; /* worker.died said what there is */
+	r = xcalloc(1, sizeof(*r));
+	r->reports = rs;
+	r->deployment = xstrdup(c->name);
+	r->how = xstrdup(c->how);
+	r->what = xstrdup(c->crash->what);
+	r->call = c->call ? xstrdup(c->call) : NULL;
+	r->generation = c->generation;
+	r->pid = (int)c->pid;
+	r->signal = c->crash->signal;
+	LIST_INSERT_HEAD(&rs->list, r, entry);
+	rs->n++;
+	if (start(r, c->crash) < 0) {
+		tell(r);
+		report_free(r);
+	}
+}

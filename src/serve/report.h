@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Report
+ *
+ * From the raw numbers that a crashed worker left (ring/crash.h) to an event crash.report with
+ * functions and lines. devserve-debug reads the debug information, in a process of its own with
+ * limits; when it fails, or takes too long, the event comes without frames. Loop's thread only.
+ */
+
+#include <uv.h>
+
+struct deploy_crash;
+struct events;
+struct reports;
+
+/* @events: borrowed. */
+struct reports *reports_new(uv_loop_t *loop, struct events *events);
+
+/* No event comes any more. NULL is fine. Returns NULL. */
+struct reports *reports_free(struct reports *r);
+
+/* The images are opened during the call: their files may go right after it. */
+void reports_add(struct reports *r, const struct deploy_crash *c);
