@@ -35,6 +35,7 @@
 #include "serve/plugin.h"
 #include "serve/report.h"
 #include "serve/run_file.h"
+#include "serve/stamp.h"
 #include "serve/terminal.h"
 #include "watch/watch.h"
 #include "weights/weights.h"
@@ -449,8 +450,11 @@ static void make_weights(struct serve *s)
 
 static int start(struct serve *s, struct buffer *why)
 {
+	_cleanup_buffer_ struct buffer notice = BUFFER_NULL;
 	int r = make_directories(s, why);
 
+	if (r == 0 && !s->checking && stamp_check(s->state_dir, &notice) == 1)
+		events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .reason = notice.data });
 	if (r == 0)
 		r = make_builder(s, why);
 	if (r == 0)

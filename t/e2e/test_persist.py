@@ -41,6 +41,21 @@ def test_a_lost_image_is_built_again_under_its_number(root, serve):
     assert (answer.value, answer.generation) == (11, 2)
 
 
+def test_what_another_version_left_is_built_again_under_its_number(root, serve):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    server.save("one/one.c", constant(11))
+    server.stop()
+    root.write(".devserve/stamp", "devserve 0.0.0\n")
+    second = serve()
+    assert "another version" in second.seen("notice")[0]["reason"]
+    assert not second.wait("save.done", deployment="one").get("cached")
+    answer = second.infer("one")
+    assert (answer.value, answer.generation) == (11, 2)
+    second.stop()
+    assert not serve().seen("notice")
+
+
 def test_nothing_is_left_running(root, serve):
     root.write("one/one.c", constant(10))
     server = serve()
