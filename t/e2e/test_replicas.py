@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Several replicas of one deployment, and how long one call may take."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from devserve import X, constant
+
+SLOW_ON_NEGATIVE = """\
+#include <devserve/deployment.h>
+#include <unistd.h>
+
+static int infer(const struct devserve_call *call)
+{
+	int32_t x = ((const int32_t *)call->in[0].data)[0];
+
+	while (x < 0)
+		usleep(1000);
+	usleep((unsigned)x * 1000);
+	((int32_t *)call->out[0].data)[0] = (int32_t)getpid();
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
+	.infer = infer,
+)
+"""
+
+
+def x(value):
+    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+
+
+def in_parallel(server, n, name, request):
+    answers = [None] * n
+
+    def call(i):
+        answers[i] = server.new_client().infer(name, request)
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return answers
+
+
+def until(condition, server):
+    """Until the status of the server says so; each look is an answer, no time is waited for."""
+    for _ in range(20000):
+        status = server.status()
+        if condition(status):
+            return status
+    raise AssertionError(status)
+
+
+def workers_of(status, name):
+    return [w["pid"] for d in status["deployments"] if d["name"] == name for w in d["workers"]]
+
+
+def test_as_many_workers_serve_as_the_settings_ask_for(root, serve):
+    root.write("one/one.c", SLOW_ON_NEGATIVE)
+    root.write("one/deployment.yaml", "num_replicas: 3\n")
+    server = serve()
+    until(lambda s: len(workers_of(s, "one")) == 3, server)
+    answers = in_parallel(server, 6, "one", x(100))
+    assert {a.value for a in answers} == set(server.worker_pids("one")), answers
+
+    server.save("one/deployment.yaml", "num_replicas: 1\n", "one")
+    assert len(server.worker_pids("one")) == 1
+    assert {a.value for a in in_parallel(server, 4, "one", x(1))} == set(server.worker_pids("one"))
+
+
+def test_no_old_answer_comes_after_the_swap_of_all_replicas(root, serve):
+    root.write("one/one.c", constant(0))
+    root.write("one/deployment.yaml", "num_replicas: 3\n")
+    server = serve()
+    until(lambda s: len(workers_of(s, "one")) == 3, server)
+    for i in range(1, 6):
+        assert server.save("one/one.c", constant(i))["outcome"] == "swapped"
+        answers = in_parallel(server, 9, "one", X)
+        assert {(a.value, a.generation) for a in answers} == {(i, answers[0].generation)}, answers
+
+
+def test_one_replica_dies_and_the_others_go_on(root, serve):
+    root.write("one/one.c", SLOW_ON_NEGATIVE)
+    root.write("one/deployment.yaml", "num_replicas: 2\n")
+    server = serve()
+    until(lambda s: len(workers_of(s, "one")) == 2, server)
+    for _ in range(4):
+        mark = server.mark()
+        os.kill(server.worker_pids("one")[0], signal.SIGKILL)
+        assert all(a.status == 200 for a in in_parallel(server, 4, "one", x(5)))
+        server.wait("worker.replaced", mark, deployment="one")
+        until(lambda s: len(workers_of(s, "one")) == 2, server)
+
+
+def test_max_ongoing_requests_bounds_what_one_replica_has_at_once(root, serve):
+    root.write("one/one.c", SLOW_ON_NEGATIVE)
+    root.write("one/deployment.yaml", "max_ongoing_requests: 1\n")
+    server = serve()
+    most = 0
+    threads = threading.Thread(target=in_parallel, args=(server, 8, "one", x(20)))
+    threads.start()
+    while threads.is_alive():
+        most = max(most, next(d["in_flight"] for d in server.status()["deployments"]))
+    assert most == 1
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_call_that_takes_too_long_gets_504_and_costs_its_worker(root, serve, replicas):
+    root.write("one/one.c", SLOW_ON_NEGATIVE)
+    root.write("one/deployment.yaml", f"num_replicas: {replicas}\nrequest_timeout_s: 0.5\n")
+    server = serve()
+    for _ in range(2):
+        mark = server.mark()
+        answer = server.infer("one", x(-1))
+        assert answer.status == 504 and "request_timeout_s" in answer.json["error"], answer
+        died = server.wait("worker.died", mark, deployment="one")
+        assert "request_timeout_s" in died["reason"], died
+        assert server.infer("one", x(1)).status == 200
+
+
+def test_a_worker_that_stopped_itself_is_noticed_like_one_that_hangs(root, serve):
+    root.write("one/one.c", constant("0", "#include <signal.h>\n").replace("call->out[0].data)[0] = 0;",
+                                                                             "call->out[0].data)[0] = raise(SIGSTOP);"))
+    root.write("one/deployment.yaml", "request_timeout_s: 0.5\n")
+    server = serve()
+    assert server.infer("one").status == 504
+    server.wait("worker.replaced", deployment="one")
+
+
+def test_what_waits_behind_a_hanging_call_is_answered_by_the_next_worker(root, serve):
+    root.write("one/one.c", SLOW_ON_NEGATIVE)
+    root.write("one/deployment.yaml", "request_timeout_s: 1\n")
+    server = serve()
+    server.infer("one", x(0))
+    hang = threading.Thread(target=server.new_client().infer, args=("one", x(-1)))
+    hang.start()
+    until(lambda s: s["deployments"][0]["in_flight"], server)
+    answers = in_parallel(server, 3, "one", x(0))
+    hang.join()
+    # those that arrived less than the limit before the worker ended have time left
+    assert {a.status for a in answers} <= {200, 504} and server.infer("one", x(0)).status == 200
+
+
+def test_a_generation_that_crashes_gives_way_to_the_one_before(root, serve):
+    root.write("one/one.c", constant(1))
+    server = serve()
+    done = server.save("one/one.c", constant(2, "#include <stdlib.h>\n").replace("return 0", "abort()"))
+    assert done["outcome"] == "swapped" and done["generation"] == 2
+    mark = server.mark()
+    answer = server.infer("one")
+    assert (answer.value, answer.generation) == (1, 1), answer
+    fell = server.wait("deployment.fell-back", mark, deployment="one")
+    assert (fell["from"], fell["generation"]) == (2, 1)
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (1, 1, "crashed")
+    assert server.save("one/one.c", constant(3))["generation"] == 3
+    assert server.infer("one").stale is None
+
+
+def test_a_request_that_crashes_every_generation_is_to_blame_itself(root, serve):
+    crash = SLOW_ON_NEGATIVE.replace("usleep(1000);", "*(volatile int *)0 = x;", 1)
+    root.write("one/one.c", crash)
+    server = serve()
+    server.save("one/one.c", crash + "/* another */ int another;\n")
+    mark = server.mark()
+    answer = server.infer("one", x(-1))
+    assert answer.status == 500 and "it is this request" in answer.json["error"], answer
+    answer = server.infer("one", x(0))
+    assert (answer.status, answer.generation) == (200, 2)
+    assert not server.seen("deployment.fell-back", mark)
