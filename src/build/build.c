@@ -83,11 +83,24 @@ static bool is_out_of_memory(const char *text)
 	       strstr(text, "bad_alloc") || strstr(text, "annot allocate memory");
 }
 
-void build_explain(const struct build *b, const struct job_end *end, const char *name,
-		   struct buffer *text)
+/* gcc's driver tells of its own children in words. */
+static bool was_killed(const struct job_end *end)
+{
+	return end->signal == SIGKILL || end->signal == SIGTERM || end->signal == SIGINT ||
+	       strstr(end->text, "Killed signal terminated program");
+}
+
+static bool has_no_room(const struct job_end *end)
+{
+	return strstr(end->text, "No space left on device") != NULL;
+}
+
+void build_explain(struct build *b, const struct job_end *end, const char *name, struct buffer *text)
 {
 	const struct builder *builder = b->builder;
 
+	if (end->error || (was_killed(end) && !end->timed_out) || has_no_room(end))
+		b->disturbed = true;
 	if (end->error)
 		buffer_printf(text, "error: cannot run %s: %s\n", name, strerror(-end->error));
 	else if (end->timed_out)
@@ -96,12 +109,15 @@ void build_explain(const struct build *b, const struct job_end *end, const char 
 	else if (is_out_of_memory(end->text))
 		buffer_printf(text, "error: %s may use %g GiB of memory, which was not enough\n",
 			      name, (double)builder->memory_limit / (1 << 30));
+	else if (was_killed(end))
+		buffer_printf(text, "error: %s was killed by somebody, or for want of memory; save again to "
+			      "build it again\n", name);
 	else if (end->signal)
 		buffer_printf(text, "error: %s was ended by a signal: %s\n", name,
 			      strsignal(end->signal));
-	else if (strstr(end->text, "No space left on device"))
-		buffer_printf(text, "error: cannot write %s: No space left on device\n",
-			      builder->state_dir);
+	else if (has_no_room(end))
+		buffer_printf(text, "error: cannot write %s: No space left on device; make room, then save "
+			      "again\n", builder->state_dir);
 }
 
 static void free_build(struct build *b)
@@ -176,6 +192,7 @@ static void finish(struct build *b)
 		.image = image,
 		.image_hash = b->image,
 		.cached = !b->ran,
+		.disturbed = b->disturbed,
 		.diagnostics = b->diagnostics.at,
 		.n_diagnostics = b->diagnostics.n,
 		.compile_ns = b->compile_ns,

@@ -70,6 +70,7 @@ struct build_result {
 	 */
 	struct hash source_hash;
 	bool cached;               /* no compiler ran at all */
+	bool disturbed;            /* it failed by what is no fault of the source: killed, no room */
 	const char *text;          /* what the compilers printed, verbatim, cut at 64 KiB */
 	const struct diagnostic *diagnostics;
 	size_t n_diagnostics;

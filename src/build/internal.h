@@ -78,7 +78,7 @@ struct build {
 	struct buffer text; /* plain or coloured, as the compilers wrote it */
 	size_t n_lost;      /* lines that had no room in it */
 	struct diagnostics diagnostics;
-	bool failed, unsupported, ran;
+	bool failed, unsupported, ran, disturbed;
 	uint64_t compile_ns, link_ns;
 
 	struct job *job; /* of the link */
@@ -124,5 +124,4 @@ void build_fail(struct build *b, const char *file, const char *format, ...)
 /* Add what a compiler or linker printed. */
 void build_say(struct build *b, const char *text);
 /* Append a line that says why @name failed, where it hasn't said so itself. */
-void build_explain(const struct build *b, const struct job_end *end, const char *name,
-		   struct buffer *text);
+void build_explain(struct build *b, const struct job_end *end, const char *name, struct buffer *text);

@@ -283,7 +283,7 @@ static void on_built(void *context, const struct build_result *result)
 	s->compile_ns = result->compile_ns;
 	s->link_ns = result->link_ns;
 	s->cached = result->cached;
-	s->plugin->attempted = s->source;
+	s->plugin->attempted = result->disturbed ? (struct hash){ .high = 0 } : s->source;
 	snprintf(s->compiler, sizeof(s->compiler), "%s", result->compiler ? result->compiler : "cc");
 	if (result->outcome != BUILD_OK) {
 		summarise(result, &reason);

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""The helper processes die, the server dies, the disk is full: what is kept, what is said."""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from devserve import constant
+
+
+def children_of(pid):
+    """Direct children: {pid: program}."""
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    names = {}
+    for c in text.split():
+        try:
+            names[int(c)] = os.path.basename(os.readlink(f"/proc/{c}/exe"))
+        except FileNotFoundError:
+            pass  # it has ended meanwhile
+    return names
+
+
+def one_child(server, program):
+    """The child that runs `program`, as soon as there is one."""
+    while True:
+        for pid, name in children_of(server.process.pid).items():
+            if name == program:
+                return pid
+
+
+def wait_until_gone(pid):
+    """Until the process has ended, by a descriptor that tells it."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    import select
+    assert select.select([fd], [], [], 30)[0], f"{pid} is still there"
+    os.close(fd)
+
+
+def test_no_save_is_missed_while_the_watcher_is_killed(root, serve):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    for i in range(1, 9):
+        mark = server.mark()
+        if i % 2:
+            os.kill(one_child(server, "devserve-watch"), signal.SIGKILL)
+        root.rename_over("one/one.c", constant(i))
+        if not i % 2:
+            os.kill(one_child(server, "devserve-watch"), signal.SIGKILL)
+        notice = server.wait("notice", mark)
+        assert "devserve-watch" in notice["reason"], notice
+        server.wait("save.done", mark, deployment="one", outcome="swapped")
+        assert server.infer("one").value == i
+
+
+def test_a_killed_compiler_is_told_and_the_same_text_is_built_at_the_next_save(root, serve):
+    long = "".join(f"int f{i}(int *x) {{ for (int i = 0; i < 64; i++) x[i] = x[i] * {i} + x[i ^ 1]; return *x; }}\n"
+                   for i in range(1500))
+    root.write("one/one.c", constant(1))
+    server = serve()
+    mark = server.mark()
+    root.rename_over("one/one.c", constant(2, long))
+    os.kill(one_child(server, "cc1"), signal.SIGKILL)
+    done = server.wait("save.done", mark)
+    assert done["outcome"] == "build-failed" and "killed" in done["reason"] and "save again" in done["reason"], done
+    assert server.infer("one").value == 1
+    done = server.save("one/one.c", constant(2, long))
+    assert done["outcome"] == "swapped", done
+    assert server.infer("one").value == 2
+
+
+def test_everything_ends_with_a_server_that_is_killed_and_the_next_one_goes_on(root, serve):
+    root.write("one/one.c", constant(1))
+    first = serve()
+    assert first.save("one/one.c", constant(2))["generation"] == 2
+    root.write("two/two.c", constant(7))
+    first.wait("save.done", deployment="two")
+    started = children_of(first.process.pid)
+    assert sum(name == "devserve-worker" for name in started.values()) >= 2
+    first.process.kill()
+    first.process.wait()
+    for pid in started:
+        wait_until_gone(pid)
+    first.process.returncode = 0  # the fixture need not wonder
+
+    second = serve()
+    for name, value, generation in (("one", 2, 2), ("two", 7, 1)):
+        done = second.wait("save.done", deployment=name)
+        assert done["cached"] and done["outcome"] == "swapped", done
+        answer = second.infer(name)
+        assert (answer.value, answer.generation) == (value, generation)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can't be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):
+    root.write("one/one.c", constant(1))
+    server = serve("--state-dir", str(small_disk))
+    filler = small_disk / "filler"
+    with open(filler, "wb", buffering=0) as f:
+        try:
+            while f.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    done = server.save("one/one.c", constant(2))
+    assert done["outcome"] in ("build-failed", "refused"), done
+    assert str(small_disk) in done["reason"] and "No space left" in done["reason"], done
+    assert server.infer("one").value == 1
+    filler.unlink()
+    done = server.save("one/one.c", constant(2))
+    assert done["outcome"] == "swapped", done
+    assert server.infer("one").value == 2
