@@ -25,6 +25,10 @@ static inline bool hash_equal(struct hash a, struct hash b)
 {
 	return a.high == b.high && a.low == b.low;
 }
+static inline bool hash_is_zero(struct hash h)
+{
+	return !h.high && !h.low;
+}
 void hash_text(struct hash h, char ret[HASH_TEXT_SIZE]);
 bool hash_from_text(const char *text, struct hash *ret);
 

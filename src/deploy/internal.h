@@ -129,7 +129,8 @@ struct retry {
 	struct seat seat;         /* its worker runs `previous` */
 	struct waiting_list queue;
 	unsigned n_waiting;
-	bool any_answered;        /* then the generation was at fault */
+	bool any_answered;        /* then the generation was at fault, */
+	bool any_died;            /* unless a request killed the one before too */
 	char *why;                /* how it died */
 };
 

@@ -13,7 +13,8 @@
  *	otherwise, and at the second time                                500
  *
  * When the generation before answers what crashed the current one, the current one is at fault
- * and the deployment falls back. When it dies of it too, the request is.
+ * and the deployment falls back. When it dies of it too, the request is; also where that one's
+ * companions in the call were answered.
  *
  * The worker that runs them sits apart from the seats, so that others are served meanwhile.
  */
@@ -163,18 +164,18 @@ static void reset(struct deployment *d)
 {
 	free(d->retry.why);
 	d->retry.why = NULL;
-	d->retry.any_answered = false;
+	d->retry.any_answered = d->retry.any_died = false;
 }
 
 /* Everything that was to be tried has been. */
 static void settle(struct deployment *d)
 {
 	struct seat *s = &d->retry.seat;
-	bool at_fault = d->retry.any_answered && s->generation != d->current.generation;
+	bool at_fault = d->retry.any_answered && !d->retry.any_died && s->generation != d->current.generation;
 	_cleanup_free_ char *why = d->retry.why;
 
 	d->retry.why = NULL;
-	d->retry.any_answered = false;
+	d->retry.any_answered = d->retry.any_died = false;
 	s->serving = replica_abandon(s->serving);
 	if (at_fault)
 		rollout_fall_back(d, why ? why : "crashed");
@@ -201,10 +202,12 @@ static void on_lost(void *context, void *call, bool begun, const struct replica_
 	struct batch *b = call;
 
 	(void)context;
-	if (begun)
+	if (begun) {
+		b->deployment->retry.any_died |= end->cause == REPLICA_CRASHED;
 		fail(b, end);
-	else
+	} else {
 		batch_put_back(b, &b->deployment->retry.queue, &b->deployment->retry.n_waiting, false);
+	}
 }
 
 static void on_died(void *context, const struct replica_end *end)

@@ -130,7 +130,9 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 		return;
 	}
 	record_read(p->plugins->state_dir, p->name, &record);
-	deployment_set_last_generation(p->deployment, record.generation);
+	p->last_generation = record.last;
+	p->crashed = record.crashed;
+	deployment_set_last_generation(p->deployment, record.last);
 	tell(p, EVENT_DEPLOYMENT_ADDED, NULL);
 	check(p, since_ns, true);
 }
@@ -183,7 +185,8 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 
 static void write_record(struct plugin *p)
 {
-	const struct record record = { .generation = p->generation, .source = p->source };
+	const struct record record = { .generation = p->generation, .source = p->source,
+				       .last = p->last_generation, .crashed = p->crashed };
 	const struct plugins *ps = p->plugins;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 	int r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;
@@ -291,6 +294,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 		return;
 	p->crashed = p->source;
 	p->source = p->source_before;
+	p->libraries = p->libraries_before;
 	p->generation = to;
 	p->record_due = true;
 	deployment_set_stale(p->deployment, "crashed");

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -14,17 +15,30 @@ static char *path_of(const char *state_dir, const char *name)
 	return xasprintf("%s/deployments/%s", state_dir, name);
 }
 
+/* The word after "\nKEY ", or "". */
+static const char *value_of(const struct buffer *text, const char *key)
+{
+	const char *at = strstr(buffer_text(text), key);
+
+	return at ? at + strlen(key) : "";
+}
+
 void record_read(const char *state_dir, const char *name, struct record *ret)
 {
 	_cleanup_free_ char *path = path_of(state_dir, name);
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	struct record r = { .generation = 0 };
-	char source[HASH_TEXT_SIZE];
+	char source[HASH_TEXT_SIZE], crashed[HASH_TEXT_SIZE];
 
 	if (file_read(path, &text) < 0 ||
 	    sscanf(buffer_text(&text), "generation %" SCNu32 "\nsource %32[0-9a-f]", &r.generation, source) != 2 ||
 	    !hash_from_text(source, &r.source))
 		r = (struct record){ .generation = 0 };
+	if (sscanf(value_of(&text, "\nlast "), "%" SCNu32, &r.last) != 1 || r.last < r.generation)
+		r.last = r.generation;
+	if (sscanf(value_of(&text, "\ncrashed "), "%32[0-9a-f]", crashed) != 1 ||
+	    !hash_from_text(crashed, &r.crashed))
+		r.crashed = (struct hash){ .high = 0 };
 	*ret = r;
 }
 
@@ -33,12 +47,16 @@ int record_write(const char *state_dir, const char *name, const struct record *r
 	_cleanup_free_ char *directory = path_join(state_dir, "deployments");
 	_cleanup_free_ char *path = path_of(state_dir, name);
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	char source[HASH_TEXT_SIZE];
+	char source[HASH_TEXT_SIZE], crashed[HASH_TEXT_SIZE];
 	int e = file_make_directories(directory);
 
 	if (e < 0)
 		return e;
 	hash_text(r->source, source);
-	buffer_printf(&text, "generation %" PRIu32 "\nsource %s\n", r->generation, source);
+	buffer_printf(&text, "generation %" PRIu32 "\nsource %s\nlast %" PRIu32 "\n", r->generation, source, r->last);
+	if (!hash_is_zero(r->crashed)) {
+		hash_text(r->crashed, crashed);
+		buffer_printf(&text, "crashed %s\n", crashed);
+	}
 	return file_write(path, text.data, text.size, 0644);
 }

@@ -4,9 +4,10 @@
 /*
  * Record
  *
- * What is kept of a deployment across restarts: the number of its last generation, and which
- * source that was, so that the same source gets the same number again. A text file of
- * `key value` lines, state_dir/deployments/NAME, replaced as a whole.
+ * What is kept of a deployment across restarts: the number of the generation that served, and
+ * which source that was, so that the same source gets the same number again; the highest number
+ * so far; the source that crashed, which isn't loaded again. A text file of `key value` lines,
+ * state_dir/deployments/NAME, replaced as a whole.
  */
 
 #include <stdint.h>
@@ -16,6 +17,8 @@
 struct record {
 	uint32_t generation; /* 0: none yet */
 	struct hash source;
+	uint32_t last;       /* the highest so far: it may have crashed, and another one served */
+	struct hash crashed; /* zero: none */
 };
 
 /* What cannot be read counts as none. */

@@ -144,9 +144,13 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	struct event e = event_of(s, EVENT_SWAP_DONE);
 
 	s->plugin->generation = result->generation;
+	if (result->generation > s->plugin->last_generation)
+		s->plugin->last_generation = result->generation;
+	s->plugin->crashed = (struct hash){ .high = 0 };
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->plugin->source_before = s->plugin->source;
+	s->plugin->libraries_before = s->plugin->libraries;
 	s->plugin->source = s->source;
 	s->plugin->libraries = s->libraries;
 	plugin_weights_serve(s->plugin, s->weights);
@@ -185,6 +189,21 @@ static void on_rolled(void *context, const struct rollout_result *result)
 		end_save(s, "superseded", result->sentence, NULL);
 		break;
 	}
+}
+
+/* Loading it again would cost the next caller the same crash. */
+static void refuse_crashed(struct save *s)
+{
+	struct deployment *d = s->plugin->deployment;
+	bool newest = is_newest(s);
+
+	not_swapped(s, EVENT_SWAP_REFUSED, "refused",
+		    &(struct rollout_result){ .outcome = ROLLOUT_REFUSED,
+					      .sentence = "this very source crashed when it served; it is not "
+							  "loaded again until it has changed",
+					      .from = s->plugin->generation });
+	if (newest)
+		deployment_set_stale(d, "crashed");
 }
 
 /* The number a server before us gave to the very same source; 0: none. */
@@ -293,7 +312,10 @@ static void on_built(void *context, const struct build_result *result)
 	}
 	if (result->text && result->text[0])
 		tell_diagnostics(s, EVENT_BUILD_WARNED, NULL, result);
-	on_image(s, result->image);
+	if (!hash_is_zero(s->plugin->crashed) && hash_equal(s->source, s->plugin->crashed))
+		refuse_crashed(s);
+	else
+		on_image(s, result->image);
 }
 
 /* As if a compiler had said it. */
