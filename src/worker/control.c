@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #include "base/memory.h"
 #include "worker/crash.h"
@@ -75,11 +74,7 @@ struct control *control_new(void (*on_done)(void *context), void *context)
 	pthread_cond_init(&c->changed, NULL);
 	c->on_done = on_done;
 	c->context = context;
-	if (pthread_create(&c->thread, NULL, run, c) != 0) {
-		fprintf(stderr, "devserve-worker: cannot start a thread\n");
-		return NULL;
-	}
-	return c;
+	return pthread_create(&c->thread, NULL, run, c) == 0 ? c : NULL;
 }
 
 static struct order *next_order(struct control *c, enum control_order order)

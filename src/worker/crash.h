@@ -17,3 +17,12 @@ void crash_catch(struct link_shared *link);
 
 /* This thread is @thread (enum crash_thread) and gets a signal stack. */
 void crash_enter_thread(uint32_t thread);
+
+/* From now on exit() is the worker's own. */
+void crash_expect_exit(void);
+
+/*
+ * Memory is not to be trusted any more although nothing faulted: record @what with @function as
+ * the only frame, and die of SIGABRT.
+ */
+_Noreturn void crash_end(const char *what, const void *function);

@@ -355,10 +355,11 @@ int main(void)
 	w.state = state_new();
 	w.control = control_new(on_control_done, &w);
 	if (!w.control)
-		return 1;
+		give_up("devserve-worker: cannot start a thread");
 	send(&w, &(struct message){ .kind = LINK_UP });
 	ring_bell(&w);
 	serve(&w);
 	stop(&w);
+	crash_expect_exit();
 	return 0;
 }
