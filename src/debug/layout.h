@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The members of a state's struct; which of them are pointers. The exit status. */
+/*
+ * `layout IMAGE`: the members of the state's struct as one JSON object on stdout. The exit
+ * status: 0; 3, a member is a pointer (or holds one), and stderr says which: "counter.name
+ * (char *), counter.c:7"; 1, it can't be told, and stderr says why.
+ */
 int debug_layout(int argc, char **argv);
