@@ -118,7 +118,7 @@ static void swap(struct seat *s, struct replica *r)
 
 	s->generation = d->current.generation;
 	s->n_generations++;
-	replica_set_threads(r, threads ? threads : 1);
+	replica_set_limits(r, threads ? threads : 1, d->settings.checkpoint_ms);
 	replica_swap(r, s->generation, state);
 }
 

@@ -453,9 +453,10 @@ void replica_swap(struct replica *r, uint32_t generation, const char *state)
 	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation });
 }
 
-void replica_set_threads(struct replica *r, unsigned threads)
+void replica_set_limits(struct replica *r, unsigned threads, unsigned checkpoint_ms)
 {
 	r->link->threads = threads;
+	r->link->checkpoint_ms = checkpoint_ms;
 }
 
 bool replica_is_stopping(const struct replica *r)

@@ -106,8 +106,8 @@ void replica_drop(struct replica *r);
 void replica_attach(struct replica *r, const struct arena *arena);
 /* The loaded image serves from here on. @state: checkpoint file, of the first swap; or NULL. */
 void replica_swap(struct replica *r, uint32_t generation, const char *state);
-/* How many threads BLAS and OpenMP may use, from the next swap on. */
-void replica_set_threads(struct replica *r, unsigned threads);
+/* From the next swap on: threads of BLAS and OpenMP, time between checkpoints of a large state (0: its own). */
+void replica_set_limits(struct replica *r, unsigned threads, unsigned checkpoint_ms);
 
 /*
  * Submit the struct call at @offset of the arena. It is seen by the worker at the end of

@@ -20,6 +20,7 @@
  *	state_path              the server, before the worker's first LINK_SWAP, once
  *	running                 the worker: `extra` of the LINK_CALL that infer() has, 0: none
  *	threads                 the server, before LINK_SWAP: how many BLAS and OpenMP may use
+ *	checkpoint_ms           the server, before LINK_SWAP: between checkpoints of a large state
  *	crash                   the worker, as it dies (ring/crash.h)
  *	sentence                the worker, before LINK_LOADED; read after it
  *	grant_*                 the server; grant_seq is a futex the worker waits on
@@ -84,7 +85,7 @@ struct link_shared {
 	alignas(64) _Atomic uint32_t worker_sleeps;
 	alignas(64) _Atomic uint32_t server_sleeps;
 	alignas(64) _Atomic uint32_t grant_seq;
-	uint32_t reserved;
+	uint32_t checkpoint_ms;
 	uint64_t grant_offset, grant_size; /* size 0: refused */
 	_Atomic uint64_t cpu_ns;
 	_Atomic uint32_t running;

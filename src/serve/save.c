@@ -25,6 +25,7 @@
 #include "serve/event.h"
 #include "serve/plugin.h"
 #include "serve/record.h"
+#include "serve/state_layout.h"
 #include "weights/weights.h"
 
 struct save {
@@ -32,6 +33,9 @@ struct save {
 	struct plugin *plugin;
 	uint64_t number;
 	struct build *build;           /* while it builds */
+	struct state_layout *layout;   /* while its state is looked at */
+	char *image;                   /* meanwhile */
+	struct signature *signature;
 	bool rolling;
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source;
@@ -97,6 +101,9 @@ static void save_free(struct save *s)
 {
 	LIST_REMOVE(s, entry);
 	build_cancel(s->build);
+	state_layout_abandon(s->layout);
+	signature_unref(s->signature);
+	free(s->image);
 	weights_set_unref(s->weights);
 	free(s);
 }
@@ -218,37 +225,66 @@ static uint32_t number_to_keep(const struct save *s)
 	return hash_equal(record.source, s->source) ? record.generation : 0;
 }
 
+static void roll(struct save *s)
+{
+	s->rolling = true;
+	deployment_roll(s->plugin->deployment,
+			&(struct rollout){ .image = s->image,
+					   .weights = s->weights->index,
+					   .settings = s->settings,
+					   .fresh = s->plugin->generation &&
+						    !hash_equal(s->plugin->libraries, s->libraries),
+					   .signature = s->signature,
+					   .generation = number_to_keep(s) },
+			on_rolled, s);
+}
+
+static void refuse_image(struct save *s, const char *sentence)
+{
+	not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed",
+		    &(struct rollout_result){ .outcome = ROLLOUT_TRIAL_FAILED,
+					      .sentence = sentence,
+					      .from = s->plugin->generation });
+}
+
+static void on_layout(void *context, bool refused, const char *sentence)
+{
+	struct save *s = context;
+	struct event e = event_of(s, EVENT_NOTICE);
+
+	s->layout = NULL;
+	if (refused) {
+		refuse_image(s, sentence);
+		return;
+	}
+	e.reason = sentence;
+	if (sentence)
+		emit(s, &e);
+	roll(s);
+}
+
 static void on_image(struct save *s, const char *image)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	struct image_info info;
+	struct image_info info = { .signature = NULL };
 	int r = image_inspect(image, &info, &why);
 
 	if (r < 0)
 		buffer_printf(&why, "cannot read the image: %s", strerror(-r));
 	if (r == 0 && s->weights->error) {
-		image_info_fini(&info);
 		buffer_puts(&why, s->weights->error);
 		r = 1;
 	}
-	if (r != 0) {
-		not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed",
-			    &(struct rollout_result){ .outcome = ROLLOUT_TRIAL_FAILED,
-						      .sentence = buffer_text(&why),
-						      .from = s->plugin->generation });
-		return;
+	if (r == 0) {
+		s->image = xstrdup(image);
+		s->signature = signature_ref(info.signature);
 	}
-	s->rolling = true;
-	deployment_roll(s->plugin->deployment,
-			&(struct rollout){ .image = image,
-					   .weights = s->weights->index,
-					   .settings = s->settings,
-					   .fresh = s->plugin->generation &&
-						    !hash_equal(s->plugin->libraries, s->libraries),
-					   .signature = info.signature,
-					   .generation = number_to_keep(s) },
-			on_rolled, s);
 	image_info_fini(&info);
+	if (r != 0)
+		refuse_image(s, buffer_text(&why));
+	else if (!s->signature->state.size || state_layout_look(s->plugin->plugins->loop, image, on_layout, s,
+								&s->layout) < 0)
+		roll(s);
 }
 
 /* Building */

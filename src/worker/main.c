@@ -146,6 +146,7 @@ static void swap(struct worker *w, const struct message *m)
 	struct image before = w->serving;
 
 	limit_threads(w);
+	state_set_period(w->state, w->link->checkpoint_ms);
 	state_enter(w->state, &w->loaded, w->link->state_path);
 	w->serving = w->loaded;
 	w->serving.generation = (uint32_t)m->extra;

@@ -5,7 +5,7 @@
  * it to anybody, and a swap finds it where it is. At a fixed address, so that what a plugin
  * printed or a debugger showed of it before a swap is still true after it.
  *
- * Up to EVERY_BATCH the copy is made before the call's answer. Above, once in PERIOD_NS and
+ * Up to EVERY_BATCH the copy is made before the call's answer. Above, once a period and
  * while no call waits, else when it is a whole period late. Above BY_CHILD a forked child
  * copies what the fork froze: the worker then pays for page tables, and for each page that it
  * writes meanwhile, instead of for the bytes. The child has no exit signal and runs no atfork
@@ -39,7 +39,7 @@
 #define ADDRESS ((void *)0x7e8000000000)
 #define EVERY_BATCH (UINT64_C(64) << 10)
 #define BY_CHILD (UINT64_C(1) << 20)
-#define PERIOD_NS (100 * NS_PER_MS)
+#define PERIOD_MS 100
 #define CHILD_POLL_NS (5 * NS_PER_MS)
 #define RETRY_NS (10 * NS_PER_S)
 
@@ -55,6 +55,7 @@ struct state {
 	char path[4096];
 	struct checkpoint_writer *writer; /* NULL: no path, or no room */
 	uint64_t retry_ns;                /* there was no room: try again then; 0: there was */
+	uint64_t period_ns;
 	bool changed;                     /* since the last checkpoint */
 	uint64_t last_ns;                 /* when that was made */
 	pid_t child;                      /* makes one; 0: none does */
@@ -62,7 +63,15 @@ struct state {
 
 struct state *state_new(void)
 {
-	return xcalloc(1, sizeof(struct state));
+	struct state *s = xcalloc(1, sizeof(*s));
+
+	state_set_period(s, 0);
+	return s;
+}
+
+void state_set_period(struct state *s, unsigned ms)
+{
+	s->period_ns = (ms ? ms : PERIOD_MS) * NS_PER_MS;
 }
 
 /* Memory */
@@ -410,7 +419,7 @@ void state_checkpoint(struct state *s, bool idle)
 	s->changed = true;
 	if (!by_period(s))
 		write_checkpoint(s);
-	else if (!idle && clock_ns() - s->last_ns > 2 * PERIOD_NS && await_child(s, WNOHANG) != 0)
+	else if (!idle && clock_ns() - s->last_ns > 2 * s->period_ns && await_child(s, WNOHANG) != 0)
 		write_checkpoint(s);
 }
 
@@ -423,7 +432,7 @@ uint64_t state_due_ns(const struct state *s)
 	if (!s->changed || !by_period(s))
 		return 0;
 	now = clock_ns();
-	due = s->last_ns + PERIOD_NS;
+	due = s->last_ns + s->period_ns;
 	due = due < s->retry_ns ? s->retry_ns : due;
 	return due > now ? due - now : 1;
 }
@@ -432,7 +441,7 @@ void state_catch_up(struct state *s)
 {
 	if (s->child && await_child(s, WNOHANG) == 0)
 		return;
-	if (s->changed && by_period(s) && clock_ns() - s->last_ns >= PERIOD_NS)
+	if (s->changed && by_period(s) && clock_ns() - s->last_ns >= s->period_ns)
 		write_checkpoint(s);
 }
 

@@ -16,6 +16,9 @@
 struct image;
 struct state;
 
+/* Between checkpoints of a state that is too large for one a batch; 0: the default. [infer] */
+void state_set_period(struct state *s, unsigned ms);
+
 /* One a worker. */
 struct state *state_new(void);
 
