@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""What the author is told of a crash: where, why, with which inputs."""
+
+import re
+import subprocess
+
+import pytest
+
+from devserve import BUILD, constant
+
+SOURCE = """\
+#include <devserve/deployment.h>
+#include <signal.h>
+#include <stdlib.h>
+
+static volatile int zero, *nowhere;
+
+static __attribute__((noinline)) int deep(int n)
+{
+	volatile char page[4096];
+
+	page[0] = (char)n;
+	return n < 0 ? 0 : deep(n + 1) + page[0];
+}
+
+static __attribute__((noinline)) void die(int how)
+{
+	if (how == 1)
+		*nowhere = how; /* null */
+	if (how == 2)
+		abort(); /* abort */
+	if (how == 3)
+		zero = how / zero; /* divide */
+	if (how == 4)
+		__builtin_trap(); /* trap */
+	if (how == 5)
+		zero = deep(1);
+	if (how == 6)
+		exit(3); /* exit */
+	zero = 0;
+}
+
+static int infer(const struct devserve_call *call)
+{
+	die(((const int32_t *)call->in[0].data)[0]);
+	((int32_t *)call->out[0].data)[0] = 7;
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
+	.infer = infer,
+)
+"""
+
+
+def x(value):
+    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+
+
+def crash(server, how, name="one"):
+    mark = server.mark()
+    assert server.infer(name, x(how)).status == 500
+    return server.wait("crash.report", mark, deployment=name)
+
+
+@pytest.mark.parametrize("how,sig,line", [(1, "SIGSEGV", "/* null */"), (2, "SIGABRT", "/* abort */"),
+                                          (3, "SIGFPE", "/* divide */"), (4, "SIGILL", "/* trap */")])
+def test_the_report_names_function_file_line_and_inputs(root, serve, how, sig, line):
+    root.write("one/one.c", SOURCE)
+    server = serve()
+    report = crash(server, how)
+    assert (report["signal"], report["generation"]) == (sig, 1), report
+    assert "X INT32[1]" in report["call"], report
+    frame = next(f for f in report["frames"] if f["file"].endswith("one/one.c"))
+    assert line in frame["text"] and line in SOURCE.splitlines()[frame["line"] - 1], report
+    assert any(f["function"] == "infer" for f in report["frames"]), report
+    assert server.infer("one", x(0)).value == 7
+
+
+def test_a_stack_overflow_is_called_so(root, serve):
+    root.write("one/one.c", SOURCE)
+    report = crash(serve(), 5)
+    assert "stack" in report["what"], report
+    assert any(f["function"] == "deep" for f in report["frames"]), report
+
+
+def test_exit_is_told_with_its_place(root, serve):
+    root.write("one/one.c", SOURCE)
+    report = crash(serve(), 6)
+    assert "exit(3)" in report["what"], report
+
+
+def test_names_of_cpp_are_readable(root, serve):
+    root.write("one/one.cc", constant("kernels::take(nullptr)", """
+namespace kernels {
+template <typename T> __attribute__((noinline)) T take(const T *from) { return *const_cast<const volatile T *>(from); }
+}
+""").replace("kernels::take(nullptr)", "kernels::take<int>(nullptr)"))
+    report = crash(serve(), 0)
+    assert any("kernels::take<int>" in f["function"] for f in report["frames"]), report
+
+
+def test_a_crash_in_create_is_reported_from_the_trial(root, serve):
+    root.write("one/one.c", constant(1))
+    server = serve()
+    mark = server.mark()
+    done = server.save("one/one.c", constant(2, """
+static int start(const struct devserve_host *host, void **self)
+{
+	return *(volatile int *)8; /* here */
+}
+""").replace(".infer = infer", ".create = start, .infer = infer"))
+    assert done["outcome"] == "trial-failed", done
+    report = server.wait("crash.report", mark, deployment="one")
+    assert any("/* here */" in f["text"] for f in report["frames"]), report
+    assert server.infer("one").value == 1
+
+
+def test_a_call_that_hangs_shows_where(root, serve):
+    root.write("one/one.c", constant("wait_here()", """
+static __attribute__((noinline)) int wait_here(void) { for (volatile int i = 0;; i++) ; }
+"""))
+    root.write("one/deployment.yaml", "request_timeout_s: 0.3\n")
+    server = serve()
+    mark = server.mark()
+    assert server.infer("one").status == 504
+    report = server.wait("crash.report", mark, deployment="one")
+    assert any(f["function"] == "wait_here" for f in report["frames"]), report
+
+
+def test_the_terminal_shows_the_line(root, tmp_path):
+    root.write("one/one.c", SOURCE)
+    process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", str(BUILD / "devserve"), str(root.path), "--port", "0"],
+                               stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    said = ""
+    try:
+        while "ready" not in said:
+            said += process.stdout.readline()
+        url = re.search(r"http://[\d.:]+", said).group()
+        subprocess.run(["curl", "-s", f"{url}/v2/models/one/infer", "-d",
+                        '{"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [1]}]}'], check=True,
+                       stdout=subprocess.DEVNULL)
+        while "/* null */" not in said:
+            said += process.stdout.readline()
+        while "called with X INT32[1]" not in said:
+            said += process.stdout.readline()
+    finally:
+        process.terminate()
+        process.wait()
+    assert re.search(r"one: crashed in generation 1", said), said
