@@ -33,6 +33,7 @@
 
 #include "base/memory.h"
 #include "ring/link.h"
+#include "worker/guard.h"
 
 #define SIGNAL_STACK 65536
 #define PATIENCE_US 100000
@@ -187,6 +188,8 @@ static void explain_fault(const siginfo_t *info, const struct fault *f)
 {
 	if (is_own_stack(f))
 		say("overflowed its stack");
+	else if (guard_explain(f->address, f->is_write, record->what, sizeof(record->what)))
+		return;
 	else if (f->pc < NEAR)
 		say("called a null pointer");
 	else
@@ -322,12 +325,12 @@ static void on_process_exit(int status, void *context)
 	complete();
 }
 
-_Noreturn void crash_end(const char *what, const void *function)
+_Noreturn void crash_end(const char *what, uintptr_t function)
 {
 	if (own_record()) {
 		begin(SIGABRT);
 		say(what);
-		add_frame((uintptr_t)function);
+		add_frame(function);
 		complete();
 	}
 	die(SIGABRT);

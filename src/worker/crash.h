@@ -25,4 +25,4 @@ void crash_expect_exit(void);
  * Memory is not to be trusted any more although nothing faulted: record @what with @function as
  * the only frame, and die of SIGABRT.
  */
-_Noreturn void crash_end(const char *what, const void *function);
+_Noreturn void crash_end(const char *what, uintptr_t function);

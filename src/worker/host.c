@@ -4,7 +4,8 @@
  * The spill is memory of the call that the server guessed from earlier answers; outputs are
  * cut from it one after the other. Only when it doesn't suffice the server is asked, which
  * costs two wake-ups. BYTES elements are collected in private memory first, since only the
- * end of infer() tells how long they are together.
+ * end of infer() tells how long they are together. Other outputs are computed where a byte
+ * too many is noticed (guard.h), and reach the arena when infer() has succeeded.
  */
 
 #include "worker/host.h"
@@ -20,12 +21,15 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "worker/guard.h"
 #include "worker/image.h"
 #include "worker/threads.h"
 #include "worker/weights.h"
 
 struct invocation {
 	char *arena;
+	const char *inputs;
+	struct guard *guard;
 	host_need_fn need;
 	void *need_context;
 
@@ -38,7 +42,9 @@ struct invocation {
 	struct devserve_tensor out[DEVSERVE_MAX_TENSORS];
 	struct buffer bytes[DEVSERVE_MAX_TENSORS];
 	uint64_t n_appended[DEVSERVE_MAX_TENSORS];
+	char *places[DEVSERVE_MAX_TENSORS]; /* of outputs in the arena, or NULL */
 	bool placed[DEVSERVE_MAX_TENSORS]; /* the server chose its memory: its shape is settled */
+	char damage[CALL_ERROR_SIZE - sizeof("infer() ")];
 	struct devserve_call view;
 };
 
@@ -201,15 +207,16 @@ static void *host_output(const struct devserve_call *view, uint32_t index, const
 	v->out[index].rank = rank;
 	if (t->dtype == DEVSERVE_BYTES)
 		return v->arena; /* not NULL; elements come by devserve_append() */
-	if (size > v->out[index].size || !v->out[index].data)
-		v->out[index].data = allocate(v, size ? size : 1);
-	if (!v->out[index].data) {
+	if (size > v->out[index].size || !v->places[index])
+		v->places[index] = allocate(v, size ? size : 1);
+	if (!v->places[index]) {
 		host_fail(view, ENOMEM, "no memory for %llu bytes of output \"%s\"",
 			  (unsigned long long)size, v->ports[index].name);
 		return NULL;
 	}
 	v->out[index].size = t->size = size;
-	t->offset = (uint64_t)((char *)v->out[index].data - v->arena);
+	t->offset = (uint64_t)(v->places[index] - v->arena);
+	v->out[index].data = guard_output(v->guard, index, v->places[index], size);
 	return v->out[index].data;
 }
 
@@ -256,20 +263,23 @@ struct invocation *invocation_new(host_need_fn need, void *context)
 		.host = &table,
 		.context = v,
 	};
+	v->guard = guard_new(&v->view);
 	return v;
 }
 
-void invocation_attach(struct invocation *v, char *arena)
+void invocation_attach(struct invocation *v, char *arena, const char *inputs, size_t size)
 {
 	v->arena = arena;
+	v->inputs = inputs;
+	guard_set_inputs(v->guard, inputs, size);
 }
 
-static void view_tensor(const struct invocation *v, struct devserve_tensor *t,
-			const struct call_tensor *from, const char *name)
+static void view_tensor(struct devserve_tensor *t, const struct call_tensor *from, const char *base,
+			const char *name)
 {
 	*t = (struct devserve_tensor){
 		.name = name,
-		.data = from->offset ? v->arena + from->offset : NULL,
+		.data = from->offset ? (char *)base + from->offset : NULL,
 		.shape = from->shape,
 		.size = from->size,
 		.rank = from->rank,
@@ -314,11 +324,22 @@ static int finish_output(struct invocation *v, uint32_t i)
 	return 0;
 }
 
-void invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot)
+static void view_output(struct invocation *v, uint32_t i, const char *name)
+{
+	struct devserve_tensor *t = &v->out[i];
+
+	view_tensor(t, &v->call->tensors[v->call->n_in + i], v->arena, name);
+	v->places[i] = t->data;
+	v->placed[i] = t->data != NULL;
+	if (v->placed[i])
+		t->data = guard_output(v->guard, i, v->places[i], t->size);
+	buffer_reset(&v->bytes[i]);
+	v->n_appended[i] = 0;
+}
+
+static void view_call(struct invocation *v, const struct image *image, struct call *call, uint32_t slot)
 {
 	const struct devserve_deployment *entry = image->entry;
-	uint64_t started;
-	int r = 0;
 
 	v->call = call;
 	v->slot = slot;
@@ -329,20 +350,41 @@ void invocation_run(struct invocation *v, const struct image *image, struct call
 	v->view.n_out = call->n_out;
 	v->view.batch = call->batch;
 	v->view.self = image->self;
+	guard_begin(v->guard);
 	for (uint32_t i = 0; i < call->n_in; i++)
-		view_tensor(v, &v->in[i], &call->tensors[i], entry->inputs[i].name);
-	for (uint32_t i = 0; i < call->n_out; i++) {
-		view_tensor(v, &v->out[i], &call->tensors[call->n_in + i], entry->outputs[i].name);
-		v->placed[i] = v->out[i].data != NULL;
-		buffer_reset(&v->bytes[i]);
-		v->n_appended[i] = 0;
+		view_tensor(&v->in[i], &call->tensors[i], v->inputs, entry->inputs[i].name);
+	for (uint32_t i = 0; i < call->n_out; i++)
+		view_output(v, i, entry->outputs[i].name);
+}
+
+/* Damage is what the client hears, whatever infer() said of its own work. */
+static int finish(struct invocation *v, int r)
+{
+	if (guard_is_damaged(v->guard, v->damage, sizeof(v->damage))) {
+		v->call->error_size = 0;
+		return host_fail(&v->view, EIO, "infer() %s", v->damage);
 	}
+	for (uint32_t i = 0; i < v->call->n_out && r == 0; i++)
+		r = finish_output(v, i);
+	if (r == 0)
+		guard_collect(v->guard);
+	return r;
+}
+
+const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot)
+{
+	uint64_t started;
+	int r;
+
+	view_call(v, image, call, slot);
+	v->damage[0] = '\0';
 	threads_enter(image->threads);
 	started = clock_ns();
-	r = entry->infer(&v->view);
+	r = image->entry->infer(&v->view);
 	call->compute_ns = clock_ns() - started;
 	threads_enter(NULL);
-	for (uint32_t i = 0; i < call->n_out && r == 0; i++)
-		r = finish_output(v, i);
+	r = finish(v, r);
+	guard_end(v->guard);
 	call->status = r > 0 ? -EPROTO : r;
+	return v->damage[0] ? v->damage : NULL;
 }

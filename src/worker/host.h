@@ -24,13 +24,15 @@ typedef void *(*host_need_fn)(void *context, uint32_t slot, uint64_t size);
 /* One a worker; [infer] uses it for one call at a time. */
 struct invocation *invocation_new(host_need_fn need, void *context);
 
-/* Tensors lie in @arena from now on. [infer] */
-void invocation_attach(struct invocation *v, char *arena);
+/* Tensors lie in @arena from now on; @inputs is the same memory, not to be written. [infer] */
+void invocation_attach(struct invocation *v, char *arena, const char *inputs, size_t size);
 
 /*
  * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.
+ * NULL, or how infer() wrote where it may not ("wrote 3 bytes past Y[4]"): @call says so, but
+ * no memory is to be trusted any more. Valid until the next call. [infer]
  */
-void invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot);
+const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot);
 
 /* The table; valid for the life of the process. */
 const struct devserve_host *host_table(void);

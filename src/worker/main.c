@@ -43,6 +43,7 @@ struct worker {
 	struct link_shared *link;
 	int bell;
 	char *arena;
+	const char *inputs; /* the arena again, read-only */
 	size_t arena_size;
 	struct ring from_server, to_server;
 	struct control *control;
@@ -106,17 +107,21 @@ static void *need(void *context, uint32_t slot, uint64_t size)
 static void run_call(struct worker *w, const struct message *m)
 {
 	struct call *call = (struct call *)(w->arena + m->offset);
+	const char *damage;
 
 	atomic_store_explicit(&w->link->running, (uint32_t)m->extra, memory_order_release);
-	invocation_run(w->invocation, &w->serving, call, m->slot);
-	state_checkpoint(w->state, !ring_readable(&w->from_server));
+	damage = invocation_run(w->invocation, &w->serving, call, m->slot);
+	if (!damage)
+		state_checkpoint(w->state, !ring_readable(&w->from_server));
 	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
 	w->unrung = true;
 	ring_publish(&w->to_server); /* should the next call crash, this one was answered */
 	atomic_store_explicit(&w->link->running, 0, memory_order_release);
 	w->unrung_ns += call->compute_ns;
-	if (w->unrung_ns > BELL_NS)
+	if (w->unrung_ns > BELL_NS || damage)
 		ring_bell(w);
+	if (damage) /* who knows what else it wrote to */
+		crash_end(damage, (uintptr_t)w->serving.entry->infer);
 }
 
 static void call_with(void *library, const char *function, unsigned n)
@@ -185,14 +190,13 @@ static void take_result(struct worker *w)
 	send(w, &m);
 }
 
-static void *map_descriptor(int fd, size_t *ret_size)
+static void *map_descriptor(int fd, int protection, size_t *ret_size)
 {
 	struct stat st;
 	void *map = MAP_FAILED;
 
 	if (fstat(fd, &st) == 0)
-		map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_NORESERVE, fd, 0);
+		map = mmap(NULL, (size_t)st.st_size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (map == MAP_FAILED) {
 		fprintf(stderr, "devserve-worker: started by hand? It is devserve that starts it.\n");
 		exit(2);
@@ -204,10 +208,13 @@ static void *map_descriptor(int fd, size_t *ret_size)
 
 static void map_arena(struct worker *w, int fd)
 {
-	if (w->arena)
+	if (w->arena) {
 		munmap(w->arena, w->arena_size);
-	w->arena = map_descriptor(fd, &w->arena_size);
-	invocation_attach(w->invocation, w->arena);
+		munmap((char *)w->inputs, w->arena_size);
+	}
+	w->arena = map_descriptor(fd, PROT_READ | PROT_WRITE, &w->arena_size);
+	w->inputs = map_descriptor(fd, PROT_READ, &w->arena_size);
+	invocation_attach(w->invocation, w->arena, w->inputs, w->arena_size);
 }
 
 /* A worker that was started before it was known for whom. */
@@ -336,7 +343,7 @@ int main(void)
 	static struct worker w;
 	size_t link_size;
 
-	w.link = map_descriptor(LINK_FD, &link_size);
+	w.link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &link_size);
 	end_with_parent(w.link->server_pid);
 	if (w.link->magic != LINK_MAGIC || w.link->version != LINK_VERSION) {
 		fprintf(stderr, "devserve-worker: not of the same version as devserve\n");

@@ -12,9 +12,8 @@ INCLUDES = "".join(f"#include <{h}>\n" for h in (
 ONE = '{ "X", DEVSERVE_INT32, { 1 } }'
 
 
-def bad(act, extra="", output='{ "Y", DEVSERVE_INT32, { 1 } }', shape=None):
+def bad(act, extra="", output='{ "Y", DEVSERVE_INT32, { 1 } }'):
     """Does `act` when it is asked with a negative number; else answers 7."""
-    more = f"\t.shape = {shape},\n" if shape else ""
     return INCLUDES + f"""\
 #include <devserve/deployment.h>
 {extra}
@@ -32,7 +31,7 @@ static int infer(const struct devserve_call *call)
 DEVSERVE_DEPLOYMENT(
 	.inputs = DEVSERVE_TENSORS({ONE}),
 	.outputs = DEVSERVE_TENSORS({output}),
-{more}	.infer = infer,
+	.infer = infer,
 )
 """
 
@@ -60,6 +59,7 @@ static int deep(int n) { volatile char room[4096]; room[n % 4096] = 1; return de
 static void *run(void *p) { deep(1); return p; }
 """, "SIGSEGV", "overflowed its stack"),
     "divides by zero": ("volatile int zero = 0; zero = 10 / zero;", "", "SIGFPE", "divided an integer by zero"),
+    "writes to its input": ("*x = 1;", "", "SIGSEGV", "wrote to its input X[1]"),
     "calls exit()": ("exit(3);", "", None, "called exit(3)"),
 }
 
@@ -110,3 +110,96 @@ def test_a_handler_that_finds_nothing_whole_still_ends(root, serve):
     assert server.infer("bad", x(-1)).status == 500
     server.wait("worker.died", mark, deployment="bad")
     assert server.infer("bad", x(1)).value == 7
+
+
+def past(n, value="0x55"):
+    """Write `n` bytes past the first output."""
+    return f"memset((char *)y + call->out[0].size, {value}, {n});"
+
+
+def make(extents):
+    """Give the output its shape late."""
+    shape = ", ".join(map(str, extents))
+    return f"""
+	int32_t *y = devserve_make(call, 0, {shape});
+	if (!y) return -1;
+	for (size_t i = 0; i < call->out[0].size / 4; i++) y[i] = (int32_t)i;"""
+
+
+GIVEN = "int32_t *y = call->out[0].data; for (size_t i = 0; i < call->out[0].size / 4; i++) y[i] = (int32_t)i;"
+
+
+def writer(extents, n, late):
+    """Writes its output and, when asked with a negative number, `n` bytes past it."""
+    declared = ", ".join("-1" if late else str(e) for e in extents)
+    source = bad("", output=f'{{ "OUTPUT0", DEVSERVE_INT32, {{ {declared} }} }}')
+    body = (make(extents) if late else GIVEN) + f"\n\tif (*x < 0) {past(n)}\n\treturn 0;"
+    return source.replace("\t((int32_t *)call->out[0].data)[0] = 7;\n\treturn 0;", body)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["given", "found late"])
+@pytest.mark.parametrize("extents", [[3], [8, 15], [8195]], ids=str)
+@pytest.mark.parametrize("n", [1, 3])
+def test_bytes_past_an_output_are_counted_and_told(root, serve, extents, n, late):
+    root.write("bad.c", writer(extents, n, late))
+    server = serve()
+    shape = ",".join(map(str, extents))
+    right = list(range(extents[0] * (extents + [1])[1]))
+    assert server.infer("bad", x(1)).output("OUTPUT0") == right
+    mark = server.mark()
+    answer = server.infer("bad", x(-1))
+    told = f"wrote {n} byte{'s' if n > 1 else ''} past OUTPUT0[{shape}]"
+    assert answer.status == 500 and answer.json["error"] == f"infer() {told}", answer
+    report = server.wait("crash.report", mark, deployment="bad")
+    assert report["what"] == told and report["frames"][0]["function"] == "infer", report
+    assert server.infer("bad", x(1)).output("OUTPUT0") == right
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["given", "found late"])
+@pytest.mark.parametrize("extents,n", [([8, 16], 1), ([8192], 1), ([3], 53)], ids=str)
+def test_the_page_behind_an_output_is_not_to_be_touched(root, serve, extents, n, late):
+    root.write("bad.c", writer(extents, n, late))
+    server = serve()
+    shape = ",".join(map(str, extents))
+    right = list(range(extents[0] * (extents + [1])[1]))
+    assert server.infer("bad", x(1)).output("OUTPUT0") == right
+    mark = server.mark()
+    answer = server.infer("bad", x(-1))
+    told = f"wrote past the end of OUTPUT0[{shape}]"
+    assert answer.status == 500 and told in answer.json["error"], answer
+    report = server.wait("crash.report", mark, deployment="bad")
+    assert report["what"] == told and "infer" in [f["function"] for f in report["frames"]], report
+    assert server.infer("bad", x(1)).output("OUTPUT0") == right
+
+
+def test_a_second_shape_that_is_smaller_keeps_what_was_written(root, serve):
+    source = bad("", output='{ "OUTPUT0", DEVSERVE_INT32, { -1 } }')
+    root.write("bad.c", source.replace("\t((int32_t *)call->out[0].data)[0] = 7;", """
+	int32_t *y = devserve_make(call, 0, 100);
+	if (!y) return -1;
+	for (int i = 0; i < 3; i++) y[i] = i;
+	if (devserve_make(call, 0, 3) != y) return -5;"""))
+    server = serve()
+    assert server.infer("bad", x(1)).output("OUTPUT0") == [0, 1, 2]
+
+
+def test_every_output_of_many_is_watched(root, serve):
+    ports = ", ".join(f'{{ "Y{i}", DEVSERVE_UINT8, {{ {i + 1} }} }}' for i in range(32))
+    source = bad("((char *)call->out[31 + *x].data)[32 + *x] = 0x55;", output=ports)
+    root.write("bad.c", source.replace("\t((int32_t *)call->out[0].data)[0] = 7;", """
+	for (uint32_t i = 0; i < call->n_out; i++)
+		memset(call->out[i].data, (int)i, call->out[i].size);"""))
+    server = serve()
+    answer = server.infer("bad", x(1))
+    assert [answer.output(f"Y{i}") for i in range(32)] == [[i] * (i + 1) for i in range(32)]
+    for i in (30, 0, 17):
+        answer = server.infer("bad", x(i - 31))
+        assert answer.json["error"] == f"infer() wrote 1 byte past Y{i}[{i + 1}]", answer
+
+
+def test_damage_is_told_also_when_infer_fails(root, serve):
+    source = writer([3], 2, False).replace("\treturn 0;", '\treturn *x < 0 ? devserve_refuse(call, "no") : 0;')
+    root.write("bad.c", source)
+    server = serve()
+    answer = server.infer("bad", x(-1))
+    assert answer.status == 500 and answer.json["error"] == "infer() wrote 2 bytes past OUTPUT0[3]", answer

@@ -110,7 +110,6 @@ def mends(server, file="hostile.c"):
 # What it may do, for it hurts nobody: it is answered.
 ANSWERED = {
     "changes directory": ('chdir("/");', ""),
-    "writes to its inputs": ("memset(call->in[0].data, 0xff, call->in[0].size);", ""),
     "installs signal handlers": (
         "for (int s = 1; s < 65; s++) signal(s, nothing);", "static void nothing(int s) { (void)s; }"),
     "blocks all signals": ("sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0);", ""),
@@ -157,6 +156,7 @@ def test_it_is_answered_when_it(beside, what):
 
 # What it dies of, and how the author hears of it.
 DIES = {
+    "writes to its inputs": ("memset(call->in[0].data, 0xff, call->in[0].size);", "", "signal 11"),
     "reads from nowhere": ("*(volatile int *)8 = 1;", "", "signal 11"),
     "recurses for ever": ("deep(1);", """
 static int deep(int n) { volatile char room[4096]; room[n % 4096] = 1; return deep(n + 1) + room[7]; }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Guard
+ *
+ * Memory in which infer() computes, made so that a byte written past an output is noticed.
+ * Up to GUARD_MAX bytes an output is private memory that ends where a page begins which
+ * nobody may touch, and is copied to its place afterwards; a larger one is its place itself.
+ * Between the end of either and the next 64-byte boundary lies a canary. Inputs are memory
+ * that can only be read. What a fault on any of this means, guard_explain() tells.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <devserve/deployment.h>
+
+#define GUARD_MAX UINT64_C(32768)
+
+struct guard;
+
+/* One a process. Names and shapes are read from @view when there is something to tell. */
+struct guard *guard_new(const struct devserve_call *view);
+
+/* Inputs lie in these @size bytes, which are mapped read-only. */
+void guard_set_inputs(struct guard *g, const char *inputs, size_t size);
+
+/* A call is viewed, none of its outputs has memory yet; … it has ended. [infer] */
+void guard_begin(struct guard *g);
+void guard_end(struct guard *g);
+
+/*
+ * Where to compute the @size bytes of output @index that belong to @place, which has room up
+ * to the next multiple of 64. Again with no more bytes: the same memory. [infer]
+ */
+void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size);
+
+/* Whether anything was written past an output: @ret becomes "wrote 3 bytes past NAME[8,16]". [infer] */
+bool guard_is_damaged(const struct guard *g, char *ret, size_t size);
+
+/* Bring the outputs to their places. [infer] */
+void guard_collect(const struct guard *g);
+
+/* Whether memory of the call lies at @address, and what touching it meant. Of a signal handler. */
+bool guard_explain(uintptr_t address, bool is_write, char *ret, size_t size);
