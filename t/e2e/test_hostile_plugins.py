@@ -2,11 +2,14 @@
 """Plugins that do what they must not. Whatever it is: the server lives, the deployment beside
 is answered all the time, the author is told, and a save mends it."""
 
+import os
+import pathlib
 import threading
+import time
 
 import pytest
 
-from devserve import constant
+from devserve import PATIENCE, constant, devserve
 
 INCLUDES = "".join(f"#include <{h}>\n" for h in (
     "errno.h", "fcntl.h", "pthread.h", "setjmp.h", "signal.h", "stdint.h", "stdio.h", "stdlib.h",
@@ -283,3 +286,151 @@ def test_it_is_refused_at_the_start_when_it(beside, what):
     assert answer.status == 503 and is_sentence(answer), answer
     assert word in answer.json["error"]
     mends(server)
+
+
+def shaping(infer, outputs='{ "Y", DEVSERVE_INT32, { -1, -1 } }'):
+    """A deployment that finds the shape of its output."""
+    return INCLUDES + f"""
+#include <devserve/deployment.h>
+static int infer(const struct devserve_call *call)
+{{
+	{infer}
+}}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({{ "X", DEVSERVE_INT32, {{ 1 }} }}),
+	.outputs = DEVSERVE_TENSORS({outputs}),
+	.infer = infer,
+)
+"""
+
+
+BYTES = '{ "Y", DEVSERVE_BYTES, { -1 } }'
+
+# What is wrong with its answer: the client gets a sentence instead, and the worker lives.
+SAYS = {
+    "has no such output": (shaping("devserve_make(call, 99, 1, 1); return -5;"), "no such output"),
+    "has too many extents": (shaping("int64_t s[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };"
+                                     "devserve_output(call, 0, s, 9); return -5;"), "contradicts"),
+    "has a nonsense number of extents": (shaping("int64_t s[8] = { 1 };"
+                                                 "devserve_output(call, 0, s, UINT32_MAX); return -5;"), "contradicts"),
+    "has no extents": (shaping("devserve_output(call, 0, 0, 0); return -5;"), "contradicts"),
+    "has negative extents": (shaping("devserve_make(call, 0, -1, INT64_MIN); return -5;"), "contradicts"),
+    "overflows": (shaping("devserve_make(call, 0, INT64_MAX, INT64_MAX); return -5;"), "overflows"),
+    "is larger than anything": (shaping("devserve_make(call, 0, INT64_MAX / 8, 1); return -5;"), "memory"),
+    "says nothing of its shape": (shaping("return 0;"), "devserve_output"),
+    "goes on after it was refused": (shaping("devserve_make(call, 0, -1, 1); return 0;"), "devserve_output"),
+    "appends to what is not BYTES": (shaping('devserve_append(call, 0, "x", 1); return -5;'), "BYTES"),
+    "appends more than it says": (shaping(
+        'devserve_append(call, 0, "x", 1); devserve_make(call, 0, 0); return 0;', BYTES), "1 were appended"),
+    "appends less than it says": (shaping("devserve_make(call, 0, 1000); return 0;", BYTES), "0 were appended"),
+    "returns more than 0": (shaping("return 5;"), ""),
+    "returns the least of all": (shaping("return INT32_MIN;"), ""),
+    "says no sentence": (shaping(r'return devserve_fail(call, "\xff\xfe \x01\x02 \" \\ \n %s", "\xc3");'), ""),
+    "says far too much": (shaping(
+        "static char much[100000]; memset(much, 'x', sizeof(much) - 1); return devserve_fail(call, \"%s\", much);"),
+        "xxxx"),
+}
+
+
+@pytest.mark.parametrize("what", SAYS)
+def test_the_client_reads_a_sentence_when_it(beside, what):
+    source, word = SAYS[what]
+    server = beside(source)
+    [pid] = server.worker_pids("hostile")
+    for _ in range(3):
+        answer = server.infer("hostile")
+        assert is_sentence(answer) and word in answer.json["error"], answer
+    assert server.worker_pids("hostile") == [pid]
+    mends(server)
+
+
+SCRIBBLES = {
+    "over the ring with zeros": "memset(p, 0, n);",
+    "over the ring with ones": "memset(p, 0xff, n);",
+    "over the ring with noise": "for (size_t i = 0; i < n; i++) p[i] = (char)(i * 2654435761u >> 13);",
+    "over the ring's indices": "((uint32_t *)p)[16] += 1000; ((uint32_t *)p)[32] -= 7;",
+    "over all that the deployment has": "ARENA",
+}
+
+
+@pytest.mark.parametrize("what", SCRIBBLES)
+def test_nobody_else_is_hurt_when_it_scribbles(beside, what):
+    body = SCRIBBLES[what]
+    which = "n > LINK_MOST" if body == "ARENA" else "n <= LINK_MOST"
+    body = "memset(p, 0xff, n < 64 << 20 ? n : 64 << 20);" if body == "ARENA" else body
+    server = beside(hostile("each_mapping(scribble);", MAPPINGS + f"""
+static void scribble(char *p, size_t n, const char *line)
+{{
+	(void)line;
+	if ({which}) {{ {body} }}
+}}
+"""))
+    for _ in range(3):
+        answer = server.infer("hostile")
+        assert answer.status == 200 or is_sentence(answer), answer
+    mark = server.mark()
+    for _ in range(5):  # the worker may be dying of it just while it takes the image
+        if server.save("hostile.c", constant(42))["outcome"] != "refused":
+            break
+        server.root.write("hostile.c", constant(43))
+    answer = server.infer("hostile")
+    assert answer.status == 200, (answer, server.seen("worker.died", mark))
+
+
+def test_what_it_prints_is_told_as_text_whatever_it_is(beside):
+    server = beside(hostile(r'''
+	fwrite("\0\1\2\xff\xfe\x1b[31m\"\\\xc3", 1, 14, stdout); puts(""); fputs("no end", stderr);
+	devserve_log(call->host, 99, "level %d\xff", 99);'''))
+    for _ in range(3):
+        assert server.infer("hostile").value == 7
+    server.wait("log", deployment="hostile")
+    mends(server)
+
+
+def test_a_child_that_it_forked_ends_with_its_worker(beside):
+    server = beside(hostile("value = fork(); if (value == 0) for (;;) pause();", "static int value;", value="value"))
+    child = server.infer("hostile").value
+    os.kill(child, 0)  # it is there
+    assert server.stop() == 0
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_huge_image_is_served(beside):
+    server = beside(hostile("value = huge[sizeof(huge) - 1];", "static int value; static char huge[200 << 20] = { 1 };",
+                            value="value + 7"))
+    server.wait("save.done", deployment="hostile")
+    assert server.infer("hostile").value == 7
+    mends(server)
+
+
+def test_two_plugins_of_one_name_are_told_apart_by_a_sentence(root, serve):
+    root.write("one.c", constant(1))
+    root.write("one/one.c", constant(2))
+    root.write("beside.c", constant(1))
+    server = serve()
+    assert server.infer("beside").value == 1
+    answer = server.infer("one")
+    assert answer.status == 200 or is_sentence(answer), answer
+    told = [e for e in server.events if "one" in str(e.get("text", "")) + str(e.get("reason", ""))]
+    assert told, server.events
+
+
+def test_an_image_for_another_machine_is_refused_with_a_sentence(beside, root):
+    beside(hostile())
+    image = next(root.path.glob(".devserve/generations/**/*.so"))
+    foreign = root.path / "foreign.bin"
+    data = bytearray(image.read_bytes())
+    data[18:20] = (183).to_bytes(2, "little")  # e_machine: AArch64
+    foreign.write_bytes(data)
+    told = devserve("inspect", foreign)
+    assert told.returncode == 1 and "machine" in told.stderr, told
