@@ -212,6 +212,9 @@ static struct crash *copy_crash(const struct replica *r)
 	if (c->n_modules > CRASH_MODULES)
 		c->n_modules = CRASH_MODULES;
 	c->what[sizeof(c->what) - 1] = '\0';
+	for (unsigned i = 0; i < CRASH_FRAMES; i++)
+		if (c->frames[i].module >= c->n_modules)
+			c->frames[i].module = UINT64_MAX;
 	for (unsigned i = 0; i < CRASH_MODULES; i++)
 		c->modules[i].path[sizeof(c->modules[i].path) - 1] = '\0';
 	return c;
@@ -251,15 +254,13 @@ static void lose_calls(struct replica *r, const struct replica_end *end)
 	}
 }
 
-static void on_end(void *context, const struct child_end *child_end)
+void replica_ended(struct replica *r, const struct child_end *child_end)
 {
-	struct replica *r = context;
 	char how[128];
 	struct replica_end end = { .pid = r->pid, .how = how };
 
 	r->child = NULL;
-	while (!r->broken && replica_drain(r))
-		;
+	replica_drain(r); /* all that there can be */
 	end.cause = cause_of(r, child_end);
 	end.crash = r->crash = copy_crash(r);
 	describe_end(r, child_end, how, sizeof(how));
@@ -267,6 +268,16 @@ static void on_end(void *context, const struct child_end *child_end)
 	dismantle(r);
 	if (r->callbacks->died)
 		r->callbacks->died(r->context, &end);
+}
+
+static void on_end(void *context, const struct child_end *end)
+{
+	replica_ended(context, end);
+}
+
+struct link_shared *replica_shared(const struct replica *r)
+{
+	return r->link;
 }
 
 static void on_bell(uv_poll_t *poll, int status, int events)
@@ -330,7 +341,7 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 		free(r);
 		return e;
 	}
-	e = start_child(r, o);
+	e = o->worker ? start_child(r, o) : 0;
 	if (e < 0) {
 		munmap(r->link, sizeof(*r->link));
 		close(r->link_fd);
@@ -338,7 +349,7 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 		free(r);
 		return e;
 	}
-	r->pid = child_pid(r->child);
+	r->pid = r->child ? child_pid(r->child) : 0;
 	r->cpu = -1;
 	r->oom_kills = oom_kills();
 	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++)
@@ -666,18 +677,19 @@ static void handle(struct replica *r, const struct message *m)
 	}
 }
 
+/* Not more than a ring has at once: a worker that writes all the time must not hold the loop. */
 bool replica_drain(struct replica *r)
 {
 	struct message m;
-	bool any = false;
+	unsigned taken = 0;
 	int n = 0;
 
-	while (!r->gone && !r->broken && (n = ring_take(&r->to_server, &m)) > 0) {
+	while (!r->gone && !r->broken && taken < RING_SIZE && (n = ring_take(&r->to_server, &m)) > 0) {
 		ring_consume(&r->to_server);
 		handle(r, &m);
-		any = true;
+		taken++;
 	}
 	if (n < 0)
 		break_off(r);
-	return any;
+	return taken > 0;
 }

@@ -75,7 +75,7 @@ struct replica_callbacks {
 };
 
 struct replica_options {
-	const char *worker;   /* path of devserve-worker */
+	const char *worker;   /* path of devserve-worker; NULL: none, a test plays its part */
 	const char *name;     /* of the deployment; for the process list */
 	struct arena *arena;  /* borrowed */
 	uint64_t epoch;
@@ -136,3 +136,7 @@ void replica_disarm(struct replica *r);  /* it is awake: nobody needs to ring */
 void replica_arm(struct replica *r);     /* the server is about to sleep */
 bool replica_pending(const struct replica *r); /* completions are there */
 struct replica **replica_link(struct replica *r); /* next in the hub's list */
+
+/* For tests that play the worker: what it shares, and its end. */
+struct link_shared *replica_shared(const struct replica *r);
+void replica_ended(struct replica *r, const struct child_end *end);
