@@ -106,7 +106,7 @@ def mends(server, file="hostile.c"):
     """A save of something decent is served."""
     done = server.save(file, constant(42))
     assert done["outcome"] == "swapped", done
-    answer = server.infer(file.split(".")[0])
+    answer = server.infer("hostile")
     assert answer.value == 42, answer
 
 
@@ -354,25 +354,26 @@ SCRIBBLES = {
 
 
 @pytest.mark.parametrize("what", SCRIBBLES)
-def test_nobody_else_is_hurt_when_it_scribbles(beside, what):
+def test_nobody_else_is_hurt_when_it_scribbles(root, beside, what):
     body = SCRIBBLES[what]
     which = "n > LINK_MOST" if body == "ARENA" else "n <= LINK_MOST"
     body = "memset(p, 0xff, n < 64 << 20 ? n : 64 << 20);" if body == "ARENA" else body
+    root.write("hostile/deployment.yaml", "request_timeout_s: 1\n")  # it may lose the wake-up of its own answer
     server = beside(hostile("each_mapping(scribble);", MAPPINGS + f"""
 static void scribble(char *p, size_t n, const char *line)
 {{
 	(void)line;
 	if ({which}) {{ {body} }}
 }}
-"""))
+"""), file="hostile/hostile.c")
     for _ in range(3):
         answer = server.infer("hostile")
         assert answer.status == 200 or is_sentence(answer), answer
     mark = server.mark()
     for _ in range(5):  # the worker may be dying of it just while it takes the image
-        if server.save("hostile.c", constant(42))["outcome"] != "refused":
+        if server.save("hostile/hostile.c", constant(42))["outcome"] != "refused":
             break
-        server.root.write("hostile.c", constant(43))
+        server.root.write("hostile/hostile.c", constant(43))
     answer = server.infer("hostile")
     assert answer.status == 200, (answer, server.seen("worker.died", mark))
 
@@ -434,3 +435,40 @@ def test_an_image_for_another_machine_is_refused_with_a_sentence(beside, root):
     foreign.write_bytes(data)
     told = devserve("inspect", foreign)
     assert told.returncode == 1 and "AArch64" in told.stderr, told
+
+
+# What never answers: the client gets 504, the worker is ended.
+HANGS = {
+    "loops for ever": ("for (volatile int i = 0;; i++) ;", ""),
+    "sleeps for ever": ("for (;;) pause();", ""),
+    "stops itself": ("raise(SIGSTOP);", ""),
+    "blocks all signals and loops": (
+        "sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0); for (volatile int i = 0;; i++) ;", ""),
+    "goes back to where it crashed": ("signal(SIGSEGV, back); *(volatile int *)8 = 1;",
+                                      "static void back(int s) { (void)s; }"),
+}
+
+
+@pytest.mark.parametrize("what", HANGS)
+def test_the_client_is_not_kept_waiting_when_it(root, beside, what):
+    infer, extra = HANGS[what]
+    root.write("hostile/deployment.yaml", "request_timeout_s: 0.5\n")
+    server = beside(hostile(infer, extra), file="hostile/hostile.c")
+    mark = server.mark()
+    answer = server.infer("hostile")
+    assert answer.status == 504 and is_sentence(answer), answer
+    server.wait("worker.died", mark, deployment="hostile")
+    mends(server, "hostile/hostile.c")
+
+
+# What leaves a worker that is good for nothing: the save is served all the same.
+CRIPPLED = {
+    "closes all descriptors": "for (int fd = 0; fd < 4096; fd++) close(fd);",
+}
+
+
+@pytest.mark.parametrize("what", CRIPPLED)
+def test_a_save_is_served_although_it(beside, what):
+    server = beside(hostile(CRIPPLED[what]))
+    server.infer("hostile")
+    mends(server)
