@@ -5,7 +5,9 @@
  *
  * A request has request_timeout_ms from its arrival to its answer; then it gets 504. When its
  * call is running, the worker is ended with it: nothing else stops a loop. A call that waits
- * behind another one in the ring loses only the requests whose time is over.
+ * behind another one in the ring loses only the requests whose time is over. A worker that runs
+ * nothing, by its own word, and yet leaves a call that long is ended too: it was stopped from
+ * outside, or it lies.
  *
  * One timer a deployment, at the earliest moment at which something can be over: nothing of
  * this is touched on the request path while it is armed.
@@ -59,6 +61,11 @@ static void look_at_queue(struct deployment *d, struct waiting_list *queue, unsi
 	}
 }
 
+static bool ignores(const struct deployment *d, const struct replica *r, const struct batch *b, uint64_t now)
+{
+	return replica_runs_nothing(r) && now - b->submitted_ns >= limit_ns(d);
+}
+
 static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uint64_t *earliest)
 {
 	struct batch *b;
@@ -67,11 +74,13 @@ static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uin
 		if (!is_over(d, b->due_from_ns, now, earliest))
 			continue;
 		batch_answer_early(b, INFER_TIMEOUT, TOO_LONG);
-		if (s->serving && replica_runs(s->serving, b))
+		if (s->serving && (replica_runs(s->serving, b) || ignores(d, s->serving, b, now)))
 			replica_interrupt(s->serving);
 		b->due_from_ns = now; /* should it begin later, it has its time again */
-		if (now < *earliest)
-			*earliest = now;
+		if (s->serving && replica_runs_nothing(s->serving) && !is_over(d, b->submitted_ns, now, earliest))
+			b->due_from_ns = b->submitted_ns;
+		if (b->due_from_ns < *earliest)
+			*earliest = b->due_from_ns;
 	}
 }
 

@@ -16,6 +16,8 @@
 #include "deploy/internal.h"
 #include "infer/signature.h"
 
+#define MAX_KILLED 3
+
 struct trial {
 	struct trial *next;
 	struct deployment *deployment; /* outlives its trial */
@@ -23,6 +25,7 @@ struct trial {
 	const struct release *release; /* the wish's: stays until we end */
 	char *state;
 	bool ended;
+	unsigned n_killed;
 	uv_timer_t timer;
 	trial_done_fn done;
 	void *context;
@@ -75,12 +78,17 @@ static void on_loaded(void *context, int error, const char *sentence)
 	end(context, error, sentence);
 }
 
+static bool take_worker(struct trial *t);
+
 static void on_died(void *context, const struct replica_end *replica_end)
 {
 	struct trial *t = context;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
 	t->replica = NULL;
+	/* From outside: that says nothing of the image. */
+	if (replica_end->cause == REPLICA_KILLED && ++t->n_killed < MAX_KILLED && take_worker(t))
+		return;
 	crash_tell(t->deployment, 0, NULL, t->release->path, replica_end);
 	buffer_printf(&sentence, "the worker that loaded it for a trial %s", replica_end->how);
 	end(t, 1, sentence.data);
@@ -100,6 +108,17 @@ static const struct replica_callbacks trying = {
 	.line = on_line,
 	.died = on_died,
 };
+
+static bool take_worker(struct trial *t)
+{
+	bool up;
+
+	if (spare_take_blank(t->deployment->deploy, &trying, t, &t->replica, &up) < 0)
+		return false;
+	if (up)
+		on_up(t);
+	return true;
+}
 
 static void on_time_over(uv_timer_t *timer)
 {
@@ -123,24 +142,22 @@ struct trial *trial_start(struct deployment *d, const struct release *release, t
 {
 	struct deploy *deploy = d->deploy;
 	struct trial *t = xcalloc(1, sizeof(*t));
-	bool up;
 
 	t->deployment = d;
 	t->release = release;
 	t->done = done;
 	t->context = context;
-	if (spare_take_blank(deploy, &trying, t, &t->replica, &up) < 0) {
+	t->state = state_path(d, release);
+	if (!take_worker(t)) {
+		free(t->state);
 		free(t);
 		return NULL;
 	}
-	t->state = state_path(d, release);
 	uv_timer_init(deploy->hub->loop, &t->timer);
 	t->timer.data = t;
 	uv_timer_start(&t->timer, on_time_over, deploy->create_timeout_ms, 0);
 	t->next = deploy->trials;
 	deploy->trials = t;
-	if (up)
-		on_up(t);
 	return t;
 }
 

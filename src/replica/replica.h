@@ -123,6 +123,7 @@ unsigned replica_room(const struct replica *r);
 unsigned replica_in_flight(const struct replica *r);
 /* Whether infer() has @call now, by the worker's word. */
 bool replica_runs(const struct replica *r, const void *call);
+bool replica_runs_nothing(const struct replica *r);
 bool replica_is_stopping(const struct replica *r);
 pid_t replica_pid(const struct replica *r);
 

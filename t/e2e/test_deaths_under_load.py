@@ -69,8 +69,8 @@ def x(value):
 class Traffic:
     """Clients that call as fast as they can, each with numbers of its own."""
 
-    def __init__(self, server, name="one"):
-        self.server, self.name = server, name
+    def __init__(self, server, name="one", refused=frozenset()):
+        self.server, self.name, self.refused = server, name, refused  # statuses that are no mistake
         self.stopping = threading.Event()
         self.offsets, self.wrong, self.count = set(), [], 0  # (generation, what it added)
         self.threads = [threading.Thread(target=self._run, args=(i * 1000000,), daemon=True)
@@ -84,6 +84,8 @@ class Traffic:
             value += 1
             try:
                 answer = client.infer(self.name, x(value))
+                if answer.status in self.refused:
+                    continue
                 self.offsets.add((answer.generation, answer.value - value))
             except Exception as e:  # a lost connection is a lost request
                 self.wrong.append(repr(e))
@@ -241,3 +243,14 @@ def test_the_first_generation_that_crashes_at_every_call_is_tried_again(root, se
         server.wait("worker.replaced", mark, deployment="one")
         assert server.infer("two").value == 7
     traffic.stop({1: 1})
+
+
+def test_a_stopped_worker_costs_only_those_whose_time_it_takes(root, one):
+    assert one.save("one/deployment.yaml", "request_timeout_s: 0.5\n", "one")["outcome"] == "swapped"
+    mark = one.mark()
+    traffic = Traffic(one, refused={504})
+    pid, = one.worker_pids("one")
+    os.kill(pid, signal.SIGSTOP)
+    one.wait("worker.replaced", mark, deployment="one")
+    assert one.infer("one", x(1)).value == 2
+    traffic.stop({1: 1, 2: 1})
