@@ -33,7 +33,7 @@ struct walk {
 	struct buffer *pointers; /* sentence; empty: none yet */
 	unsigned looked_at;
 	bool whole; /* everything was seen */
-	const char *file; /* of the member of the outermost struct */
+	const char *file; /* where the outermost member stands that is looked into */
 	int line;
 };
 
@@ -148,8 +148,9 @@ static void look_at_member(struct walk *w, Dwarf_Die *member, const char *path, 
 
 	if (is_static(member))
 		return;
-	if (depth == 0) {
-		w->line = 0;
+	if (depth == 0)
+		w->file = NULL;
+	if (!w->file) { /* a base class has none, so its members' */
 		w->file = dwarf_decl_file(member);
 		dwarf_decl_line(member, &w->line);
 	}
