@@ -362,6 +362,17 @@ static void on_patience_over(uv_timer_t *timer)
 
 /* A worker serves */
 
+/* The wish can't come with the worker that serves: another one brings it. */
+static void load_again(struct seat *s)
+{
+	if (s->incoming) /* it comes in one of its own anyway */
+		return;
+	if (seat_load(s) < 0)
+		rollout_on_loaded(s, EIO, "no worker could be started");
+	else if (s->stage == SEAT_LOADED)
+		rollout_on_loaded(s, 0, NULL);
+}
+
 static void on_serving_loaded(void *context, int error, const char *sentence)
 {
 	struct seat *s = context;
@@ -372,6 +383,11 @@ static void on_serving_loaded(void *context, int error, const char *sentence)
 		return;
 	}
 	uv_timer_stop(&s->patience);
+	if (error && s->deployment->tried) { /* it was well on its trial: something is wrong with this worker */
+		s->must_replace = true;
+		load_again(s);
+		return;
+	}
 	if (!error)
 		s->stage = SEAT_LOADED;
 	rollout_on_loaded(s, error, sentence);
@@ -431,17 +447,6 @@ static void tell_died(struct seat *s, const struct replica_end *end)
 	if (!s->told)
 		crash_tell(d, s->generation, NULL, NULL, end);
 	s->told = false;
-}
-
-/* The wish was in the worker that died: another one brings it. */
-static void load_again(struct seat *s)
-{
-	if (s->incoming) /* it comes in one of its own anyway */
-		return;
-	if (seat_load(s) < 0)
-		rollout_on_loaded(s, EIO, "no worker could be started");
-	else if (s->stage == SEAT_LOADED)
-		rollout_on_loaded(s, 0, NULL);
 }
 
 static void on_serving_died(void *context, const struct replica_end *end)
