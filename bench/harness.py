@@ -32,6 +32,10 @@ class Failure(Exception):
     """A row that could not be measured, and why."""
 
 
+class Skipped(Failure):
+    """A row that this machine cannot measure now, and why."""
+
+
 class Bench:
     """One run of bench/run: where things are, how much is measured."""
 
