@@ -19,7 +19,7 @@ delete $ENV{$_} for grep { /^DEVSERVE_/ || $_ eq 'NO_COLOR' } keys %ENV;
 
 my $place = tempdir(CLEANUP => 1);
 chdir $place or die;
-my @verbs = qw(new status wait check inspect clean help version);
+my @verbs = qw(new status wait logs check inspect clean help version);
 
 sub slurp {
 	my ($file) = @_;
@@ -63,7 +63,7 @@ sub refuses {
 	like($out, qr/^  $_ /m, "--help names $_") for @verbs;
 	is((run("devserve $_"))[1], $out, "devserve $_") for '-h', 'help', 'help help';
 }
-for my $verb (qw(new status wait check inspect clean)) {
+for my $verb (qw(new status wait logs check inspect clean)) {
 	my ($status, $out, $err) = run("devserve $verb --help");
 
 	is("$status$err", '0', "devserve $verb --help");

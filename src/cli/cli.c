@@ -18,6 +18,7 @@ static const struct verb verbs[] = {
 	{ "new", cli_new, "write a first deployment" },
 	{ "status", cli_status, "show what a running server serves" },
 	{ "wait", cli_wait, "wait until the newest save serves or failed" },
+	{ "logs", cli_logs, "print what a deployment printed" },
 	{ "check", cli_check, "build and try every deployment, then exit" },
 	{ "inspect", cli_inspect, "show what an image declares, without running it" },
 	{ "clean", cli_clean, "remove what was built" },

@@ -36,5 +36,6 @@ int cli_help(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
 int cli_clean(int argc, char **argv);
+int cli_logs(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_wait(int argc, char **argv);

@@ -31,6 +31,7 @@
 #include "serve/control.h"
 #include "serve/event.h"
 #include "serve/json_sink.h"
+#include "serve/log.h"
 #include "serve/options.h"
 #include "serve/plugin.h"
 #include "serve/report.h"
@@ -56,6 +57,7 @@ struct serve {
 	struct weights *weights;
 	struct control *control;
 	struct reports *reports;
+	struct log *log; /* NULL once the server ends */
 	struct ingress *ingress;
 	struct watch *watch;
 	struct plugins plugins;
@@ -245,13 +247,10 @@ static void on_notice(void *context, const char *sentence)
 static void on_line(void *context, const char *name, uint32_t generation, int level,
 		    const char *text, size_t size)
 {
-	static const char *const levels[] = { "debug", "info", "warning", "error" };
 	struct serve *s = context;
-	_cleanup_free_ char *line = xstrndup(text, size);
 
-	events_emit(s->events, &(struct event){ .kind = EVENT_LOG, .deployment = name,
-						.generation = generation,
-						.level = levels[level & 3], .text = line });
+	if (s->log)
+		log_line(s->log, name, generation, level, text, size);
 }
 
 static void on_worker_died(void *context, const char *name, uint32_t generation, pid_t pid, const char *how)
@@ -453,6 +452,8 @@ static int start(struct serve *s, struct buffer *why)
 	_cleanup_buffer_ struct buffer notice = BUFFER_NULL;
 	int r = make_directories(s, why);
 
+	if (r == 0)
+		s->log = log_new(&s->loop, s->events, s->checking ? NULL : s->state_dir);
 	if (r == 0 && !s->checking && stamp_check(s->state_dir, &notice) == 1)
 		events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .reason = notice.data });
 	if (r == 0)
@@ -561,6 +562,7 @@ static void dispose(struct serve *s)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->drain, NULL);
 	uv_close((uv_handle_t *)&s->tidy, NULL);
+	s->log = log_free(s->log);
 	hub_close(&s->hub);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
 	uv_loop_close(&s->loop);

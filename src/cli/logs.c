@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Reads the files that serve/log.h describes, so it needs no server. Following is looking at
+ * the file ten times a second: a file that was turned over is read to its end, then the new one.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "serve/options.h"
+
+#define LOOK_NS 100000000
+
+struct logs_options {
+	const char *name, *root, *state_dir;
+	unsigned lines;
+	bool follow, json, help;
+};
+
+#define ROW(field, name, letter, argument, kind, fallback, min, max, help) \
+	{ name, letter, argument, kind, fallback, min, max, help, offsetof(struct logs_options, field) }
+
+static const struct option_row rows[] = {
+	ROW(lines, "lines", 'n', "N", OPTION_UNSIGNED, "50", 0, 1000000, "print the last N lines"),
+	ROW(follow, "follow", 'f', NULL, OPTION_BOOL, NULL, 0, 0, "go on with what is printed from now on"),
+	ROW(json, "json", 0, NULL, OPTION_BOOL, NULL, 0, 0, "print each line as a JSON object"),
+	ROW(root, "root", 0, "DIR", OPTION_STRING, OPTIONS_DEFAULT_ROOT, 0, 0, "the directory of the plugins"),
+	ROW(state_dir, "state-dir", 0, "DIR", OPTION_STRING, NULL, 0, 0, "what the server was given as --state-dir"),
+	ROW(help, "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this"),
+};
+
+static const struct command command = {
+	.name = "devserve logs",
+	.synopsis = "[OPTION]... NAME",
+	.about = "Print what the deployment NAME has printed and logged. No server is needed.",
+	.examples = "  devserve logs -f matmul\n",
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+	.operand = "NAME",
+	.operand_offset = offsetof(struct logs_options, name),
+};
+
+/* "TIME gen N LEVEL TEXT"; what isn't so is text alone. */
+static void put_json(char *line)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+	char when[32] = "", level[16] = "";
+	uint32_t generation = 0;
+	int at = 0;
+
+	sscanf(line, "%31s gen %" SCNu32 " %15s %n", when, &generation, level, &at);
+	json_object(&json, NULL);
+	if (at) {
+		json_string(&json, "time", when);
+		json_uint(&json, "generation", generation);
+		json_string(&json, "level", level);
+	}
+	json_string(&json, "text", line + at);
+	json_object_end(&json);
+	puts(json.data);
+}
+
+static void put_line(const struct logs_options *o, char *line)
+{
+	if (o->json)
+		put_json(line);
+	else
+		puts(line);
+}
+
+/* The whole lines of @text; what is left of it stays. */
+static void put_lines(const struct logs_options *o, struct buffer *text)
+{
+	char *line = text->size ? text->data : NULL, *end;
+	size_t used;
+
+	while (line && (end = strchr(line, '\n'))) {
+		*end = '\0';
+		put_line(o, line);
+		line = end + 1;
+	}
+	used = line ? (size_t)(line - text->data) : 0;
+	if (used)
+		buffer_consume(text, used);
+	fflush(stdout);
+}
+
+/* Where the last @n lines start. */
+static size_t start_of_last(const struct buffer *text, unsigned n)
+{
+	size_t at = text->size;
+
+	while (at > 0) {
+		if (text->data[at - 1] == '\n' && at < text->size && n-- <= 1)
+			return at;
+		if (at == text->size && !n)
+			return at;
+		at--;
+	}
+	return 0;
+}
+
+static void read_more(int fd, struct buffer *text)
+{
+	char bytes[16384];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		buffer_append(text, bytes, (size_t)n);
+}
+
+static bool is_other_file(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino != there.st_ino;
+}
+
+static int follow(const struct logs_options *o, const char *path, int fd, struct buffer *text)
+{
+	for (;;) {
+		bool over = fd < 0 || is_other_file(fd, path);
+
+		if (fd >= 0)
+			read_more(fd, text);
+		put_lines(o, text);
+		if (ferror(stdout))
+			return EXIT_FAILURE;
+		if (over) {
+			if (fd >= 0)
+				close(fd);
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
+	}
+}
+
+static int print(const struct logs_options *o, const char *path, struct buffer *why)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	_cleanup_free_ char *old = xasprintf("%s.1", path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 && !o->follow) {
+		buffer_printf(why, "nothing is kept of what \"%s\" printed: %s: %s", o->name, path, strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (file_read(old, &text) < 0)
+		buffer_reset(&text);
+	if (fd >= 0)
+		read_more(fd, &text);
+	buffer_consume(&text, start_of_last(&text, o->lines));
+	put_lines(o, &text);
+	if (o->follow)
+		return follow(o, path, fd, &text);
+	close(fd);
+	return EXIT_SUCCESS;
+}
+
+int cli_logs(int argc, char **argv)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	_cleanup_free_ char *directory = NULL, *path = NULL;
+	struct logs_options o = { .name = NULL };
+	int status;
+
+	if (command_parse(&command, argc, argv, &o, &why) != 0)
+		return cli_usage_error(&command, &why);
+	if (o.help)
+		return cli_print_help(&command);
+	if (!o.name || strchr(o.name, '/')) {
+		buffer_puts(&why, "which deployment? Give its name");
+		return cli_usage_error(&command, &why);
+	}
+	directory = state_directory(o.root, o.state_dir);
+	path = xasprintf("%s/logs/%s.log", directory, o.name);
+	status = print(&o, path, &why);
+	return status == EXIT_SUCCESS || !why.size ? status : cli_error(&why);
+}

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What plugins print: told, kept, bounded."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import threading
+
+from devserve import BUILD, X, constant, devserve
+
+LOUD = constant("shout()", """
+#include <stdio.h>
+static int shout(void)
+{
+	for (int i = 0; i < 4000000; i++)
+		puts("forty-nine bytes that nobody will ever want to see");
+	fflush(stdout);
+	return 1;
+}
+""")
+
+
+def rss_kb(pid):
+    return int(next(line.split()[1] for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+                    if line.startswith("VmRSS")))
+
+
+def test_a_plugin_that_prints_200_megabytes_hurts_nobody_else(root, serve):
+    root.write("loud/loud.c", LOUD)
+    root.write("calm/calm.c", constant(7))
+    server = serve()
+    server.infer("calm")
+    before, mark = rss_kb(server.process.pid), server.mark()
+    done = threading.Event()
+
+    def shout():
+        server.new_client().infer("loud", X)
+        done.set()
+
+    threading.Thread(target=shout).start()
+    answers = 0
+    while not done.is_set():
+        assert server.infer("calm").value == 7
+        answers += 1
+    assert answers > 20
+    notice = server.wait("notice", mark, deployment="loud")
+    assert "lines were not shown" in notice["reason"], notice
+    lines = server.seen("log", mark, deployment="loud")
+    assert 0 < len(lines) < 200 * 200, len(lines)
+    assert rss_kb(server.process.pid) - before < 8192
+
+
+def test_lines_are_kept_in_a_file_and_read_by_logs(root, serve):
+    root.write("one/one.c", constant('(puts("hello"), devserve_log(call->host, DEVSERVE_WARNING, "mind %d", 7), 1)',
+                                     "#include <stdio.h>\n"))
+    server = serve()
+    server.infer("one")
+    server.wait("log", deployment="one", text="hello")
+    server.wait("log", deployment="one", text="mind 7")
+    server.stop()
+    said = devserve("logs", "one", "--root", root.path)
+    assert said.returncode == 0 and "gen 1 info hello" in said.stdout and "warning mind 7" in said.stdout, said
+    lines = [json.loads(line) for line in devserve("logs", "one", "--json", "--root", root.path).stdout.splitlines()]
+    assert {(e["level"], e["text"], e["generation"]) for e in lines} >= {("info", "hello", 1), ("warning", "mind 7", 1)}
+    last = devserve("logs", "one", "-n", "1", "--root", root.path).stdout
+    assert last.count("\n") == 1, last
+
+
+def test_logs_follows_what_is_printed(root, serve):
+    root.write("one/one.c", constant('(puts("again"), 1)', "#include <stdio.h>\n"))
+    server = serve()
+    server.infer("one")
+    server.wait("log", deployment="one")
+    reader = subprocess.Popen([str(BUILD / "devserve"), "logs", "-f", "one", "--root", str(root.path)],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        assert "again" in reader.stdout.readline()
+        server.infer("one")
+        assert "again" in reader.stdout.readline()
+    finally:
+        reader.send_signal(signal.SIGINT)
+        assert reader.wait(30) != 0
+
+
+def test_logs_of_nobody_is_an_error_with_the_place(root):
+    said = devserve("logs", "nobody", "--root", root.path)
+    assert said.returncode == 1 and "nobody.log" in said.stderr, said
