@@ -42,13 +42,16 @@ static void ok(bool good, const char *sentence)
 	n_failures += !good;
 }
 
-/* An image with a state of @size bytes; its slot is at hand. */
+/* An image with a state of @size bytes; its slot is at hand. All stay until the end. */
 struct deployment {
+	struct deployment *next;
 	struct devserve_state_extension state;
 	struct devserve_deployment entry;
 	struct image image;
 	uint64_t *slot;
 };
+
+static struct deployment *all;
 
 typedef int (*migrate_fn)(const void *old, uint64_t size, uint32_t version, void *ret);
 
@@ -65,6 +68,8 @@ static struct deployment *deployment_new(uint64_t size, uint32_t version, migrat
 	};
 	d->entry.extensions[0] = size ? &d->state.extension : NULL;
 	d->image.entry = &d->entry;
+	d->next = all;
+	all = d;
 	return d;
 }
 
