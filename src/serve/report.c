@@ -23,7 +23,8 @@
 #define OUTPUT_LIMIT 65536
 #define MAX_UNDER_WAY 16 /* more at once tell nothing new */
 #define MAX_FRAMES 40
-#define WORKER "devserve-worker"
+#define WORKER "/devserve-worker"
+#define IMAGES "/generations/"
 
 struct report {
 	LIST_ENTRY(report) entry;
@@ -153,17 +154,21 @@ static void on_end(void *context, const struct child_end *end)
 	report_free(r);
 }
 
+static bool is_of(const struct crash *c, unsigned frame, const char *text)
+{
+	uint64_t m = c->frames[frame].module;
+
+	return m < c->n_modules && strstr(c->modules[m].path, text);
+}
+
 /* Frames of ours below the plugin's say nothing to its author. */
 static unsigned count_frames(const struct crash *c)
 {
+	bool seen = false;
 	unsigned n = 0;
 
-	for (; n < c->n_frames; n++) {
-		uint64_t m = c->frames[n].module;
-
-		if (n > 0 && m < c->n_modules && strcmp(path_name(c->modules[m].path), WORKER) == 0)
-			break;
-	}
+	for (; n < c->n_frames && !(seen && is_of(c, n, WORKER)); n++)
+		seen |= is_of(c, n, IMAGES);
 	return n;
 }
 
@@ -185,7 +190,7 @@ static int start(struct report *r, const struct crash *c)
 	argv[n++] = "backtrace";
 	for (unsigned i = 0; i < c->n_modules; i++) {
 		const char *path = c->modules[i].path;
-		int fd = strstr(path, "/generations/") && o.n_fds < 8 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		int fd = strstr(path, IMAGES) && o.n_fds < 8 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 		if (fd >= 0)
 			o.fds[o.n_fds++] = fd;

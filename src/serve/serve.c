@@ -395,7 +395,10 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.fell_back = on_fell_back,
 		.context = s,
 	};
-	int r = deploy_new(&s->hub, &o, &cb, &s->deploy);
+	int r;
+
+	setenv("DEVSERVE_CORE", s->o->core ? "yes" : "no", 1); /* workers inherit it */
+	r = deploy_new(&s->hub, &o, &cb, &s->deploy);
 
 	if (r < 0)
 		buffer_printf(why, "cannot prepare %s: %s", s->generations_dir, strerror(-r));

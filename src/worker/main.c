@@ -326,16 +326,37 @@ static void hold_libraries(struct worker *w)
 	w->openmp = dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 }
 
+/* None unless --core asks for them: a core of a gigabyte of weights takes seconds to write. */
+static void limit_cores(void)
+{
+	const char *wanted = getenv("DEVSERVE_CORE");
+	struct rlimit cores = { 0, 0 };
+
+	if (wanted && strcmp(wanted, "yes") == 0 && getrlimit(RLIMIT_CORE, &cores) == 0)
+		cores.rlim_cur = cores.rlim_max;
+	setrlimit(RLIMIT_CORE, &cores);
+}
+
+/* Should memory run out, a plugin goes rather than the server. */
+static void be_killed_first(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, "500", 3) < 0)
+		fputs("cannot set oom_score_adj\n", stderr);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void end_with_parent(uint32_t server_pid)
 {
-	const struct rlimit none = { 0, 0 };
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if ((uint32_t)getppid() != server_pid)
 		_exit(1); /* it ended before we asked to be told */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	setrlimit(RLIMIT_CORE, &none);
+	limit_cores();
+	be_killed_first();
 }
 
 int main(void)

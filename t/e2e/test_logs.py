@@ -3,9 +3,12 @@
 
 import json
 import pathlib
+import resource
 import signal
 import subprocess
 import threading
+
+import pytest
 
 from devserve import BUILD, X, constant, devserve
 
@@ -86,3 +89,12 @@ def test_logs_follows_what_is_printed(root, serve):
 def test_logs_of_nobody_is_an_error_with_the_place(root):
     said = devserve("logs", "nobody", "--root", root.path)
     assert said.returncode == 1 and "nobody.log" in said.stderr, said
+
+
+@pytest.mark.parametrize("args,cores", [((), 0), (("--core",), resource.getrlimit(resource.RLIMIT_CORE)[1])])
+def test_core_dumps_only_when_asked_for(root, serve, args, cores):
+    root.write("one/one.c", constant("limit()", """
+#include <sys/resource.h>
+static int limit(void) { struct rlimit r; getrlimit(RLIMIT_CORE, &r); return r.rlim_cur == 0 ? 0 : 1; }
+"""))
+    assert serve(*args).infer("one").value == (1 if cores else 0)
