@@ -303,3 +303,14 @@ def test_each_replica_has_a_state_of_its_own(root, serve):
     # Two counters, each without a gap: what one of them lacks of all calls the other has.
     most = max(counts)
     assert counts.count(1) == 2 and sorted(counts) == sorted([*range(1, most + 1), *range(1, len(counts) - most + 1)])
+
+
+def test_without_debug_information_it_is_said_and_the_state_is_kept_all_the_same(root, serve):
+    root.copy("counter")
+    root.write("counter/deployment.yaml", "cflags: [-g0]\n")
+    server = serve()
+    notice = server.wait("notice", deployment="counter")
+    assert "whether the state holds pointers can't be told" in notice["reason"], notice
+    assert add(server) == 1
+    die(server)
+    assert add(server) == 2
