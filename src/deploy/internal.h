@@ -264,8 +264,8 @@ void rollout_on_removed(struct deployment *d);
 /* The seat has loaded the wish, or could not. */
 void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
-/* The generation before serves again, everywhere: the current one is at fault. */
-void rollout_fall_back(struct deployment *d, const char *why);
+/* The generation before serves again, everywhere: the current one is at fault. False: it can't. */
+bool rollout_fall_back(struct deployment *d, const char *why);
 /* Nothing of it is needed any more. */
 void release_fini(struct release *r);
 

@@ -258,6 +258,15 @@ static void refuse_copy(struct deployment *d, const struct wish *wish, int error
 							    .from = d->handle.generation });
 }
 
+/* What serves now may have made another layout of the state. */
+static bool may_fall_back(const struct deployment *d)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+
+	return d->stage == ROLLOUT_IDLE && d->previous.path && !d->removed &&
+	       signature_state_fits(d->current.signature, d->previous.signature, &why);
+}
+
 static bool state_is_kept(struct deployment *d, const struct wish *wish)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
@@ -304,14 +313,14 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	}
 }
 
-void rollout_fall_back(struct deployment *d, const char *why)
+bool rollout_fall_back(struct deployment *d, const char *why)
 {
 	struct deploy *deploy = d->deploy;
 	uint32_t from = d->current.generation;
 	struct release bad = d->current;
 
-	if (d->stage != ROLLOUT_IDLE || !d->previous.path || d->removed)
-		return;
+	if (!may_fall_back(d))
+		return false;
 	d->current = d->previous;
 	d->previous = (struct release){ .path = NULL };
 	spare_drop(d);
@@ -330,6 +339,7 @@ void rollout_fall_back(struct deployment *d, const char *why)
 	deploy->cb.fell_back(deploy->cb.context, d->name, from, d->current.generation, why);
 	release_fini(&bad);
 	spare_prepare(deploy);
+	return true;
 }
 
 /* Endings */

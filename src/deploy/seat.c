@@ -195,10 +195,8 @@ static void start_failed(struct seat *s, const char *sentence)
 		rollout_on_loaded(s, EIO, sentence);
 		return;
 	}
-	if (++s->n_failures >= AT_FAULT && d->previous.path) {
-		rollout_fall_back(d, sentence);
+	if (++s->n_failures >= AT_FAULT && rollout_fall_back(d, sentence))
 		return;
-	}
 	if (s->n_failures >= HOPELESS)
 		deployment_refuse_all(d, INFER_UNAVAILABLE, sentence);
 	seat_restart(s);
@@ -317,7 +315,8 @@ void seat_restart(struct seat *s)
 {
 	unsigned ms = backoff_ms(s);
 
-	if (is_over(s) || !s->deployment->current.path || s->serving || s->incoming)
+	if (is_over(s) || s->index >= s->deployment->n_seats || !s->deployment->current.path || s->serving ||
+	    s->incoming)
 		return;
 	if (ms)
 		start_timer(s, &s->restart, on_restart_due, ms);
@@ -474,9 +473,8 @@ static void on_serving_died(void *context, const struct replica_end *end)
 		s->stage = SEAT_IDLE; /* the next one comes with the new image */
 		rollout_on_swapped(s, 0);
 		seat_restart(s);
-	} else if (s->n_failures >= AT_FAULT && d->previous.path && s->generation == d->current.generation) {
-		rollout_fall_back(d, end->how);
-	} else if (s->index < d->n_seats) {
+	} else if (s->n_failures < AT_FAULT || s->generation != d->current.generation ||
+		   !rollout_fall_back(d, end->how)) {
 		seat_restart(s);
 	}
 }
