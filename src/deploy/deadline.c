@@ -99,3 +99,9 @@ void deadline_on_timer(uv_timer_t *timer)
 	if (earliest != UINT64_MAX)
 		start(d, earliest + limit_ns(d) - now);
 }
+
+void deadline_settings_changed(struct deployment *d)
+{
+	uv_timer_stop(&d->deadline);
+	deadline_on_timer(&d->deadline);
+}

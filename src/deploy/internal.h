@@ -239,6 +239,8 @@ void batch_describe(const struct batch *b, struct buffer *ret);
 /* deadline.c: requests and calls that took too long. */
 void deadline_arm(struct deployment *d);
 void deadline_on_timer(uv_timer_t *timer);
+/* The timer was set by another limit. */
+void deadline_settings_changed(struct deployment *d);
 
 /* seat.c */
 void seat_init(struct seat *s, struct deployment *d, unsigned index);

@@ -186,8 +186,14 @@ static void on_done(void *context, void *call)
 	struct seat *s = context;
 	struct deployment *d = s->deployment;
 
+	const bool stale = !d->retry.any_died && s->generation != d->current.generation && !d->handle.stale;
+
 	d->retry.any_answered = true;
+	if (stale)
+		d->handle.stale = "crashed"; /* this answer says so already */
 	batch_done(call);
+	if (stale)
+		d->handle.stale = NULL;
 	retry_dispatch(d);
 }
 

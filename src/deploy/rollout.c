@@ -132,6 +132,7 @@ static void switch_books(struct deployment *d)
 		d->last_generation = d->current.generation;
 	d->wish.release = (struct release){ .path = NULL };
 	d->settings = d->wish.settings;
+	deadline_settings_changed(d);
 	spare_drop(d);
 	show_current(d);
 }

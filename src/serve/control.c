@@ -18,12 +18,16 @@
 #include "serve/plugin.h"
 #include "serve/save.h"
 
+#define SETTLE_MS 20
+
 /* Somebody whose answer isn't complete: a waiter for a deployment, or a reader of events. */
 struct listener {
 	LIST_ENTRY(listener) entry;
 	struct control *control;
 	struct exchange *exchange;
 	char *deployment; /* NULL: all events */
+	uv_timer_t timer; /* of a waiter: until it looks */
+	bool has_timer;
 };
 
 struct control {
@@ -34,11 +38,24 @@ struct control {
 	LIST_HEAD(, listener) readers;
 };
 
+static void listener_destroy(struct listener *l)
+{
+	free(l->deployment);
+	free(l);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	listener_destroy(handle->data);
+}
+
 static void listener_free(struct listener *l)
 {
 	LIST_REMOVE(l, entry);
-	free(l->deployment);
-	free(l);
+	if (l->has_timer)
+		uv_close((uv_handle_t *)&l->timer, on_timer_closed);
+	else
+		listener_destroy(l);
 }
 
 static void on_gone(void *context)
@@ -186,7 +203,7 @@ void control_settled(struct control *c, struct plugin *p)
 		return;
 	for (l = LIST_FIRST(&c->waiters); l; l = next) {
 		next = LIST_NEXT(l, entry);
-		if (strcmp(l->deployment, p->name) != 0)
+		if (strcmp(l->deployment, p->name) != 0 || uv_is_active((uv_handle_t *)&l->timer))
 			continue;
 		answer_wait(l->exchange, p);
 		listener_free(l);
@@ -224,29 +241,41 @@ static struct plugin *look_again(struct plugins *ps, const char *name)
 	return plugins_find(ps, name); /* the check may have removed it */
 }
 
+/* The save that the asker has in mind has settled by now: files as young as it might change unseen. */
+static void on_look(uv_timer_t *timer)
+{
+	struct listener *l = timer->data;
+	struct plugin *p = look_again(l->control->o.plugins, l->deployment);
+
+	if (uv_is_closing((uv_handle_t *)timer))
+		return; /* looking ended something, which was the answer */
+	if (!p)
+		respond_error(l->exchange, 404, "there is no deployment of that name");
+	else if (!save_is_under_way(p) && p->tried)
+		answer_wait(l->exchange, p);
+	else
+		return; /* control_settled() answers */
+	listener_free(l);
+}
+
 static void on_wait(void *context, struct exchange *x)
 {
 	struct control *c = context;
 	const char *name = exchange_query(x, "deployment");
 	struct listener *l;
-	struct plugin *p;
 
 	if (!name) {
 		respond_error(x, 400, "which deployment? Ask for /-/wait?deployment=NAME");
 		return;
 	}
-	p = look_again(c->o.plugins, name);
-	if (!p) {
-		respond_error(x, 404, "there is no deployment of that name");
-		return;
-	}
-	if (!save_is_under_way(p) && p->tried) {
-		answer_wait(x, p);
-		return;
-	}
 	l = listener_new(c, x, name);
+	uv_timer_init(c->o.plugins->loop, &l->timer);
+	l->timer.data = l;
+	l->has_timer = true;
 	LIST_INSERT_HEAD(&c->waiters, l, entry);
 	exchange_defer(x, on_gone, l);
+	uv_update_time(c->o.plugins->loop);
+	uv_timer_start(&l->timer, on_look, SETTLE_MS, 0);
 }
 
 /* Events */

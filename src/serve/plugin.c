@@ -297,6 +297,9 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	p->libraries = p->libraries_before;
 	p->generation = to;
 	p->record_due = true;
+	p->outcome = "crashed";
+	free(p->reason);
+	p->reason = xasprintf("generation %u %s", from, why);
 	deployment_set_stale(p->deployment, "crashed");
 	events_emit(ps->events, &(struct event){ .kind = EVENT_DEPLOYMENT_FELL_BACK, .deployment = name,
 						 .generation = to, .from = from, .reason = why });

@@ -357,13 +357,10 @@ static void view_call(struct invocation *v, const struct image *image, struct ca
 		view_output(v, i, entry->outputs[i].name);
 }
 
-/* Damage is what the client hears, whatever infer() said of its own work. */
 static int finish(struct invocation *v, int r)
 {
-	if (guard_is_damaged(v->guard, v->damage, sizeof(v->damage))) {
-		v->call->error_size = 0;
-		return host_fail(&v->view, EIO, "infer() %s", v->damage);
-	}
+	if (guard_is_damaged(v->guard, v->damage, sizeof(v->damage)))
+		return -EIO;
 	for (uint32_t i = 0; i < v->call->n_out && r == 0; i++)
 		r = finish_output(v, i);
 	if (r == 0)

@@ -111,17 +111,16 @@ static void run_call(struct worker *w, const struct message *m)
 
 	atomic_store_explicit(&w->link->running, (uint32_t)m->extra, memory_order_release);
 	damage = invocation_run(w->invocation, &w->serving, call, m->slot);
-	if (!damage)
-		state_checkpoint(w->state, !ring_readable(&w->from_server));
+	if (damage) /* who knows what else it wrote to: not an answer, a crash */
+		crash_end(damage, (uintptr_t)w->serving.entry->infer);
+	state_checkpoint(w->state, !ring_readable(&w->from_server));
 	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
 	w->unrung = true;
 	ring_publish(&w->to_server); /* should the next call crash, this one was answered */
 	atomic_store_explicit(&w->link->running, 0, memory_order_release);
 	w->unrung_ns += call->compute_ns;
-	if (w->unrung_ns > BELL_NS || damage)
+	if (w->unrung_ns > BELL_NS)
 		ring_bell(w);
-	if (damage) /* who knows what else it wrote to */
-		crash_end(damage, (uintptr_t)w->serving.entry->infer);
 }
 
 static void call_with(void *library, const char *function, unsigned n)

@@ -87,3 +87,20 @@ def test_two_plugins_of_one_name(server):
     (server.root.path / "one" / "one.c").unlink()
     server.wait("save.done", mark, deployment="one", outcome="swapped")
     assert server.infer("one").value == 99
+
+
+def test_waiting_at_once_after_a_save_leads_to_one_generation_of_it(root, serve):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    token = server.run_json()["token"]
+    for i in range(1, 4):
+        mark = server.mark()
+        root.rename_over("one/one.c", constant(i))
+        answer = server.new_client().call("GET", "/-/wait?deployment=one", headers={"Authorization": f"Bearer {token}"})
+        assert answer.json["generation"] == i + 1, answer
+        (root.path / f"another{i}").mkdir()
+        root.write(f"another{i}/a.c", constant(1))
+        server.wait("save.done", mark, deployment=f"another{i}")
+        answer = server.new_client().call("GET", "/-/wait?deployment=one", headers={"Authorization": f"Bearer {token}"})
+        assert answer.json["generation"] == i + 1, answer
+        assert len(server.seen("build.started", mark, deployment="one")) == 1

@@ -156,7 +156,7 @@ def test_bytes_past_an_output_are_counted_and_told(root, serve, extents, n, late
     mark = server.mark()
     answer = server.infer("bad", x(-1))
     told = f"wrote {n} byte{'s' if n > 1 else ''} past OUTPUT0[{shape}]"
-    assert answer.status == 500 and answer.json["error"] == f"infer() {told}", answer
+    assert answer.status == 500 and told in answer.json["error"], answer
     report = server.wait("crash.report", mark, deployment="bad")
     assert report["what"] == told and names(report, "infer"), report
     assert server.infer("bad", x(1)).output("OUTPUT0") == right
@@ -201,7 +201,7 @@ def test_every_output_of_many_is_watched(root, serve):
     assert [answer.output(f"Y{i}") for i in range(32)] == [[i] * (i + 1) for i in range(32)]
     for i in (30, 0, 17):
         answer = server.infer("bad", x(i - 31))
-        assert answer.json["error"] == f"infer() wrote 1 byte past Y{i}[{i + 1}]", answer
+        assert f"wrote 1 byte past Y{i}[{i + 1}]" in answer.json["error"], answer
 
 
 def test_damage_is_told_also_when_infer_fails(root, serve):
@@ -209,4 +209,14 @@ def test_damage_is_told_also_when_infer_fails(root, serve):
     root.write("bad.c", source)
     server = serve()
     answer = server.infer("bad", x(-1))
-    assert answer.status == 500 and answer.json["error"] == "infer() wrote 2 bytes past OUTPUT0[3]", answer
+    assert answer.status == 500 and "wrote 2 bytes past OUTPUT0[3]" in answer.json["error"], answer
+
+
+def test_the_generation_before_serves_again_when_one_writes_past_an_output(root, serve):
+    root.write("bad.c", writer([3], 0, False))
+    server = serve()
+    assert server.infer("bad", x(-1)).status == 200
+    assert server.save("bad.c", writer([3], 2, False), "bad")["outcome"] == "swapped"
+    answer = server.infer("bad", x(-1))
+    assert (answer.status, answer.generation, answer.stale) == (200, 1, "crashed"), answer
+    server.wait("deployment.fell-back", deployment="bad")
