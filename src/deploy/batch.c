@@ -339,6 +339,7 @@ static void submit(struct batch *b, struct seat *seat)
 	b->submitted_ns = clock_ns();
 	b->due_from_ns = b->members[0].since_ns;
 	b->seat = seat;
+	b->replica = seat->serving;
 	b->generation = seat->generation;
 	LIST_INSERT_HEAD(&seat->batches, b, flying);
 	deploy_look_later(b->deployment->deploy);

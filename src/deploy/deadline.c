@@ -74,10 +74,10 @@ static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uin
 		if (!is_over(d, b->due_from_ns, now, earliest))
 			continue;
 		batch_answer_early(b, INFER_TIMEOUT, TOO_LONG);
-		if (s->serving && (replica_runs(s->serving, b) || ignores(d, s->serving, b, now)))
-			replica_interrupt(s->serving);
+		if (replica_runs(b->replica, b) || ignores(d, b->replica, b, now))
+			replica_interrupt(b->replica);
 		b->due_from_ns = now; /* should it begin later, it has its time again */
-		if (s->serving && replica_runs_nothing(s->serving) && !is_over(d, b->submitted_ns, now, earliest))
+		if (replica_runs_nothing(b->replica) && !is_over(d, b->submitted_ns, now, earliest))
 			b->due_from_ns = b->submitted_ns;
 		if (b->due_from_ns < *earliest)
 			*earliest = b->due_from_ns;

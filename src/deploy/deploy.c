@@ -149,11 +149,11 @@ void deploy_close(struct deploy *d, bool now)
 		uv_close((uv_handle_t *)&d->later, NULL);
 	}
 	d->closing = true;
-	spare_close(d);
 	LIST_FOREACH(at, &d->deployments, entry)
 		rollout_close(at);
 	LIST_FOREACH(at, &d->removed, entry)
 		rollout_close(at);
+	spare_close(d); /* also of what the rollouts left */
 	while (d->trials)
 		trial_cancel(d->trials);
 	for (struct replica *r = d->hub->replicas; r && now; r = *replica_link(r))

@@ -42,6 +42,7 @@ struct batch {
 	enum ticket ticket; /* first */
 	struct deployment *deployment;
 	struct seat *seat;           /* where it runs; valid while it is in flight */
+	struct replica *replica;     /* whose call it is, also when it has retired; the same */
 	struct signature *signature; /* counted */
 	uint32_t generation;
 	uint32_t rows;     /* of all members together */

@@ -88,7 +88,7 @@ void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct rep
 		put_back(b, false);
 		return;
 	}
-	s->told = true;
+	s->told = b->replica == s->serving;
 	crash_tell(d, b->generation, b, NULL, end);
 	if (!may || d->removed || d->deploy->closing || end->cause == REPLICA_TIMEOUT)
 		fail(b, end);
@@ -280,13 +280,45 @@ void retry_dispatch(struct deployment *d)
 	batch_submit_alone(d, s, w);
 }
 
+/* Closing: the call that runs ends with its worker, which may outlive all else of @d. */
+
+static void on_closing_done(void *context, void *call)
+{
+	(void)context;
+	batch_done(call);
+}
+
+static void on_closing_lost(void *context, void *call, bool begun, const struct replica_end *end)
+{
+	(void)context, (void)begun;
+	fail(call, end);
+}
+
+static void on_closing_died(void *context, const struct replica_end *end)
+{
+	struct seat *s = context;
+
+	(void)end;
+	deployment_unref(s->deployment);
+}
+
+static const struct replica_callbacks closing = {
+	.done = on_closing_done,
+	.need = on_need,
+	.line = on_line,
+	.lost = on_closing_lost,
+	.died = on_closing_died,
+};
+
 void retry_close(struct deployment *d)
 {
 	struct seat *s = &d->retry.seat;
 
 	if (s->serving && replica_in_flight(s->serving)) {
+		deployment_ref(d);
+		replica_set_callbacks(s->serving, &closing, s);
 		replica_kill(s->serving);
-		return; /* its call is answered when it has died */
+		s->serving = NULL;
 	}
 	s->serving = replica_abandon(s->serving);
 	s->incoming = replica_abandon(s->incoming);

@@ -421,7 +421,8 @@ static void on_done(void *context, void *call)
 {
 	struct seat *s = context;
 
-	s->n_failures = 0;
+	if (((struct batch *)call)->replica == s->serving)
+		s->n_failures = 0;
 	batch_done(call);
 }
 
@@ -500,9 +501,14 @@ static void on_retired_unloaded(void *context, enum replica_unloaded how)
 static void on_retired_died(void *context, const struct replica_end *end)
 {
 	struct seat *s = context;
+	struct deployment *d = s->deployment;
 
 	(void)end;
-	deployment_unref(s->deployment);
+	if (d->removed) { /* calls that it had not begun wait again, and nobody comes for them */
+		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
+		deployment_settle_removal(d);
+	}
+	deployment_unref(d);
 }
 
 static const struct replica_callbacks retired = {
