@@ -41,18 +41,27 @@ struct reports {
 	struct events *events;
 	char *helper;
 	unsigned n;
+	void (*on_idle)(void *context);
+	void *context;
 	LIST_HEAD(, report) list;
 };
 
-struct reports *reports_new(uv_loop_t *loop, struct events *events)
+struct reports *reports_new(uv_loop_t *loop, struct events *events, void (*on_idle)(void *context), void *context)
 {
 	struct reports *r = xcalloc(1, sizeof(*r));
 
 	r->loop = loop;
 	r->events = events;
 	r->helper = path_of_helper("devserve-debug");
+	r->on_idle = on_idle;
+	r->context = context;
 	LIST_INIT(&r->list);
 	return r;
+}
+
+bool reports_busy(const struct reports *r)
+{
+	return r->n > 0;
 }
 
 static void report_free(struct report *r)
@@ -147,11 +156,14 @@ static void on_text(void *context, int fd, const char *text, size_t size)
 static void on_end(void *context, const struct child_end *end)
 {
 	struct report *r = context;
+	struct reports *rs = r->reports;
 
 	(void)end;
 	r->child = NULL;
 	tell(r);
 	report_free(r);
+	if (!rs->n)
+		rs->on_idle(rs->context);
 }
 
 static bool is_of(const struct crash *c, unsigned frame, const char *text)

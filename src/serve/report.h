@@ -9,14 +9,17 @@
  * limits; when it fails, or takes too long, the event comes without frames. Loop's thread only.
  */
 
+#include <stdbool.h>
 #include <uv.h>
 
 struct deploy_crash;
 struct events;
 struct reports;
 
-/* @events: borrowed. */
-struct reports *reports_new(uv_loop_t *loop, struct events *events);
+/* @events: borrowed. @on_idle: none is under way any more. */
+struct reports *reports_new(uv_loop_t *loop, struct events *events, void (*on_idle)(void *context), void *context);
+
+bool reports_busy(const struct reports *r);
 
 /* No event comes any more. NULL is fine. Returns NULL. */
 struct reports *reports_free(struct reports *r);

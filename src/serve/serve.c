@@ -158,6 +158,8 @@ static void tell_if_ready(struct serve *s)
 {
 	if (s->ready_told || s->stopping || !plugins_ready(&s->plugins))
 		return;
+	if (s->checking && reports_busy(s->reports))
+		return; /* what it tells belongs to the answer */
 	s->ready_told = true;
 	if (s->checking) {
 		s->status = check_status(s);
@@ -432,6 +434,11 @@ static void open_loop(struct serve *s)
 	}
 }
 
+static void on_reported(void *context)
+{
+	tell_if_ready(context);
+}
+
 static void open_sinks(struct serve *s)
 {
 	s->events = events_new();
@@ -439,7 +446,7 @@ static void open_sinks(struct serve *s)
 		s->json_sink = json_sink_new(s->events);
 	else
 		s->terminal = terminal_new(s->events, s->o);
-	s->reports = reports_new(&s->loop, s->events);
+	s->reports = reports_new(&s->loop, s->events, on_reported, s);
 }
 
 /* A check's are its own: the server that may run beside it tidies up among its. */

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from devserve import BUILD, constant
+from devserve import BUILD, constant, devserve
 
 SOURCE = """\
 #include <devserve/deployment.h>
@@ -150,3 +150,14 @@ def test_the_terminal_shows_the_line(root, tmp_path):
         process.terminate()
         process.wait()
     assert re.search(r"one: crashed in generation 1", said), said
+
+
+def test_check_names_the_line_of_a_crash_in_create(root):
+    root.write("one/one.c", constant(2, """
+static int start(const struct devserve_host *host, void **self)
+{
+	return *(volatile int *)8; /* here */
+}
+""").replace(".infer = infer", ".create = start, .infer = infer"))
+    said = devserve("check", root.path)
+    assert said.returncode != 0 and "/* here */" in said.stdout, said
