@@ -61,7 +61,8 @@ static void put_json(char *line)
 	uint32_t generation = 0;
 	int at = 0;
 
-	sscanf(line, "%31s gen %" SCNu32 " %15s %n", when, &generation, level, &at);
+	sscanf(line, "%31s gen %" SCNu32 " %15s%n", when, &generation, level, &at);
+	at += at && line[at] == ' ';
 	json_object(&json, NULL);
 	if (at) {
 		json_string(&json, "time", when);
@@ -73,12 +74,21 @@ static void put_json(char *line)
 	puts(json.data);
 }
 
+/* A plugin's text must not move the cursor. */
+static void put_text(char *line)
+{
+	for (char *c = line; *c; c++)
+		if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f)
+			*c = '?';
+	puts(line);
+}
+
 static void put_line(const struct logs_options *o, char *line)
 {
 	if (o->json)
 		put_json(line);
 	else
-		puts(line);
+		put_text(line);
 }
 
 /* The whole lines of @text; what is left of it stays. */

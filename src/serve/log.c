@@ -143,7 +143,7 @@ static void on_written(uv_work_t *work, int status)
 		notice(s, "cannot write %s: %s; lines are not kept until it can be written", s->path,
 		       strerror(-s->error));
 	s->full_told = s->error < 0;
-	if (l->events && s->waiting.size)
+	if (s->waiting.size)
 		start_writing(s);
 	log_destroy(l);
 }

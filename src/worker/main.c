@@ -341,10 +341,12 @@ static void be_killed_first(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-	if (fd >= 0 && write(fd, "500", 3) < 0)
-		fputs("cannot set oom_score_adj\n", stderr);
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return;
+	if (write(fd, "500", 3) < 0) {
+		/* then it isn't */
+	}
+	close(fd);
 }
 
 static void end_with_parent(uint32_t server_pid)

@@ -70,6 +70,17 @@ def test_lines_are_kept_in_a_file_and_read_by_logs(root, serve):
     assert last.count("\n") == 1, last
 
 
+def test_text_is_kept_as_it_is_and_shown_without_what_moves_the_cursor(root, serve):
+    root.write("one/one.c", constant('(puts("    \\033[31mred"), 1)', "#include <stdio.h>\n"))
+    server = serve()
+    server.infer("one")
+    server.wait("log", deployment="one")
+    server.stop()
+    assert "    ?[31mred" in devserve("logs", "one", "--root", root.path).stdout
+    line = json.loads(devserve("logs", "one", "--json", "--root", root.path).stdout)
+    assert line["text"] == "    \033[31mred", line
+
+
 def test_logs_follows_what_is_printed(root, serve):
     root.write("one/one.c", constant('(puts("again"), 1)', "#include <stdio.h>\n"))
     server = serve()

@@ -176,3 +176,19 @@ def test_a_request_that_crashes_every_generation_is_to_blame_itself(root, serve)
     answer = server.infer("one", x(0))
     assert (answer.status, answer.generation) == (200, 2)
     assert not server.seen("deployment.fell-back", mark)
+
+
+def test_a_worker_that_leaks_is_replaced_between_two_calls(root, serve):
+    root.write("one/one.c", constant("leak()", """
+#include <stdlib.h>
+#include <string.h>
+static char *volatile lost;
+static int leak(void) { lost = malloc(100 << 20); memset(lost, 1, 100 << 20); return lost[5]; }
+"""))
+    server = serve("--max-worker-memory", "150M")
+    pid, = server.worker_pids("one")
+    mark = server.mark()
+    while not server.seen("worker.replaced", mark, deployment="one"):
+        assert server.infer("one").value == 1
+    assert any("--max-worker-memory" in n["reason"] for n in server.seen("notice", mark, deployment="one"))
+    assert server.worker_pids("one") != [pid] and not server.seen("worker.died", mark)
