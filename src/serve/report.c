@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -184,6 +185,18 @@ static unsigned count_frames(const struct crash *c)
 	return n;
 }
 
+/* The path is the worker's word: what isn't a plain file could hold the loop up. */
+static int open_image(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
 /* argv of the helper, and descriptors of the images: the copies in generations/ go soon. */
 static int start(struct report *r, const struct crash *c)
 {
@@ -202,7 +215,7 @@ static int start(struct report *r, const struct crash *c)
 	argv[n++] = "backtrace";
 	for (unsigned i = 0; i < c->n_modules; i++) {
 		const char *path = c->modules[i].path;
-		int fd = strstr(path, IMAGES) && o.n_fds < 8 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		int fd = strstr(path, IMAGES) && o.n_fds < 8 ? open_image(path) : -1;
 
 		if (fd >= 0)
 			o.fds[o.n_fds++] = fd;
