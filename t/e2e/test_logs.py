@@ -2,11 +2,13 @@
 """What plugins print: told, kept, bounded."""
 
 import json
+import os
 import pathlib
 import resource
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -52,6 +54,34 @@ def test_a_plugin_that_prints_200_megabytes_hurts_nobody_else(root, serve):
     lines = server.seen("log", mark, deployment="loud")
     assert 0 < len(lines) < 200 * 200, len(lines)
     assert rss_kb(server.process.pid) - before < 8192
+
+
+def test_short_lines_that_pour_in_leave_the_loop_to_others(root, serve):
+    root.write("loud.c", constant("pour()", """
+#include <unistd.h>
+static int pour(void)
+{
+	static char text[65536];
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = i % 2 ? '\\n' : 'y';
+	for (long done = 0; done < 100L << 20;) {
+		ssize_t n = write(1, text, sizeof(text));
+		done += n > 0 ? n : 0;
+	}
+	return 1;
+}
+"""))
+    root.write("calm.c", constant(7))
+    server = serve()
+    times, answers = [], []
+    loud = threading.Thread(target=lambda: answers.append(server.new_client().infer("loud")))
+    loud.start()
+    while loud.is_alive():
+        begin = time.monotonic()
+        assert server.infer("calm").value == 7
+        times.append(time.monotonic() - begin)
+    assert answers[0].status == 200, answers  # and it was not kept waiting for ever
+    assert sorted(times)[len(times) // 2] < (0.01 if not os.environ.get("DEVSERVE_SANITIZE") else 0.2), sorted(times)
 
 
 def test_lines_are_kept_in_a_file_and_read_by_logs(root, serve):
