@@ -53,8 +53,8 @@ static const struct command command = {
 	.operand_offset = offsetof(struct logs_options, name),
 };
 
-/* "TIME gen N LEVEL TEXT"; what isn't so is text alone. */
-static void put_json(char *line)
+/* "TIME gen N LEVEL TEXT", as the event is told; what isn't so is text alone. */
+static void put_json(const char *name, const char *line)
 {
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 	char when[32] = "", level[16] = "";
@@ -64,8 +64,11 @@ static void put_json(char *line)
 	sscanf(line, "%31s gen %" SCNu32 " %15s%n", when, &generation, level, &at);
 	at += at && line[at] == ' ';
 	json_object(&json, NULL);
-	if (at) {
+	json_string(&json, "event", "log");
+	if (at)
 		json_string(&json, "time", when);
+	json_string(&json, "deployment", name);
+	if (at) {
 		json_uint(&json, "generation", generation);
 		json_string(&json, "level", level);
 	}
@@ -86,7 +89,7 @@ static void put_text(char *line)
 static void put_line(const struct logs_options *o, char *line)
 {
 	if (o->json)
-		put_json(line);
+		put_json(o->name, line);
 	else
 		put_text(line);
 }

@@ -5,6 +5,9 @@
  * under way for each, so that lines stay in order; what gathers meanwhile goes with the next.
  * The rate limit bounds the buffer, too, unless a disk takes longer than a second for a write:
  * then lines are dropped and counted like those over the limit.
+ *
+ * A file holds whole lines only: what a write that failed left of one is cut off again, what a
+ * server that was killed left is ended, and lines that a full disk cost are counted in their place.
  */
 
 #include "serve/log.h"
@@ -40,6 +43,7 @@ struct source {
 	uv_work_t work;
 	bool writes, full_told;
 	int error;         /* of the last write: 0 or -errno */
+	uint64_t n_lost;   /* lines, since a write succeeded */
 };
 
 struct log {
@@ -97,22 +101,79 @@ static void notice(struct source *s, const char *format, ...)
 
 /* Files. These run on a thread of libuv's, which has `writing` for itself. */
 
-static int append(const char *path, const struct buffer *text)
+static void put_line(struct buffer *b, uint32_t generation, const char *level, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644), r = 0;
-	size_t done = 0;
+	uint64_t now = clock_wall_ns();
+	time_t seconds = (time_t)(now / NS_PER_S);
+	char date[32];
+	struct tm utc;
 
-	if (fd < 0)
-		return -errno;
-	while (done < text->size && r == 0) {
-		ssize_t n = write(fd, text->data + done, text->size - done);
+	gmtime_r(&seconds, &utc);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+	buffer_printf(b, "%s.%03uZ gen %" PRIu32 " %s %s\n", date, (unsigned)(now % NS_PER_S / NS_PER_MS),
+		      generation, level, text);
+}
+
+static uint64_t count_lines(const struct buffer *text)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < text->size; i++)
+		n += text->data[i] == '\n';
+	return n;
+}
+
+/* What comes before the lines. */
+static void put_head(const struct source *s, int fd, off_t size, struct buffer *b)
+{
+	_cleanup_free_ char *text = xasprintf("(%" PRIu64 " lines are missing here)", s->n_lost);
+	char last = '\n';
+
+	if (size && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+		buffer_putc(b, '\n');
+	if (s->n_lost)
+		put_line(b, 0, "warning", text);
+}
+
+/* What then is there, whole lines, is in @ret_kept also when it fails. */
+static int write_lines(int fd, off_t size, const struct buffer *b, size_t *ret_kept)
+{
+	size_t done = 0;
+	int r = 0;
+
+	while (done < b->size && r == 0) {
+		ssize_t n = write(fd, b->data + done, b->size - done);
 
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno != EINTR)
 			r = -errno;
 	}
+	while (done && b->data[done - 1] != '\n')
+		done--;
+	*ret_kept = done;
+	return done < b->size && ftruncate(fd, size + (off_t)done) < 0 ? -errno : r;
+}
+
+static int append(struct source *s)
+{
+	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+	int fd = open(s->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600), r;
+	struct stat st = { .st_size = 0 };
+	size_t head, kept = 0;
+
+	if (fd < 0)
+		return -errno;
+	fstat(fd, &st);
+	put_head(s, fd, st.st_size, &b);
+	head = b.size;
+	buffer_append(&b, s->writing.data, s->writing.size);
+	r = write_lines(fd, st.st_size, &b, &kept);
 	close(fd);
+	if (kept >= head) { /* what was missing is said */
+		buffer_consume(&s->writing, kept - head);
+		s->n_lost = 0;
+	}
 	return r;
 }
 
@@ -126,7 +187,9 @@ static void on_work(uv_work_t *work)
 		rename(s->path, old);
 	s->error = file_make_directories(s->log->directory);
 	if (s->error >= 0)
-		s->error = append(s->path, &s->writing);
+		s->error = append(s);
+	if (s->error < 0)
+		s->n_lost += count_lines(&s->writing);
 }
 
 static void start_writing(struct source *s);
@@ -245,17 +308,9 @@ static bool may_be_shown(struct source *s, size_t size)
 
 static void keep(struct source *s, uint32_t generation, const char *level, const char *text)
 {
-	uint64_t now = clock_wall_ns();
-	time_t seconds = (time_t)(now / NS_PER_S);
-	char date[32];
-	struct tm utc;
-
 	if (!s->path)
 		return;
-	gmtime_r(&seconds, &utc);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
-	buffer_printf(&s->waiting, "%s.%03uZ gen %" PRIu32 " %s %s\n", date, (unsigned)(now % NS_PER_S / NS_PER_MS),
-		      generation, level, text);
+	put_line(&s->waiting, generation, level, text);
 	start_writing(s);
 }
 

@@ -127,6 +127,61 @@ def test_logs_follows_what_is_printed(root, serve):
         assert reader.wait(30) != 0
 
 
+def test_logs_as_json_are_the_events(root, serve):
+    root.write("one.c", constant('(puts("  indented, \\033[31mred"), 1)', "#include <stdio.h>\n"))
+    server = serve()
+    server.infer("one")
+    told = server.wait("log", deployment="one")
+    assert told["text"] == "  indented, \033[31mred"
+    assert server.stop() == 0
+    kept = json.loads(devserve("logs", "one", "--json", "--root", root.path).stdout)
+    assert kept.pop("time")[:16] == told.pop("time")[:16]
+    assert kept == told
+
+
+def test_everything_that_was_shown_is_kept_at_the_end(root, serve):
+    root.write("one.c", constant("count()", """
+#include <stdio.h>
+static int count(void) { for (int i = 0; i < 200; i++) printf("line %d\\n", i); return 1; }
+"""))
+    server = serve()
+    server.infer("one")
+    server.wait("log", deployment="one")
+    assert server.stop() == 0
+    shown = [e["text"] for e in server.seen("log", deployment="one")]
+    kept = devserve("logs", "one", "-n", "1000", "--root", root.path).stdout.splitlines()
+    assert [line.split(" info ")[1] for line in kept] == shown
+
+
+def test_a_file_that_is_large_enough_is_turned_over(root, serve):
+    root.write("one.c", constant('(puts("of today"), 1)', "#include <stdio.h>\n"))
+    directory = root.path / ".devserve/logs"
+    directory.mkdir(parents=True)
+    long_ago = "2026-01-31T14:03:22.123Z gen 1 info of long ago\n" * 22000
+    (directory / "one.log").write_text(long_ago)
+    (directory / "one.log.1").write_text("older still\n")
+    server = serve()
+    server.infer("one")
+    server.wait("log", deployment="one")
+    assert server.stop() == 0
+    assert (directory / "one.log.1").read_text() == long_ago
+    assert (directory / "one.log").read_text().endswith("Z gen 1 info of today\n")
+    lines = devserve("logs", "one", "-n", "2", "--root", root.path).stdout.splitlines()
+    assert [line.split(" info ")[1] for line in lines] == ["of long ago", "of today"]
+
+
+def test_a_line_that_a_killed_server_left_is_ended(root, serve):
+    root.write("one.c", constant('(puts("of today"), 1)', "#include <stdio.h>\n"))
+    file = root.path / ".devserve/logs/one.log"
+    file.parent.mkdir(parents=True)
+    file.write_text("2026-01-31T14:03:22.123Z gen 1 info of long a")
+    server = serve()
+    server.infer("one")
+    server.wait("log", deployment="one")
+    assert server.stop() == 0
+    assert [line[24:] for line in file.read_text().splitlines()] == [" gen 1 info of long a", " gen 1 info of today"]
+
+
 def test_logs_of_nobody_is_an_error_with_the_place(root):
     said = devserve("logs", "nobody", "--root", root.path)
     assert said.returncode == 1 and "nobody.log" in said.stderr, said

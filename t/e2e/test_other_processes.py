@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The helper processes die, the server dies, the disk is full: what is kept, what is said."""
 
+import itertools
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -107,16 +109,22 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):
-    root.write("one/one.c", constant(1))
-    server = serve("--state-dir", str(small_disk))
-    filler = small_disk / "filler"
+def fill(place):
+    """Take all the room that there is; the file that has it."""
+    filler = place / "filler"
     with open(filler, "wb", buffering=0) as f:
         try:
             while f.write(b"x" * 4096):
                 pass
         except OSError:
             pass
+    return filler
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):
+    root.write("one/one.c", constant(1))
+    server = serve("--state-dir", str(small_disk))
+    filler = fill(small_disk)
     done = server.save("one/one.c", constant(2))
     assert done["outcome"] in ("build-failed", "refused"), done
     assert str(small_disk) in done["reason"] and "No space left" in done["reason"], done
@@ -125,3 +133,37 @@ def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):
     done = server.save("one/one.c", constant(2))
     assert done["outcome"] == "swapped", done
     assert server.infer("one").value == 2
+
+
+def test_a_log_on_a_full_disk_is_told_once_and_goes_on_when_there_is_room(root, serve, small_disk):
+    root.write("one.c", constant("say(*(const int *)call->in[0].data)", """
+#include <stdio.h>
+static int say(int n) { printf("line %d of some length, so that a page is full soon, and another one, too\\n", n); return n; }
+"""))
+    server = serve("--state-dir", str(small_disk))
+    number = itertools.count()
+
+    def say():
+        n = next(number)
+        server.infer("one", {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [n]}]})
+        server.wait("log", deployment="one", text=f"line {n} of some length, so that a page is full soon, and another one, too")
+
+    file = small_disk / "logs/one.log"
+    say()
+    filler = fill(small_disk)
+    mark = server.mark()
+    for _ in range(100):  # a page and more: a part of a write succeeds, then none does
+        say()
+    said = f"cannot write {file}: No space left on device; lines are not kept until it can be written"
+    server.wait("notice", mark, reason=said)
+    filler.unlink()
+    while "are missing here" not in file.read_text():
+        say()
+    assert server.stop() == 0
+    assert len(server.seen("notice", mark, reason=said)) == 1
+    lines = [line[24:] for line in file.read_text().splitlines()]
+    place = next(i for i, line in enumerate(lines) if "are missing here" in line)
+    missing = int(re.fullmatch(r" gen 0 warning \((\d+) lines are missing here\)", lines[place])[1])
+    numbers = [int(re.fullmatch(r" gen 1 info line (\d+) of some length.*too", line)[1])
+               for line in lines[:place] + lines[place + 1:]]
+    assert numbers == [*range(place), *range(place + missing, next(number))]
