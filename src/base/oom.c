@@ -8,13 +8,24 @@
 #include "base/buffer.h"
 #include "base/file.h"
 
+uint64_t oom_kills_in(const char *vmstat)
+{
+	static const char key[] = "oom_kill ";
+	uint64_t n = 0;
+
+	for (const char *line = vmstat; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, sizeof(key) - 1) == 0) {
+			sscanf(line, "oom_kill %" SCNu64, &n);
+			break;
+		}
+	}
+	return n;
+}
+
 uint64_t oom_kills(void)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	const char *line = file_read("/proc/vmstat", &text) < 0 ? NULL : strstr(buffer_text(&text), "\noom_kill ");
-	uint64_t n = 0;
 
-	if (line)
-		sscanf(line, "\noom_kill %" SCNu64, &n);
-	return n;
+	return file_read("/proc/vmstat", &text) < 0 ? 0 : oom_kills_in(buffer_text(&text));
 }
