@@ -29,6 +29,7 @@
 #include "ingress/ingress.h"
 #include "replica/hub.h"
 #include "serve/control.h"
+#include "serve/core.h"
 #include "serve/event.h"
 #include "serve/json_sink.h"
 #include "serve/log.h"
@@ -399,7 +400,7 @@ static int make_deploy(struct serve *s, struct buffer *why)
 	};
 	int r;
 
-	setenv("DEVSERVE_CORE", s->o->core ? "yes" : "no", 1); /* workers inherit it */
+	core_allow(s->o->core);
 	r = deploy_new(&s->hub, &o, &cb, &s->deploy);
 
 	if (r < 0)
@@ -520,12 +521,15 @@ static void tell_listening(struct serve *s)
 	_cleanup_free_ char *advice = xasprintf(
 		"clients need the token in %s/run.json (Authorization: Bearer …); there is no TLS: beyond a "
 		"network that you trust, put a proxy in front", s->state_dir);
+	_cleanup_free_ char *core = core_place();
 
 	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
 						.url = ingress_url(s->ingress),
 						.path = s->root });
 	if (!is_loopback(s->o->host))
 		on_notice(s, advice);
+	if (s->o->core)
+		on_notice(s, core);
 }
 
 static int listen_and_watch(struct serve *s, struct buffer *why)

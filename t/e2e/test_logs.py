@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -185,6 +186,23 @@ def test_a_line_that_a_killed_server_left_is_ended(root, serve):
 def test_logs_of_nobody_is_an_error_with_the_place(root):
     said = devserve("logs", "nobody", "--root", root.path)
     assert said.returncode == 1 and "nobody.log" in said.stderr, said
+
+
+def test_a_crash_leaves_a_core_where_it_is_said_to_be(root, serve, tmp_path, monkeypatch):
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if pattern[:1] in "|/%" or not resource.getrlimit(resource.RLIMIT_CORE)[1]:
+        pytest.skip(f"this system's cores go elsewhere: {pattern}")
+    monkeypatch.chdir(tmp_path)
+    root.write("frail.c", constant("0").replace("\t((int32_t", "\t__builtin_trap();\n\t((int32_t", 1))
+    server = serve("--core")
+    place = re.fullmatch(r"a worker that crashes dumps core to (.*) \(kernel.core_pattern\)",
+                         server.wait("notice")["reason"])[1]
+    assert place.startswith(str(tmp_path))
+    assert server.infer("frail").status == 500
+    server.wait("worker.died", deployment="frail")
+    if "%" not in place:
+        core = next(tmp_path.glob(pathlib.Path(place.replace("PID", "*")).name))
+        assert core.read_bytes()[:4] == b"\x7fELF"
 
 
 @pytest.mark.parametrize("args,cores", [((), 0), (("--core",), resource.getrlimit(resource.RLIMIT_CORE)[1])])
