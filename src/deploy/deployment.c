@@ -11,8 +11,6 @@
 #include "deploy/internal.h"
 #include "infer/signature.h"
 
-#define CHANGED "the deployment's inputs or outputs changed while the request was under way; send it again"
-
 void deployment_ref(struct deployment *d)
 {
 	d->n_refs++;
@@ -35,6 +33,7 @@ static void deployment_destroy(struct deployment *d)
 	release_fini(&d->current);
 	release_fini(&d->previous);
 	free(d->retry.why);
+	signature_unref(d->retry.signature);
 	free(d->reason);
 	free(d->name);
 	free(d);
@@ -300,7 +299,7 @@ void deployment_refuse_strangers(struct deployment *d)
 			continue;
 		TAILQ_REMOVE(&d->queue, w, entry);
 		d->n_waiting--;
-		deployment_refuse(d, w->request, INFER_UNAVAILABLE, w->since_ns, CHANGED);
+		deployment_refuse(d, w->request, INFER_UNAVAILABLE, w->since_ns, DEPLOYMENT_CHANGED);
 		waiting_free(d->deploy, w);
 	}
 }
@@ -324,7 +323,7 @@ void handle_submit(struct handle *h, struct infer_request *r)
 		deployment_refuse(d, r, INFER_UNAVAILABLE, now, h->reason);
 	else if (!h->signature || (r->signature != h->signature &&
 				   !signature_equal(r->signature, h->signature)))
-		deployment_refuse(d, r, INFER_UNAVAILABLE, now, CHANGED);
+		deployment_refuse(d, r, INFER_UNAVAILABLE, now, DEPLOYMENT_CHANGED);
 	else if (d->n_waiting >= d->deploy->max_queue)
 		deployment_refuse(d, r, INFER_UNAVAILABLE, now, "Exceeds maximum queue size");
 	else

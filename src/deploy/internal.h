@@ -20,6 +20,8 @@
 
 #define BATCH_MAX_MEMBERS 64
 #define MAX_TRIED 8
+#define DEPLOYMENT_CHANGED \
+	"the deployment's inputs or outputs changed while the request was under way; send it again"
 
 struct seat;
 
@@ -130,6 +132,8 @@ struct retry {
 	struct seat seat;         /* its worker runs `previous` */
 	struct waiting_list queue;
 	unsigned n_waiting;
+	struct signature *signature; /* of what its worker has; counted */
+	uint32_t blamed;          /* the generation that died, while something is tried */
 	bool any_answered;        /* then the generation was at fault, */
 	bool any_died;            /* unless a request killed the one before too */
 	char *why;                /* how it died */

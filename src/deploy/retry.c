@@ -16,7 +16,8 @@
  * and the deployment falls back. When it dies of it too, the request is; also where that one's
  * companions in the call were answered.
  *
- * The worker that runs them sits apart from the seats, so that others are served meanwhile.
+ * The worker that runs them sits apart from the seats, so that others are served meanwhile. A
+ * save may come to serve in that time: it is not to blame, and what still waits here is its.
  */
 
 #include <stdlib.h>
@@ -74,6 +75,7 @@ static void try_again(struct batch *b, const struct replica_end *end)
 
 	if (!d->retry.why)
 		d->retry.why = xstrdup(end->how);
+	d->retry.blamed = b->generation;
 	batch_put_back(b, &d->retry.queue, &d->retry.n_waiting, true);
 	start_worker(d);
 }
@@ -106,14 +108,14 @@ void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct rep
 
 /* The worker apart */
 
-/* @d may have fallen back meanwhile: then what serves is what was to be tried. */
 static const struct release *release_to_try(const struct deployment *d)
 {
 	const struct waiting *first = TAILQ_FIRST(&d->retry.queue);
 
-	if (d->previous.path && first && signature_equal(d->previous.signature, first->request->signature))
+	if (d->current.generation == d->retry.blamed && d->previous.path && first &&
+	    signature_equal(d->previous.signature, first->request->signature))
 		return &d->previous;
-	return &d->current;
+	return &d->current; /* each alone, or by what serves meanwhile */
 }
 
 static void refuse_all(struct deployment *d, const char *sentence)
@@ -128,12 +130,33 @@ static void refuse_all(struct deployment *d, const char *sentence)
 	}
 }
 
+static void reset(struct deployment *d)
+{
+	free(d->retry.why);
+	d->retry.why = NULL;
+	d->retry.signature = signature_unref(d->retry.signature);
+	d->retry.blamed = 0;
+	d->retry.any_answered = d->retry.any_died = false;
+}
+
+/* create() hangs, of an image that came through its trial once. */
+static void on_patience_over(uv_timer_t *timer)
+{
+	struct seat *s = timer->data;
+
+	s->incoming = replica_abandon(s->incoming);
+	refuse_all(s->deployment, "the worker died while it ran this call, and another one did not start in time");
+	reset(s->deployment);
+}
+
 static void on_up(void *context)
 {
 	struct seat *s = context;
 	const struct release *release = release_to_try(s->deployment);
 
 	s->generation = release->generation;
+	signature_unref(s->deployment->retry.signature);
+	s->deployment->retry.signature = signature_ref(release->signature);
 	replica_load(s->incoming, &(struct replica_image){ .path = release->path, .weights = release->weights });
 }
 
@@ -141,9 +164,11 @@ static void on_loaded(void *context, int error, const char *sentence)
 {
 	struct seat *s = context;
 
+	uv_timer_stop(&s->patience);
 	if (error) {
 		s->incoming = replica_abandon(s->incoming);
 		refuse_all(s->deployment, sentence);
+		reset(s->deployment);
 		return;
 	}
 	s->serving = s->incoming;
@@ -160,33 +185,23 @@ static void on_line(void *context, int level, const char *text, size_t size)
 	d->deploy->cb.line(d->deploy->cb.context, d->name, s->generation, level, text, size);
 }
 
-static void reset(struct deployment *d)
-{
-	free(d->retry.why);
-	d->retry.why = NULL;
-	d->retry.any_answered = d->retry.any_died = false;
-}
-
 /* Everything that was to be tried has been. */
 static void settle(struct deployment *d)
 {
 	struct seat *s = &d->retry.seat;
-	bool at_fault = d->retry.any_answered && !d->retry.any_died && s->generation != d->current.generation;
-	_cleanup_free_ char *why = d->retry.why;
+	bool at_fault = d->retry.any_answered && !d->retry.any_died && s->generation != d->retry.blamed;
 
-	d->retry.why = NULL;
-	d->retry.any_answered = d->retry.any_died = false;
 	s->serving = replica_abandon(s->serving);
-	if (at_fault)
-		rollout_fall_back(d, why ? why : "crashed");
+	if (at_fault && d->current.generation == d->retry.blamed)
+		rollout_fall_back(d, d->retry.why ? d->retry.why : "crashed");
+	reset(d);
 }
 
 static void on_done(void *context, void *call)
 {
 	struct seat *s = context;
 	struct deployment *d = s->deployment;
-
-	const bool stale = !d->retry.any_died && s->generation != d->current.generation && !d->handle.stale;
+	bool stale = !d->retry.any_died && s->generation != d->current.generation && !d->handle.stale;
 
 	d->retry.any_answered = true;
 	if (stale)
@@ -222,6 +237,7 @@ static void on_died(void *context, const struct replica_end *end)
 	struct deployment *d = s->deployment;
 	bool loaded = s->serving != NULL;
 
+	uv_timer_stop(&s->patience);
 	s->serving = s->incoming = NULL;
 	if (d->deploy->closing)
 		return;
@@ -259,25 +275,41 @@ static void start_worker(struct deployment *d)
 		return;
 	}
 	replica_attach(s->incoming, &d->arena);
+	uv_update_time(d->deploy->hub->loop);
+	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
 	if (up)
 		on_up(s);
+}
+
+/* The next that is made for what the worker has; the others are answered. */
+static struct waiting *next_to_try(struct deployment *d)
+{
+	struct waiting *w;
+
+	while ((w = TAILQ_FIRST(&d->retry.queue))) {
+		TAILQ_REMOVE(&d->retry.queue, w, entry);
+		d->retry.n_waiting--;
+		if (signature_equal(w->request->signature, d->retry.signature))
+			return w;
+		deployment_refuse(d, w->request, INFER_UNAVAILABLE, w->since_ns, DEPLOYMENT_CHANGED);
+		waiting_free(d->deploy, w);
+	}
+	return NULL;
 }
 
 /* One after the other: what dies must be known. */
 void retry_dispatch(struct deployment *d)
 {
 	struct seat *s = &d->retry.seat;
-	struct waiting *w = TAILQ_FIRST(&d->retry.queue);
+	struct waiting *w;
 
 	if (!s->serving || replica_in_flight(s->serving))
 		return;
-	if (!w) {
+	w = next_to_try(d);
+	if (w)
+		batch_submit_alone(d, s, w);
+	else
 		settle(d);
-		return;
-	}
-	TAILQ_REMOVE(&d->retry.queue, w, entry);
-	d->retry.n_waiting--;
-	batch_submit_alone(d, s, w);
 }
 
 /* Closing: the call that runs ends with its worker, which may outlive all else of @d. */
@@ -320,6 +352,7 @@ void retry_close(struct deployment *d)
 		replica_kill(s->serving);
 		s->serving = NULL;
 	}
+	uv_timer_stop(&s->patience);
 	s->serving = replica_abandon(s->serving);
 	s->incoming = replica_abandon(s->incoming);
 	refuse_all(d, "the deployment was removed");

@@ -192,3 +192,32 @@ static int leak(void) { lost = malloc(100 << 20); memset(lost, 1, 100 << 20); re
         assert server.infer("one").value == 1
     assert any("--max-worker-memory" in n["reason"] for n in server.seen("notice", mark, deployment="one"))
     assert server.worker_pids("one") != [pid] and not server.seen("worker.died", mark)
+
+
+def test_a_save_that_came_meanwhile_is_not_blamed_for_what_the_one_before_did(root, serve, tmp_path):
+    hold = tmp_path / "hold"
+    slow = constant(1, f"""
+#include <unistd.h>
+static int create(const struct devserve_host *host, void **self)
+{{
+	devserve_log(host, DEVSERVE_INFO, "creating");
+	while (access("{hold}", F_OK) == 0)
+		usleep(1000);
+	return 0;
+}}
+""").replace(".infer = infer", ".create = create, .infer = infer")
+    root.write("one/one.c", slow)
+    server = serve()
+    server.save("one/one.c", constant(2, "#include <stdlib.h>\n").replace("return 0", "abort()"))
+    hold.write_text("")
+    mark, answers = server.mark(), []
+    caller = threading.Thread(target=lambda: answers.append(server.new_client().infer("one")))
+    caller.start()
+    server.wait("log", mark, text="creating")  # the call is about to be run once more
+    assert server.save("one/one.c", constant(3))["generation"] == 3
+    hold.unlink()
+    caller.join()
+    assert answers[0].value in (1, 3), answers
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (3, 3, None), answer
+    assert not server.seen("deployment.fell-back", mark)
