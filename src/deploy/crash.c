@@ -3,7 +3,7 @@
 
 #include "ring/crash.h"
 
-void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b, const char *image,
+void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
 		const struct replica_end *end)
 {
 	struct deploy *deploy = d->deploy;
@@ -18,6 +18,5 @@ void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b
 								      .pid = end->pid,
 								      .how = end->how,
 								      .call = b ? call.data : NULL,
-								      .image = image,
 								      .crash = end->crash });
 }

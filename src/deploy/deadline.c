@@ -75,7 +75,7 @@ static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uin
 			continue;
 		batch_answer_early(b, INFER_TIMEOUT, TOO_LONG);
 		if (replica_runs(b->replica, b) || ignores(d, b->replica, b, now))
-			replica_interrupt(b->replica);
+			replica_interrupt(b->replica, "a call took longer than request_timeout_s");
 		b->due_from_ns = now; /* should it begin later, it has its time again */
 		if (replica_runs_nothing(b->replica) && !is_over(d, b->submitted_ns, now, earliest))
 			b->due_from_ns = b->submitted_ns;

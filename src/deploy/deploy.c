@@ -10,7 +10,6 @@
 #include "deploy/internal.h"
 
 #define LOOK_MS 1000
-#define CREATE_TIMEOUT_MS 60000
 
 /* Pages of its own: what it shares (images, arena) isn't its growth. */
 static uint64_t private_bytes(pid_t pid)
@@ -50,24 +49,16 @@ static void on_look(uv_timer_t *timer)
 			arena_trim(&at->arena);
 	}
 	if (!busy)
-		uv_timer_stop(&d->trim);
+		uv_timer_stop(&d->look);
 }
 
 void deploy_look_later(struct deploy *d)
 {
 	d->n_calls++;
-	if (uv_is_active((uv_handle_t *)&d->trim) || d->closing)
+	if (uv_is_active((uv_handle_t *)&d->look) || d->closing)
 		return;
-	uv_timer_start(&d->trim, on_look, LOOK_MS, LOOK_MS);
-	uv_unref((uv_handle_t *)&d->trim);
-}
-
-static unsigned create_timeout_ms(void)
-{
-	const char *given = getenv("DEVSERVE_CREATE_TIMEOUT_MS");
-	unsigned long ms = given ? strtoul(given, NULL, 10) : 0;
-
-	return ms > 0 && ms < 86400000 ? (unsigned)ms : CREATE_TIMEOUT_MS;
+	uv_timer_start(&d->look, on_look, LOOK_MS, LOOK_MS);
+	uv_unref((uv_handle_t *)&d->look);
 }
 
 int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,
@@ -84,7 +75,7 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	d->state_dir = xstrdup(o->state_dir);
 	d->max_queue = o->max_queue;
 	d->max_worker_memory = o->max_worker_memory;
-	d->create_timeout_ms = create_timeout_ms();
+	d->create_timeout_ms = o->create_timeout_ms;
 	d->budget.limit = o->max_memory;
 	LIST_INIT(&d->deployments);
 	LIST_INIT(&d->removed);
@@ -99,8 +90,8 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 		deploy_free(d);
 		return r;
 	}
-	uv_timer_init(hub->loop, &d->trim);
-	d->trim.data = d;
+	uv_timer_init(hub->loop, &d->look);
+	d->look.data = d;
 	spare_init(d);
 	*ret = d;
 	return 0;
@@ -145,7 +136,7 @@ void deploy_close(struct deploy *d, bool now)
 	struct deployment *at;
 
 	if (!d->closing) {
-		uv_close((uv_handle_t *)&d->trim, NULL);
+		uv_close((uv_handle_t *)&d->look, NULL);
 		uv_close((uv_handle_t *)&d->later, NULL);
 	}
 	d->closing = true;

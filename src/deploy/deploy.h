@@ -41,7 +41,6 @@ struct deploy_crash {
 	pid_t pid;
 	const char *how;     /* "was killed by signal 11 (Segmentation fault)" */
 	const char *call;    /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]", or NULL: between calls */
-	const char *image;   /* path of the image that served or was tried; stays for a moment */
 	const struct crash *crash; /* a copy, bounded; NULL: it left none */
 };
 
@@ -51,7 +50,7 @@ struct deploy_callbacks {
 		     const char *text, size_t size);
 	void (*worker_died)(void *context, const char *name, uint32_t generation, pid_t pid,
 			    const char *how);
-	/* More about a death, right after worker_died or before the trial's end. All borrowed. */
+	/* More about a death, beside worker_died or before the trial's end. All borrowed. */
 	void (*crashed)(void *context, const struct deploy_crash *c);
 	/* @from crashed (@why); @to, which served before, serves again. */
 	void (*fell_back)(void *context, const char *name, uint32_t from, uint32_t to, const char *why);
@@ -71,6 +70,7 @@ struct deploy_options {
 	const char *generations_dir; /* images that are mapped are copied there, one file each */
 	uint64_t max_memory;         /* bytes, of all tensors together */
 	uint64_t max_worker_memory;  /* bytes that one worker may come to use; 0: any */
+	unsigned create_timeout_ms;  /* of constructors and create() */
 	unsigned max_queue;          /* waiting requests of one deployment */
 };
 

@@ -113,7 +113,7 @@ static bool is_busy(const struct deployment *d)
 	return false;
 }
 
-static bool any_serves(const struct deployment *d)
+bool deployment_serves(const struct deployment *d)
 {
 	for (unsigned i = 0; i < d->n_seats; i++)
 		if (d->seats[i].serving)
@@ -158,7 +158,7 @@ void deployment_remove(struct deployment *d)
 	LIST_INSERT_HEAD(&deploy->removed, d, entry);
 	d->handle.state = HANDLE_UNAVAILABLE;
 	d->handle.reason = "the deployment was removed";
-	if (!any_serves(d))
+	if (!deployment_serves(d))
 		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
 	deployment_settle_removal(d);
 }

@@ -115,8 +115,7 @@ struct seat {
 	struct replica *incoming; /* loads; takes over when it may */
 	bool incoming_has;        /* what it was to load */
 	bool heir;                /* `incoming` swaps when `serving` has ended (it has the state) */
-	bool must_replace;        /* a fresh worker is due: `because` */
-	const char *because;
+	bool must_replace;        /* a fresh worker is due */
 	uint32_t generation;      /* that new calls of `serving` run on */
 	unsigned n_generations;   /* that `serving` has had */
 	struct batch_list batches; /* in flight */
@@ -164,7 +163,6 @@ struct deployment {
 	struct release previous;  /* what served before, to fall back to; or nothing */
 	uint32_t last_generation; /* the highest number so far */
 	uint32_t before;          /* the number that served before the last swap */
-	uint64_t epoch;
 	struct retry retry;
 
 	struct replica *spare;    /* holds `current`, created, and serves nobody */
@@ -200,7 +198,7 @@ struct deploy {
 	bool closing;
 	unsigned create_timeout_ms;
 	uint64_t n_calls, n_calls_seen; /* submitted; of those, when last looked */
-	uv_timer_t trim, later;
+	uv_timer_t look, later;
 	struct replica *tried[MAX_TRIED]; /* workers whose trial is over; killed a little later */
 	unsigned n_tried;
 };
@@ -219,6 +217,8 @@ void deployment_refuse(struct deployment *d, struct infer_request *r, enum infer
 /* Every request that waits is answered so. */
 void deployment_refuse_all(struct deployment *d, enum infer_status status, const char *sentence);
 void deployment_settle_removal(struct deployment *d);
+/* Whether any seat has a worker. */
+bool deployment_serves(const struct deployment *d);
 /* Requests in the queue that were made for another signature are answered with 503. */
 void deployment_refuse_strangers(struct deployment *d);
 struct waiting *waiting_new(struct deploy *d, struct infer_request *r, uint64_t since_ns);
@@ -307,5 +307,5 @@ struct trial *trial_start(struct deployment *d, const struct release *release, t
 struct trial *trial_cancel(struct trial *t);
 
 /* crash.c: a death that was the worker's own doing is reported. */
-void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b, const char *image,
+void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
 		const struct replica_end *end);

@@ -91,7 +91,7 @@ void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct rep
 		return;
 	}
 	s->told = b->replica == s->serving;
-	crash_tell(d, b->generation, b, NULL, end);
+	crash_tell(d, b->generation, b, end);
 	if (!may || d->removed || d->deploy->closing || end->cause == REPLICA_TIMEOUT)
 		fail(b, end);
 	else if (end->cause == REPLICA_KILLED && attempts_of(b) < MAX_ATTEMPTS)

@@ -42,14 +42,6 @@ void release_fini(struct release *r)
 	*r = (struct release){ .path = NULL };
 }
 
-static bool any_serves(const struct deployment *d)
-{
-	for (unsigned i = 0; i < d->n_seats; i++)
-		if (d->seats[i].serving)
-			return true;
-	return false;
-}
-
 static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_outcome outcome,
 			const char *sentence)
 {
@@ -166,7 +158,7 @@ void rollout_on_loaded(struct seat *s, int error, const char *sentence)
 	if (d->stage != ROLLOUT_LOADING || d->removed)
 		return;
 	if (error) {
-		end_rollout(d, any_serves(d) ? ROLLOUT_REFUSED : ROLLOUT_TRIAL_FAILED, sentence);
+		end_rollout(d, deployment_serves(d) ? ROLLOUT_REFUSED : ROLLOUT_TRIAL_FAILED, sentence);
 		return;
 	}
 	for (unsigned i = 0; i < d->n_seats; i++)
@@ -249,14 +241,21 @@ static char *copy_image(struct deployment *d, const struct rollout *r, int *ret_
 	return NULL;
 }
 
+/* Before it was under way. */
+static void refuse(struct deployment *d, const struct wish *wish, const char *sentence)
+{
+	wish->done(wish->context, &(struct rollout_result){ .outcome = ROLLOUT_REFUSED,
+							    .sentence = sentence,
+							    .generation = d->handle.generation,
+							    .from = d->handle.generation });
+}
+
 static void refuse_copy(struct deployment *d, const struct wish *wish, int error)
 {
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
 	buffer_printf(&sentence, "cannot copy the image to %s: %s", d->deploy->generations_dir, strerror(-error));
-	wish->done(wish->context, &(struct rollout_result){ .outcome = ROLLOUT_REFUSED,
-							    .sentence = sentence.data,
-							    .from = d->handle.generation });
+	refuse(d, wish, sentence.data);
 }
 
 /* What serves now may have made another layout of the state. */
@@ -274,10 +273,7 @@ static bool state_is_kept(struct deployment *d, const struct wish *wish)
 
 	if (!d->current.signature || signature_state_fits(d->current.signature, wish->release.signature, &why))
 		return true;
-	wish->done(wish->context, &(struct rollout_result){ .outcome = ROLLOUT_REFUSED,
-							    .sentence = buffer_text(&why),
-							    .generation = d->handle.generation,
-							    .from = d->handle.generation });
+	refuse(d, wish, buffer_text(&why));
 	return false;
 }
 
@@ -308,7 +304,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	}
 	d->next_wish = wish;
 	d->has_next_wish = true;
-	if (d->stage == ROLLOUT_TRIAL || (d->stage == ROLLOUT_LOADING && !any_serves(d))) {
+	if (d->stage == ROLLOUT_TRIAL || (d->stage == ROLLOUT_LOADING && !deployment_serves(d))) {
 		d->trial = trial_cancel(d->trial);
 		end_rollout(d, ROLLOUT_SUPERSEDED, "a newer save came");
 	}

@@ -230,8 +230,7 @@ static void on_incoming_died(void *context, const struct replica_end *end)
 	s->incoming_has = s->heir = false;
 	if (s->deployment->deploy->closing)
 		return;
-	crash_tell(s->deployment, s->stage == SEAT_IDLE ? s->deployment->current.generation : 0, NULL,
-		   release_of(s)->path, end);
+	crash_tell(s->deployment, s->stage == SEAT_IDLE ? s->deployment->current.generation : 0, NULL, end);
 	buffer_printf(&sentence, "the worker that loaded it %s", end->how);
 	start_failed(s, sentence.data);
 }
@@ -337,6 +336,17 @@ void seat_replace(struct seat *s, const char *because)
 	bring_current(s);
 }
 
+/* The wish can't come with the worker that serves: another one brings it. */
+static void load_again(struct seat *s)
+{
+	if (s->incoming) /* it comes in one of its own anyway */
+		return;
+	if (seat_load(s) < 0)
+		rollout_on_loaded(s, EIO, "no worker could be started");
+	else if (s->stage == SEAT_LOADED)
+		rollout_on_loaded(s, 0, NULL);
+}
+
 /* create() hangs, or infer() does, and the swap behind it with it. */
 static void on_patience_over(uv_timer_t *timer)
 {
@@ -352,25 +362,11 @@ static void on_patience_over(uv_timer_t *timer)
 				      replica_pid(s->serving));
 	} else if (s->stage == SEAT_LOADING) {
 		s->must_replace = true; /* its control thread is stuck beside the old image */
-		if (seat_load(s) < 0)
-			rollout_on_loaded(s, EIO, "no worker could be started");
-		else if (s->stage == SEAT_LOADED)
-			rollout_on_loaded(s, 0, NULL);
+		load_again(s);
 	}
 }
 
 /* A worker serves */
-
-/* The wish can't come with the worker that serves: another one brings it. */
-static void load_again(struct seat *s)
-{
-	if (s->incoming) /* it comes in one of its own anyway */
-		return;
-	if (seat_load(s) < 0)
-		rollout_on_loaded(s, EIO, "no worker could be started");
-	else if (s->stage == SEAT_LOADED)
-		rollout_on_loaded(s, 0, NULL);
-}
 
 static void on_serving_loaded(void *context, int error, const char *sentence)
 {
@@ -445,7 +441,7 @@ static void tell_died(struct seat *s, const struct replica_end *end)
 	if (end->cause != REPLICA_STOPPED)
 		deploy->cb.worker_died(deploy->cb.context, d->name, s->generation, end->pid, end->how);
 	if (!s->told)
-		crash_tell(d, s->generation, NULL, NULL, end);
+		crash_tell(d, s->generation, NULL, end);
 	s->told = false;
 }
 

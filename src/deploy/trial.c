@@ -75,7 +75,10 @@ static void on_up(void *context)
 
 static void on_loaded(void *context, int error, const char *sentence)
 {
-	end(context, error, sentence);
+	struct trial *t = context;
+
+	if (!replica_is_stopping(t->replica)) /* else its time was just over */
+		end(t, error, sentence);
 }
 
 static bool take_worker(struct trial *t);
@@ -89,8 +92,12 @@ static void on_died(void *context, const struct replica_end *replica_end)
 	/* From outside: that says nothing of the image. */
 	if (replica_end->cause == REPLICA_KILLED && ++t->n_killed < MAX_KILLED && take_worker(t))
 		return;
-	crash_tell(t->deployment, 0, NULL, t->release->path, replica_end);
-	buffer_printf(&sentence, "the worker that loaded it for a trial %s", replica_end->how);
+	crash_tell(t->deployment, 0, NULL, replica_end);
+	if (replica_end->cause == REPLICA_TIMEOUT)
+		buffer_printf(&sentence, "a constructor or create() did not return within %u s (--create-timeout)",
+			      t->deployment->deploy->create_timeout_ms / 1000);
+	else
+		buffer_printf(&sentence, "the worker that loaded it for a trial %s", replica_end->how);
 	end(t, 1, sentence.data);
 }
 
@@ -120,15 +127,12 @@ static bool take_worker(struct trial *t)
 	return true;
 }
 
+/* It dies of it, and tells where it hung. */
 static void on_time_over(uv_timer_t *timer)
 {
 	struct trial *t = timer->data;
-	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
-	t->replica = replica_abandon(t->replica);
-	buffer_printf(&sentence, "a constructor or create() did not return within %u s",
-		      t->deployment->deploy->create_timeout_ms / 1000);
-	end(t, 1, sentence.data);
+	replica_interrupt(t->replica, "a constructor or create() did not return");
 }
 
 /* Of the first replica: what would migrate there will elsewhere. */

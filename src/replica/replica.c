@@ -49,7 +49,8 @@ struct replica {
 	void *context;
 	struct child *child;
 	pid_t pid;
-	bool stopping, gone, broken, is_up, killed, interrupted;
+	bool stopping, gone, broken, is_up, killed;
+	const char *interrupted; /* why, or NULL */
 	struct crash *crash; /* our copy, at the end */
 	uint64_t oom_kills; /* of the machine when it started */
 	unsigned n_loads, n_swaps, n_unloads; /* answers that are still due */
@@ -186,11 +187,12 @@ static enum replica_cause cause_of(const struct replica *r, const struct child_e
 static void describe_end(const struct replica *r, const struct child_end *end, char *ret, size_t size)
 {
 	if (r->interrupted)
-		snprintf(ret, size, "was stopped because a call took longer than request_timeout_s");
+		snprintf(ret, size, "was stopped because %s", r->interrupted);
 	else if (r->broken)
 		snprintf(ret, size, "wrote where only the server may write and was stopped");
 	else if (end->signal == SIGKILL && !r->killed && oom_kills() != r->oom_kills)
-		snprintf(ret, size, "was killed because the system is out of memory");
+		snprintf(ret, size, "was killed by signal 9, perhaps for want of memory: the system has killed for that "
+			 "since it started");
 	else if (end->signal)
 		snprintf(ret, size, "was killed by signal %d (%s)", end->signal, strsignal(end->signal));
 	else
@@ -315,7 +317,6 @@ static int make_link(struct replica *r, const struct replica_options *o)
 	r->link = map;
 	r->link->magic = LINK_MAGIC;
 	r->link->version = LINK_VERSION;
-	r->link->epoch = o->epoch;
 	r->link->server_pid = (uint32_t)getpid();
 	ring_init(&r->to_worker, &r->link->to_worker);
 	ring_init(&r->to_server, &r->link->to_server);
@@ -402,11 +403,11 @@ void replica_stop(struct replica *r, unsigned grace_ms)
 		start_grace(r);
 }
 
-void replica_interrupt(struct replica *r)
+void replica_interrupt(struct replica *r, const char *why)
 {
 	if (!r->child || r->interrupted)
 		return;
-	r->interrupted = true;
+	r->interrupted = why;
 	child_kill(r->child, SIGCONT); /* it may have stopped itself */
 	kill(r->pid, SIGXCPU);
 	uv_update_time(r->hub->loop);

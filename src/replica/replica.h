@@ -78,7 +78,6 @@ struct replica_options {
 	const char *worker;   /* path of devserve-worker; NULL: none, a test plays its part */
 	const char *name;     /* of the deployment; for the process list */
 	struct arena *arena;  /* borrowed */
-	uint64_t epoch;
 	const struct replica_callbacks *callbacks; /* borrowed, static */
 	void *context;
 };
@@ -92,8 +91,8 @@ void replica_stop(struct replica *r, unsigned grace_ms);
 /* End it at once; `lost` and `died` come. */
 void replica_kill(struct replica *r);
 
-/* Its call takes too long: let it write down where it is, then end it. */
-void replica_interrupt(struct replica *r);
+/* It takes too long (@why, static: "a call took …"): let it write down where it is, then end it. */
+void replica_interrupt(struct replica *r, const char *why);
 
 /* Kill and forget: no callback comes any more. NULL is fine. Returns NULL. */
 struct replica *replica_abandon(struct replica *r);

@@ -6,7 +6,7 @@
  *
  * What the server shares with one worker: two rings, the doorbells, and places for the
  * few things that don't fit into a message. A sealed memfd of fixed size, made anew for
- * every worker (the epoch counts them), for a dead writer leaves counters in any state.
+ * every worker, for a dead writer leaves counters in any state.
  * Tensors are not here: they lie in the deployment's arena, which outlives workers.
  *
  * Field by field, who writes:
@@ -24,7 +24,6 @@
  *	crash                   the worker, as it dies (ring/crash.h)
  *	sentence                the worker, before LINK_LOADED; read after it
  *	grant_*                 the server; grant_seq is a futex the worker waits on
- *	cpu_ns                  the worker: CPU time used so far; shown, never trusted
  *
  * Sleeping without losing a wake-up: the sleeper sets its flag, fences, and looks at the
  * ring once more; the waker publishes, fences, and exchanges the flag to 0. One of the two
@@ -78,7 +77,6 @@ struct link_load {
 
 struct link_shared {
 	uint32_t magic, version;
-	uint64_t epoch;
 	uint32_t server_pid; /* a worker with another parent ends */
 	struct ring_shared to_worker;
 	struct ring_shared to_server;
@@ -87,7 +85,6 @@ struct link_shared {
 	alignas(64) _Atomic uint32_t grant_seq;
 	uint32_t checkpoint_ms;
 	uint64_t grant_offset, grant_size; /* size 0: refused */
-	_Atomic uint64_t cpu_ns;
 	_Atomic uint32_t running;
 	uint32_t threads;
 	alignas(64) struct link_load load;

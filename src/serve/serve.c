@@ -277,8 +277,8 @@ static void on_swap_waits(void *context, const char *name, uint32_t generation, 
 {
 	struct serve *s = context;
 	_cleanup_free_ char *sentence = xasprintf(
-		"generation %u is ready and waits: infer() has been running for %d s; 'kill -9 %d' ends its worker",
-		generation, 2, (int)pid);
+		"generation %u is ready and waits: infer() has been running for 2 s in PID %d; request_timeout_s "
+		"ends it", generation, (int)pid);
 
 	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
 						.generation = generation, .reason = sentence });
@@ -385,6 +385,7 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.state_dir = s->state_dir,
 		.generations_dir = s->generations_dir,
 		.max_worker_memory = s->o->max_worker_memory,
+		.create_timeout_ms = s->o->create_timeout_s * 1000,
 		.max_memory = s->o->max_memory,
 		.max_queue = s->o->queue,
 	};

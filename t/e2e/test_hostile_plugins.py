@@ -472,3 +472,23 @@ def test_a_save_is_served_although_it(beside, what):
     server = beside(hostile(CRIPPLED[what]))
     server.infer("hostile")
     mends(server)
+
+
+@pytest.mark.parametrize("where", ["constructor", "create"])
+def test_what_does_not_return_from_its_start_fails_its_trial_in_time(root, serve, where):
+    root.write("bad/bad.c", constant(1))
+    server = serve("--create-timeout", "1")
+    stuck = "static volatile int forever = 1;\nstatic {}int stuck({}) {{ while (forever) ; return 0; }}\n"
+    if where == "constructor":
+        text = constant(2, stuck.format("__attribute__((constructor)) ", "void"))
+    else:
+        text = constant(2, stuck.format("", "const struct devserve_host *h, void **self")).replace(
+            ".infer = infer", ".create = stuck, .infer = infer")
+    mark = server.mark()
+    done = server.save("bad/bad.c", text)
+    assert done["outcome"] == "trial-failed" and "within 1 s" in done["reason"], done
+    report = server.wait("crash.report", mark, deployment="bad")
+    assert any(f["function"] == "stuck" for f in report["frames"]), report
+    assert server.infer("bad").value == 1
+    assert server.save("bad/bad.c", constant(3))["outcome"] == "swapped"
+    assert server.infer("bad").value == 3
