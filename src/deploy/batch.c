@@ -42,6 +42,12 @@ static uint64_t align64(uint64_t n)
 	return (n + 63) & ~UINT64_C(63);
 }
 
+/* A canary follows the output at once (worker/guard.c). */
+static uint64_t room_of_output(uint64_t size)
+{
+	return align64(size + 1);
+}
+
 /* Memory and life */
 
 static struct batch *batch_new(struct deployment *d, struct signature *signature)
@@ -233,7 +239,7 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 		if (know_output(b, i, &b->outputs[i]) < 0)
 			return -EOVERFLOW;
 		spills |= !b->outputs[i].shaped || s->outputs[i].dtype == DEVSERVE_BYTES;
-		total += align64(b->outputs[i].size);
+		total += room_of_output(b->outputs[i].size);
 	}
 	*ret_spill = spills ? b->deployment->spill_guess : 0;
 	b->block = arena_reserve(&b->deployment->arena, total + *ret_spill);
@@ -290,7 +296,7 @@ static uint64_t place_outputs(struct batch *b, struct call *call, uint64_t at)
 		t->size = o->size;
 		t->rank = o->rank;
 		memcpy(t->shape, o->shape, o->rank * sizeof(*t->shape));
-		at += align64(o->size);
+		at += room_of_output(o->size);
 	}
 	return at;
 }
@@ -551,7 +557,7 @@ static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 
 	for (uint32_t i = 0; i < b->signature->n_outputs; i++)
 		if (!b->outputs[i].offset)
-			spilled += align64(call->tensors[b->signature->n_inputs + i].size);
+			spilled += room_of_output(call->tensors[b->signature->n_inputs + i].size);
 	if (spilled < MIN_SPILL_GUESS)
 		spilled = MIN_SPILL_GUESS;
 	if (spilled > MAX_SPILL_GUESS)

@@ -87,9 +87,10 @@ static bool reserve(struct guard *g, uint32_t index)
 	return true;
 }
 
+/* Bytes of canary: up to the page, or, in place, at least one and up to the next boundary. */
 static uint64_t slack(const struct span *s)
 {
-	return -s->size % ALIGN;
+	return s->data == s->place ? ALIGN - s->size % ALIGN : -s->size % ALIGN;
 }
 
 static bool is_used(const struct guard *g, uint32_t index)
@@ -108,7 +109,7 @@ void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size)
 	s->place = place;
 	if (!again)
 		s->data = size <= GUARD_MAX && reserve(g, index) ?
-				  g->staging[index] + GUARD_MAX - size - slack(s) : place;
+				  g->staging[index] + GUARD_MAX - (size + ALIGN - 1) / ALIGN * ALIGN : place;
 	memcpy(s->data + size, canary, slack(s));
 	g->used |= UINT32_C(1) << index;
 	return s->data;

@@ -7,7 +7,7 @@
  * Memory in which infer() computes, made so that a byte written past an output is noticed.
  * Up to GUARD_MAX bytes an output is private memory that ends where a page begins which
  * nobody may touch, and is copied to its place afterwards; a larger one is its place itself.
- * Between the end of either and the next 64-byte boundary lies a canary. Inputs are memory
+ * Behind either, up to a 64-byte boundary, lies a canary. Inputs are memory
  * that can only be read. What a fault on any of this means, guard_explain() tells.
  */
 
@@ -32,8 +32,8 @@ void guard_begin(struct guard *g);
 void guard_end(struct guard *g);
 
 /*
- * Where to compute the @size bytes of output @index that belong to @place, which has room up
- * to the next multiple of 64. Again with no more bytes: the same memory. [infer]
+ * Where to compute the @size bytes of output @index that belong to @place, which has room for
+ * one more, up to the next multiple of 64. Again with no more bytes: the same memory. [infer]
  */
 void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size);
 

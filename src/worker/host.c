@@ -208,7 +208,7 @@ static void *host_output(const struct devserve_call *view, uint32_t index, const
 	if (t->dtype == DEVSERVE_BYTES)
 		return v->arena; /* not NULL; elements come by devserve_append() */
 	if (size > v->out[index].size || !v->places[index])
-		v->places[index] = allocate(v, size ? size : 1);
+		v->places[index] = allocate(v, size + 1); /* and a canary */
 	if (!v->places[index]) {
 		host_fail(view, ENOMEM, "no memory for %llu bytes of output \"%s\"",
 			  (unsigned long long)size, v->ports[index].name);
