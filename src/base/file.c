@@ -36,8 +36,10 @@ int file_read(const char *path, struct buffer *ret)
 	return (int)n;
 }
 
-static int write_all(int fd, const char *bytes, size_t size)
+int file_write_all(int fd, const void *from, size_t size)
 {
+	const char *bytes = from;
+
 	while (size) {
 		ssize_t n = write(fd, bytes, size);
 
@@ -59,7 +61,7 @@ int file_write(const char *path, const void *bytes, size_t size, mode_t mode)
 
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, bytes, size);
+	r = file_write_all(fd, bytes, size);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
 	if (close(fd) < 0 && r == 0)

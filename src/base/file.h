@@ -17,6 +17,9 @@ int file_read(const char *path, struct buffer *ret);
 /* Write a new file beside @path and rename it over: readers see old or new, never half. */
 int file_write(const char *path, const void *bytes, size_t size, mode_t mode);
 
+/* Every byte of @bytes to @fd, which may block. */
+int file_write_all(int fd, const void *bytes, size_t size);
+
 /* Copy the content of @from to the new inode @to (by reflink where that works). */
 int file_copy(const char *from, const char *to);
 

@@ -161,6 +161,8 @@ static void tell_replaced(struct seat *s)
 /* The incoming worker has the current image: it serves now, or as soon as the state is free. */
 static void take_over(struct seat *s)
 {
+	bool replaces = s->serving || s->died_ns;
+
 	if (s->serving && has_state(s->deployment)) {
 		s->heir = true;
 		uv_timer_stop(&s->patience);
@@ -168,8 +170,12 @@ static void take_over(struct seat *s)
 		return;
 	}
 	sit_down(s);
-	if (s->stage == SEAT_IDLE)
+	if (s->stage != SEAT_IDLE)
+		return;
+	if (replaces)
 		tell_replaced(s);
+	else /* one replica more */
+		spare_prepare(s->deployment->deploy);
 }
 
 /* Workers that come */

@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "infer/json_parse.h"
 
@@ -68,21 +69,6 @@ void snapshot_fini(struct snapshot *s)
 
 /* Copying */
 
-static int write_all(int fd, const char *bytes, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, bytes, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		bytes += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Reads @fd to its end into a hash, and into the copy unless that is a clone. */
 static int pass_on(struct copy *c, int fd, bool write_it, char *chunk)
 {
@@ -95,7 +81,7 @@ static int pass_on(struct copy *c, int fd, bool write_it, char *chunk)
 		n = atomic_load(c->cancelled) ? (errno = ECANCELED, -1) : read(fd, chunk, CHUNK);
 		if (n < 0 && errno == EINTR)
 			continue;
-		r = n < 0 ? -errno : write_it ? write_all(c->out, chunk, (size_t)n) : 0;
+		r = n < 0 ? -errno : write_it ? file_write_all(c->out, chunk, (size_t)n) : 0;
 		if (n > 0) {
 			hash_state_add(hash, chunk, (size_t)n);
 			size += (uint64_t)n;

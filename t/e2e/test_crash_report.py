@@ -6,11 +6,9 @@ import subprocess
 
 import pytest
 
-from devserve import BUILD, constant, devserve
+from devserve import BUILD, constant, deployment, devserve, x
 
-SOURCE = """\
-#include <devserve/deployment.h>
-#include <signal.h>
+SOURCE = deployment("\tdie(x);\n\t*y = 7;", """\
 #include <stdlib.h>
 
 static volatile int zero, *nowhere;
@@ -40,23 +38,7 @@ static __attribute__((noinline)) void die(int how)
 	zero = 0;
 }
 
-static int infer(const struct devserve_call *call)
-{
-	die(((const int32_t *)call->in[0].data)[0]);
-	((int32_t *)call->out[0].data)[0] = 7;
-	return 0;
-}
-
-DEVSERVE_DEPLOYMENT(
-	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
-	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
-	.infer = infer,
-)
-"""
-
-
-def x(value):
-    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+""")
 
 
 def crash(server, how, name="one"):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from devserve import constant
+from devserve import constant, x
 
 INCLUDES = "".join(f"#include <{h}>\n" for h in (
     "pthread.h", "signal.h", "stdint.h", "stdlib.h", "string.h", "sys/mman.h", "unistd.h"))
@@ -36,10 +36,6 @@ DEVSERVE_DEPLOYMENT(
 	.infer = infer,
 )
 """
-
-
-def x(value):
-    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
 
 
 def names(report, *functions):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from devserve import PATIENCE, constant, devserve
+from devserve import PATIENCE, constant, deployment, devserve
 
 INCLUDES = "".join(f"#include <{h}>\n" for h in (
     "errno.h", "fcntl.h", "pthread.h", "setjmp.h", "signal.h", "stdint.h", "stdio.h", "stdlib.h",
@@ -38,7 +38,7 @@ enum { LINK_MOST = 1 << 20 }; /* a link is smaller, an arena larger */
 
 def hostile(infer="", extra="", create="", destroy="", value=7):
     """A deployment that answers `value` after it has done `infer`."""
-    source = constant(value, INCLUDES + extra + f"""
+    source = deployment(f"\t{infer}\n\t*y = {value};", INCLUDES + extra + f"""
 static int create(const struct devserve_host *host, void **self)
 {{
 	(void)host, (void)self;
@@ -54,7 +54,7 @@ static void destroy(void *self)
     source = source.replace('{ "Y", DEVSERVE_INT32, { 1 } }',
                             '{ "Y", DEVSERVE_INT32, { 1 } }, { "Z", DEVSERVE_BYTES, { 0 } }' if "append" in infer
                             else '{ "Y", DEVSERVE_INT32, { 1 } }')
-    return source.replace("\t((int32", f"\t{infer}\n\t((int32").replace(
+    return source.replace(
         "\t.infer", "\t.create = create,\n\t.destroy = destroy,\n\t.infer")
 
 

@@ -9,9 +9,9 @@ import subprocess
 import threading
 import urllib.parse
 
-from devserve import BUILD, X, Client, constant, devserve
+from devserve import BUILD, Client, constant, deployment, devserve, x
 
-SLOW = constant("7", """#include <time.h>
+SLOW = deployment("\twait_ms(MS);\n\t*y = 7;", """#include <time.h>
 static int wait_ms(int ms)
 {
 	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
@@ -19,9 +19,9 @@ static int wait_ms(int ms)
 	return nanosleep(&t, NULL);
 }
 #define MS 300
-""").replace("\t((int32_t", "\twait_ms(MS);\n\t((int32_t", 1)
+""")
 
-SCRIBBLER = constant("7", """
+SCRIBBLER = deployment("\tif (x == 1)\n\t\tscribble();\n\t*y = 7;", """
 #include <sys/mman.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,11 +39,7 @@ static void scribble(void)
 	if (f)
 		fclose(f);
 }
-""").replace("\t((int32_t", "\tif (*(const int32_t *)call->in[0].data == 1)\n\t\tscribble();\n\t((int32_t", 1)
-
-
-def ask(x):
-    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [x]}]}
+""")
 
 
 def in_background(call, *args):
@@ -64,11 +60,11 @@ def test_a_worker_that_scribbles_over_the_shared_memory_costs_only_itself(root, 
     root.write("good.c", constant(1))
     server = serve()
     mark = server.mark()
-    assert server.infer("bad", ask(0)).value == 7
-    server.new_client().infer("bad", ask(1))
+    assert server.infer("bad", x(0)).value == 7
+    server.new_client().infer("bad", x(1))
     server.wait("worker.replaced", mark, deployment="bad")
     assert server.infer("good").value == 1
-    assert server.infer("bad", ask(0)).value == 7
+    assert server.infer("bad", x(0)).value == 7
 
 
 def test_a_plugin_that_goes_while_its_save_rolls_out(root, serve):
@@ -158,13 +154,12 @@ def test_a_swap_comes_between_two_calls_however_many_wait(root, serve):
 
 
 def test_a_crash_costs_the_call_that_crashed(root, serve):
-    root.write("frail.c", constant("*(const int32_t *)call->in[0].data").replace(
-        "\t((int32_t", "\tif (*(const int32_t *)call->in[0].data == 5)\n\t\t__builtin_trap();\n\t((int32_t", 1))
+    root.write("frail.c", deployment("\tif (x == 5)\n\t\t__builtin_trap();\n\t*y = x;"))
     server = serve()
     parts = urllib.parse.urlsplit(server.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as s:
         for i in range(10):
-            body = json.dumps(ask(i)).encode()
+            body = json.dumps(x(i)).encode()
             s.sendall(b"POST /v2/models/frail/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%s\r\n%s"
                       % (len(body), b"Connection: close\r\n" if i == 9 else b"", body))
         answer = b""
@@ -220,19 +215,17 @@ def test_a_state_directory_that_was_cleaned_up_is_made_again(root, serve):
 
 
 def test_what_is_printed_before_a_crash_is_shown(root, serve):
-    root.write("frail.c", constant("0", "#include <stdio.h>").replace(
-        "\t((int32_t", '\tprintf("about to\\n");\n\t__builtin_trap();\n\t((int32_t', 1))
+    root.write("frail.c", deployment('\tprintf("about to\\n");\n\t__builtin_trap();\n\t*y = 0;', "#include <stdio.h>"))
     server = serve()
     assert server.infer("frail").status == 500
     assert server.wait("log", deployment="frail")["text"] == "about to"
 
 
 def test_bytes_that_do_not_fit_their_shape_are_the_deployments_failure(root, serve):
-    root.write("odd.c", constant("0").replace('"Y", DEVSERVE_INT32, { 1 }', '"Y", DEVSERVE_BYTES, { 2 }').replace(
-        "\t((int32_t *)call->out[0].data)[0] = 0;",
-        '\tfor (int32_t i = 0; i < *(const int32_t *)call->in[0].data; i++)\n\t\tdevserve_append(call, 0, "x", 1);'))
+    root.write("odd.c", deployment('\t(void)y;\n\tfor (int32_t i = 0; i < x; i++)\n\t\tdevserve_append(call, 0, "x", 1);').replace(
+        '"Y", DEVSERVE_INT32, { 1 }', '"Y", DEVSERVE_BYTES, { 2 }'))
     server = serve()
-    assert server.infer("odd", ask(2)).output() == ["x", "x"]
+    assert server.infer("odd", x(2)).output() == ["x", "x"]
     for n in (0, 1, 3):
-        answer = server.infer("odd", ask(n))
+        answer = server.infer("odd", x(n))
         assert answer.status == 500 and f"{n} were appended" in answer.json["error"], answer

@@ -7,36 +7,42 @@ import os
 import shutil
 import threading
 
-from devserve import constant
+from devserve import constant, deployment, x
 
-from test_replicas import SLOW_ON_NEGATIVE, until, workers_of, x
+from test_replicas import SLOW_ON_NEGATIVE, until, workers_of
 
-CRASH = constant(0).replace("{\n\t((", "{\n\tif (((const int32_t *)call->in[0].data)[0] == 5)\n\t\tabort();\n\t((", 1
-                            ).replace("#include <devserve/deployment.h>\n", "#include <devserve/deployment.h>\n#include <stdlib.h>\n", 1)
+CRASH = deployment("\tif (x == 5)\n\t\tabort();\n\t*y = 0;", "#include <stdlib.h>")
 
-HANGS_IN_CREATE_THEN_REFUSES = constant(3, """\
+
+def refuses_late(hold):
+    """create() says no when the file `hold` is gone."""
+    return constant(3, f"""\
 #include <errno.h>
 #include <unistd.h>
 static int create(const struct devserve_host *host, void **self)
-{
-	(void)host, (void)self;
-	fprintf(stderr, "creating\\n");
-	sleep(5);
+{{
+	(void)self;
+	devserve_log(host, DEVSERVE_INFO, "creating");
+	while (access("{hold}", F_OK) == 0)
+		usleep(1000);
 	return -EIO;
-}
-""").replace(".infer = infer,", ".infer = infer,\n\t.create = create,").replace("#include <errno.h>", "#include <errno.h>\n#include <stdio.h>")
+}}
+""").replace(".infer = infer,", ".infer = infer,\n\t.create = create,")
 
 
-def test_deaths_during_a_trial_that_fails_leave_a_worker(root, serve):
+def test_deaths_during_a_trial_that_fails_leave_a_worker(root, serve, tmp_path):
+    hold = tmp_path / "hold"
+    hold.write_text("")
     root.write("one/one.c", constant(1))
     server = serve()
     server.save("one/one.c", CRASH, "one")
     mark = server.mark()
-    root.write("one/one.c", HANGS_IN_CREATE_THEN_REFUSES)
+    root.write("one/one.c", refuses_late(hold))
     server.wait("log", after=mark)
     client = server.new_client()
     for _ in range(3):
         assert client.infer("one", x(5)).status == 500
+    hold.unlink()
     server.wait("save.done", after=mark, outcome="trial-failed")
     until(lambda s: len(workers_of(s, "one")) == 1, server)
     assert client.infer("one", x(0)).value == 0
@@ -67,9 +73,9 @@ def test_a_call_that_hangs_in_a_retired_worker_ends_that_one_alone(root, serve):
 
 
 def test_a_removal_while_a_call_is_run_once_more_and_its_client_is_gone(root, serve):
-    root.write("one/one.c", constant(1).replace("{\n\t((", "{\n\tif (((const int32_t *)call->in[0].data)[0] == 5)"
-               "\n\t\tfor (fprintf(stderr, \"again\\n\"); getppid();)\n\t\t\tsleep(1);\n\t((", 1).replace(
-               "deployment.h>\n", "deployment.h>\n#include <stdio.h>\n#include <unistd.h>\n", 1))
+    root.write("one/one.c", deployment(
+        '\tif (x == 5)\n\t\tfor (fprintf(stderr, "again\\n"); getppid();)\n\t\t\tsleep(1);\n\t*y = 1;',
+        "#include <stdio.h>\n#include <unistd.h>"))
     server = serve()
     server.save("one/one.c", CRASH, "one")
     mark = server.mark()

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from devserve import BUILD, X, constant, devserve
+from devserve import BUILD, constant, deployment, devserve, X
 
 LOUD = constant("shout()", """
 #include <stdio.h>
@@ -193,7 +193,7 @@ def test_a_crash_leaves_a_core_where_it_is_said_to_be(root, serve, tmp_path, mon
     if pattern[:1] in "|/%" or not resource.getrlimit(resource.RLIMIT_CORE)[1]:
         pytest.skip(f"this system's cores go elsewhere: {pattern}")
     monkeypatch.chdir(tmp_path)
-    root.write("frail.c", constant("0").replace("\t((int32_t", "\t__builtin_trap();\n\t((int32_t", 1))
+    root.write("frail.c", deployment("\t__builtin_trap();\n\t*y = 0;"))
     server = serve("--core")
     place = re.fullmatch(r"a worker that crashes dumps core to (.*) \(kernel.core_pattern\)",
                          server.wait("notice")["reason"])[1]

@@ -7,33 +7,13 @@ import threading
 
 import pytest
 
-from devserve import X, constant
+from devserve import constant, deployment, x, X
 
-SLOW_ON_NEGATIVE = """\
-#include <devserve/deployment.h>
-#include <unistd.h>
-
-static int infer(const struct devserve_call *call)
-{
-	int32_t x = ((const int32_t *)call->in[0].data)[0];
-
+SLOW_ON_NEGATIVE = deployment("""\
 	while (x < 0)
 		usleep(1000);
 	usleep((unsigned)x * 1000);
-	((int32_t *)call->out[0].data)[0] = (int32_t)getpid();
-	return 0;
-}
-
-DEVSERVE_DEPLOYMENT(
-	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
-	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
-	.infer = infer,
-)
-"""
-
-
-def x(value):
-    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+	*y = (int32_t)getpid();""", "#include <unistd.h>")
 
 
 def in_parallel(server, n, name, request):
@@ -127,8 +107,7 @@ def test_a_call_that_takes_too_long_gets_504_and_costs_its_worker(root, serve, r
 
 
 def test_a_worker_that_stopped_itself_is_noticed_like_one_that_hangs(root, serve):
-    root.write("one/one.c", constant("0", "#include <signal.h>\n").replace("call->out[0].data)[0] = 0;",
-                                                                             "call->out[0].data)[0] = raise(SIGSTOP);"))
+    root.write("one/one.c", constant("raise(SIGSTOP)", "#include <signal.h>"))
     root.write("one/deployment.yaml", "request_timeout_s: 0.5\n")
     server = serve()
     assert server.infer("one").status == 504

@@ -112,7 +112,7 @@ static int start(void) { pthread_t t; return pthread_create(&t, 0, wait, 0); }
 
 
 def with_value(source, value):
-    return source.replace("[0] = 0;", f"[0] = {value};")
+    return source.replace("*y = 0;", f"*y = {value};")
 
 
 def test_threads_that_have_ended_let_the_image_go(root, serve):

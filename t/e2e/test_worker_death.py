@@ -6,31 +6,9 @@ import signal
 
 import pytest
 
-from devserve import constant
+from devserve import constant, deployment, x
 
-CRASH_ON_NEGATIVE = """\
-#include <devserve/deployment.h>
-
-static int infer(const struct devserve_call *call)
-{
-	int32_t x = ((const int32_t *)call->in[0].data)[0];
-
-	if (x < 0)
-		*(volatile int *)0 = x;
-	((int32_t *)call->out[0].data)[0] = x;
-	return 0;
-}
-
-DEVSERVE_DEPLOYMENT(
-	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { 1 } }),
-	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
-	.infer = infer,
-)
-"""
-
-
-def x(value):
-    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+CRASH_ON_NEGATIVE = deployment("\tif (x < 0)\n\t\t*(volatile int *)0 = x;\n\t*y = x;")
 
 
 def is_answer_or_sentence(answer):

@@ -22,14 +22,17 @@ LONG = bool(os.environ.get("T_LONG"))
 PATIENCE = 30 if not os.environ.get("DEVSERVE_SANITIZE") else 120  # seconds for one event
 
 
-def constant(value, extra=""):
-    """The source of a deployment that answers `value`, whatever it is asked."""
+def deployment(infer, extra=""):
+    """The source of a deployment X INT32[1] → Y INT32[1]; `infer` are statements on `x` and `*y`."""
     return f"""\
 #include <devserve/deployment.h>
 {extra}
 static int infer(const struct devserve_call *call)
 {{
-	((int32_t *)call->out[0].data)[0] = {value};
+	int32_t x = ((const int32_t *)call->in[0].data)[0], *y = (int32_t *)call->out[0].data;
+
+	(void)x;
+{infer}
 	return 0;
 }}
 
@@ -41,7 +44,17 @@ DEVSERVE_DEPLOYMENT(
 """
 
 
-X = {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [0]}]}
+def constant(value, extra=""):
+    """One that answers `value`, whatever it is asked."""
+    return deployment(f"	*y = {value};", extra)
+
+
+def x(value):
+    """A request to a `deployment`."""
+    return {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [value]}]}
+
+
+X = x(0)
 
 
 class Answer:
