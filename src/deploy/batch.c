@@ -10,12 +10,7 @@
  *
  * How many: a worker gets at most WINDOW_NS of work in advance (by the moving mean of its
  * calls), at least two calls so that it never waits for us, and two while nothing is known of
- * them. What waits longer, waits here,
- * where it can still find company.
- *
- * Trust: of what the worker wrote only status, sentence, times and, for outputs whose shape
- * the deployment finds, shape, offset and size are read; each once, into our own memory, and
- * checked against the blocks that belong to the call.
+ * them. What waits longer, waits here, where it can still find company.
  */
 
 #include <assert.h>
@@ -36,17 +31,6 @@
 #define MAX_SCAN 256
 #define MIN_SPILL_GUESS UINT64_C(16384)
 #define MAX_SPILL_GUESS (UINT64_C(64) << 20)
-
-static uint64_t align64(uint64_t n)
-{
-	return (n + 63) & ~UINT64_C(63);
-}
-
-/* A canary follows the output at once (worker/guard.c). */
-static uint64_t room_of_output(uint64_t size)
-{
-	return align64(size + 1);
-}
 
 /* Memory and life */
 
@@ -177,45 +161,6 @@ static uint64_t patience(const struct batch *b)
 
 /* Building the call */
 
-static bool is_fixed(const struct signature_port *port)
-{
-	for (uint32_t k = 0; k < port->rank; k++)
-		if (port->shape[k] < 0)
-			return false;
-	return true;
-}
-
-/* What is known of output @i before the call: its shape, and from that its size. */
-static int know_output(const struct batch *b, uint32_t i, struct known_output *ret)
-{
-	const struct signature *s = b->signature;
-	const struct signature_port *port = &s->outputs[i];
-	const struct tensor *in = &b->members[0].request->inputs[i];
-	uint32_t front = s->max_batch_size ? 1 : 0;
-	int64_t n;
-
-	ret->offset = ret->size = 0;
-	ret->rank = 0;
-	ret->shaped = true;
-	if (s->output_shape == DEVSERVE_SAME_SHAPE) {
-		ret->rank = in->rank;
-		memcpy(ret->shape, in->shape, in->rank * sizeof(*ret->shape));
-	} else if (is_fixed(port)) {
-		ret->rank = port->rank + front;
-		memcpy(ret->shape + front, port->shape, port->rank * sizeof(*ret->shape));
-	} else {
-		ret->shaped = false;
-		return 0;
-	}
-	if (front)
-		ret->shape[0] = b->rows;
-	n = tensor_elements(ret->shape, ret->rank);
-	if (n < 0 || __builtin_mul_overflow((uint64_t)n, dtype_size(port->dtype), &ret->size) ||
-	    ret->size > b->deployment->deploy->budget.limit)
-		return -EOVERFLOW;
-	return 0;
-}
-
 static uint64_t gathered_size(const struct batch *b, uint32_t i)
 {
 	uint64_t size = 0;
@@ -236,10 +181,10 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 	for (uint32_t i = 0; i < s->n_inputs && b->n_members > 1; i++)
 		total += align64(gathered_size(b, i));
 	for (uint32_t i = 0; i < s->n_outputs; i++) {
-		if (know_output(b, i, &b->outputs[i]) < 0)
+		if (outputs_know(b, i) < 0)
 			return -EOVERFLOW;
 		spills |= !b->outputs[i].shaped || s->outputs[i].dtype == DEVSERVE_BYTES;
-		total += room_of_output(b->outputs[i].size);
+		total += output_room(b->outputs[i].size);
 	}
 	*ret_spill = spills ? b->deployment->spill_guess : 0;
 	b->block = arena_reserve(&b->deployment->arena, total + *ret_spill);
@@ -296,7 +241,7 @@ static uint64_t place_outputs(struct batch *b, struct call *call, uint64_t at)
 		t->size = o->size;
 		t->rank = o->rank;
 		memcpy(t->shape, o->shape, o->rank * sizeof(*t->shape));
-		at += room_of_output(o->size);
+		at += output_room(o->size);
 	}
 	return at;
 }
@@ -432,123 +377,6 @@ bool batch_dispatch(struct deployment *d)
 	return any;
 }
 
-/* Reading the answer */
-
-static bool is_ours(const struct batch *b, uint64_t offset, uint64_t size)
-{
-	const struct arena *a = &b->deployment->arena;
-
-	for (unsigned i = 0; i <= b->n_granted; i++) {
-		uint64_t block = i == b->n_granted ? b->block : b->granted[i];
-		uint64_t end = block + arena_block_size(a, block);
-
-		if (offset >= block && offset <= end && size <= end - offset)
-			return true;
-	}
-	return false;
-}
-
-static bool shape_is_declared(const struct batch *b, uint32_t i, const struct call_tensor *t)
-{
-	const struct signature_port *port = &b->signature->outputs[i];
-	uint32_t front = b->signature->max_batch_size ? 1 : 0;
-
-	if (t->rank != port->rank + front || (front && t->shape[0] != b->rows))
-		return false;
-	for (uint32_t k = 0; k < port->rank; k++)
-		if (port->shape[k] >= 0 && t->shape[front + k] != port->shape[k])
-			return false;
-	return tensor_elements(t->shape, t->rank) >= 0;
-}
-
-/* Output @i as one tensor of the whole batch. False: the worker wrote nonsense. */
-static bool read_output(const struct batch *b, const struct call *call, uint32_t i, struct call_tensor *ret)
-{
-	const struct signature *s = b->signature;
-	const struct known_output *o = &b->outputs[i];
-	struct call_tensor t = call->tensors[s->n_inputs + i];
-	uint64_t size;
-
-	t.dtype = s->outputs[i].dtype;
-	if (o->shaped) {
-		t.rank = o->rank;
-		memcpy(t.shape, o->shape, o->rank * sizeof(*t.shape));
-	}
-	if (o->offset) {
-		t.offset = o->offset;
-		t.size = o->size;
-		*ret = t;
-		return true;
-	}
-	if (t.rank > DEVSERVE_MAX_RANK || !shape_is_declared(b, i, &t) || !is_ours(b, t.offset, t.size))
-		return false;
-	if (t.dtype != DEVSERVE_BYTES &&
-	    (__builtin_mul_overflow((uint64_t)tensor_elements(t.shape, t.rank), dtype_size(t.dtype), &size) ||
-	     size != t.size))
-		return false;
-	*ret = t;
-	return true;
-}
-
-/* Bytes of the first @n elements of a BYTES tensor, or UINT64_MAX where they don't fit. */
-static uint64_t bytes_prefix(const char *data, uint64_t size, int64_t n)
-{
-	uint64_t at = 0;
-
-	for (; n > 0; n--) {
-		uint32_t length;
-
-		if (size - at < sizeof(length))
-			return UINT64_MAX;
-		memcpy(&length, data + at, sizeof(length));
-		at += sizeof(length);
-		if (length > size - at)
-			return UINT64_MAX;
-		at += length;
-	}
-	return at;
-}
-
-/* The rows of @t that follow *@at belong to @ret, whose first extent is set. */
-static bool slice(const struct batch *b, const struct call_tensor *t, struct tensor *ret, uint64_t *at)
-{
-	char *data = b->deployment->arena.base + t->offset;
-
-	ret->data = data + *at;
-	if (t->dtype == DEVSERVE_BYTES)
-		ret->size = bytes_prefix(ret->data, t->size - *at, tensor_elements(ret->shape, ret->rank));
-	else
-		ret->size = (uint64_t)tensor_elements(ret->shape, ret->rank) * dtype_size(t->dtype);
-	if (ret->size > t->size - *at)
-		return false;
-	*at += ret->size;
-	return true;
-}
-
-/* Give every member its rows of output @i. */
-static bool hand_out(struct batch *b, const struct call *call, uint32_t i)
-{
-	struct call_tensor t;
-	uint64_t at = 0;
-
-	if (!read_output(b, call, i, &t))
-		return false;
-	for (unsigned m = 0; m < b->n_members; m++) {
-		struct infer_request *r = b->members[m].request;
-		struct tensor scratch, *out = r ? &r->outputs[i] : &scratch;
-
-		out->port = i;
-		out->dtype = t.dtype;
-		out->rank = t.rank;
-		memcpy(out->shape, t.shape, t.rank * sizeof(*t.shape));
-		if (b->signature->max_batch_size)
-			out->shape[0] = b->members[m].rows;
-		if (!slice(b, &t, out, &at))
-			return false;
-	}
-	return true;
-}
-
 /* @compute_ns and sizes are the worker's word: bounded, since they steer only how much we wait. */
 static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 {
@@ -557,7 +385,7 @@ static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 
 	for (uint32_t i = 0; i < b->signature->n_outputs; i++)
 		if (!b->outputs[i].offset)
-			spilled += room_of_output(call->tensors[b->signature->n_inputs + i].size);
+			spilled += output_room(call->tensors[b->signature->n_inputs + i].size);
 	if (spilled < MIN_SPILL_GUESS)
 		spilled = MIN_SPILL_GUESS;
 	if (spilled > MAX_SPILL_GUESS)
@@ -635,13 +463,10 @@ void batch_done(struct batch *b)
 		finish_failed(b, call, status < -4095 ? -EIO : status, compute_ns);
 		return;
 	}
-	for (uint32_t i = 0; i < b->signature->n_outputs; i++) {
-		if (!hand_out(b, call, i)) {
-			finish(b, INFER_INTERNAL, nonsense, sizeof(nonsense) - 1, 0);
-			return;
-		}
-	}
-	finish(b, INFER_OK, NULL, 0, compute_ns);
+	if (outputs_read(b, call))
+		finish(b, INFER_OK, NULL, 0, compute_ns);
+	else
+		finish(b, INFER_INTERNAL, nonsense, sizeof(nonsense) - 1, 0);
 }
 
 void batch_fail(struct batch *b, enum infer_status status, const char *sentence)

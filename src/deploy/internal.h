@@ -23,6 +23,7 @@
 #define DEPLOYMENT_CHANGED \
 	"the deployment's inputs or outputs changed while the request was under way; send it again"
 
+struct call;
 struct seat;
 
 enum ticket { TICKET_WAITING, TICKET_BATCH };
@@ -240,6 +241,18 @@ void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_wai
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w);
 /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]" */
 void batch_describe(const struct batch *b, struct buffer *ret);
+
+/* outputs.c */
+static inline uint64_t align64(uint64_t n)
+{
+	return (n + 63) & ~UINT64_C(63);
+}
+/* Bytes that an output of @size takes in the call's memory: a canary follows it (worker/guard.c). */
+uint64_t output_room(uint64_t size);
+/* b->outputs[@i]: its shape, and from that its size, as far as they are settled before the call. 0, -EOVERFLOW. */
+int outputs_know(struct batch *b, uint32_t i);
+/* Every member's outputs, from what the worker left. False: it wrote nonsense. */
+bool outputs_read(struct batch *b, const struct call *call);
 
 /* deadline.c: requests and calls that took too long. */
 void deadline_arm(struct deployment *d);

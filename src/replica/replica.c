@@ -12,9 +12,7 @@
 #include "replica/replica.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,18 +22,17 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/buffer.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/oom.h"
 #include "replica/arena.h"
 #include "replica/hub.h"
+#include "replica/lines.h"
+#include "replica/placement.h"
 #include "ring/link.h"
 
-#define MAX_LINE 1024
 #define INTERRUPT_MS 200 /* to write down where it hangs */
-#define MOVE_NS (10 * NS_PER_MS) /* a worker is moved no more often */
 
 struct slot {
 	void *call; /* NULL: free */
@@ -63,9 +60,7 @@ struct replica {
 	uv_poll_t bell;
 	uv_timer_t grace;
 
-	bool beside;           /* its calls are short: it shares the server's CPU */
-	int cpu;               /* where we put it; -1: anywhere */
-	uint64_t moved_ns;
+	struct placement placement;
 
 	struct slot slots[REPLICA_MAX_CALLS];
 	uint16_t free_slots[REPLICA_MAX_CALLS];
@@ -73,7 +68,7 @@ struct replica {
 	uint64_t n_calls;
 	unsigned grace_ms;
 
-	struct buffer lines[2]; /* unfinished ones of stdout and stderr */
+	struct lines lines;
 };
 
 struct replica **replica_link(struct replica *r)
@@ -111,8 +106,7 @@ static void on_closed(uv_handle_t *handle)
 	munmap(r->link, sizeof(*r->link));
 	close(r->link_fd);
 	close(r->bell_fd);
-	buffer_fini(&r->lines[0]);
-	buffer_fini(&r->lines[1]);
+	lines_fini(&r->lines);
 	free(r->crash);
 	free(r);
 }
@@ -137,40 +131,19 @@ static void break_off(struct replica *r)
 		child_kill(r->child, SIGKILL);
 }
 
-static void one_line(struct replica *r, const char *text, size_t size)
+static void on_line(void *context, int level, const char *text, size_t size)
 {
-	int level = 1;
+	struct replica *r = context;
 
-	if (size >= 2 && text[0] == '\001' && text[1] >= '0' && text[1] <= '3') {
-		level = text[1] - '0';
-		text += 2;
-		size -= 2;
-	}
 	if (r->callbacks->line)
-		r->callbacks->line(r->context, level, text, size < MAX_LINE ? size : MAX_LINE);
+		r->callbacks->line(r->context, level, text, size);
 }
 
 static void on_text(void *context, int fd, const char *text, size_t size)
 {
 	struct replica *r = context;
-	struct buffer *line = &r->lines[fd - 1];
-	const char *end;
 
-	if (size == 0 && line->size) {
-		one_line(r, line->data, line->size);
-		buffer_reset(line);
-	}
-	while (size) {
-		end = memchr(text, '\n', size);
-		if (line->size < 2 * MAX_LINE)
-			buffer_append(line, text, end ? (size_t)(end - text) : size);
-		if (!end)
-			return;
-		one_line(r, buffer_text(line), line->size);
-		buffer_reset(line);
-		size -= (size_t)(end + 1 - text);
-		text = end + 1;
-	}
+	lines_take(&r->lines, fd, text, size, on_line, r);
 }
 
 static enum replica_cause cause_of(const struct replica *r, const struct child_end *end)
@@ -197,29 +170,6 @@ static void describe_end(const struct replica *r, const struct child_end *end, c
 		snprintf(ret, size, "was killed by signal %d (%s)", end->signal, strsignal(end->signal));
 	else
 		snprintf(ret, size, "ended with exit status %d", end->code);
-}
-
-/* Into memory of our own, and only then looked at. NULL: it left nothing. */
-static struct crash *copy_crash(const struct replica *r)
-{
-	const struct crash *shared = &r->link->crash;
-	struct crash *c;
-
-	if (atomic_load_explicit(&shared->state, memory_order_acquire) != CRASH_COMPLETE)
-		return NULL;
-	c = xmalloc(sizeof(*c));
-	memcpy(c, shared, sizeof(*c));
-	if (c->n_frames > CRASH_FRAMES)
-		c->n_frames = CRASH_FRAMES;
-	if (c->n_modules > CRASH_MODULES)
-		c->n_modules = CRASH_MODULES;
-	c->what[sizeof(c->what) - 1] = '\0';
-	for (unsigned i = 0; i < CRASH_FRAMES; i++)
-		if (c->frames[i].module >= c->n_modules)
-			c->frames[i].module = UINT64_MAX;
-	for (unsigned i = 0; i < CRASH_MODULES; i++)
-		c->modules[i].path[sizeof(c->modules[i].path) - 1] = '\0';
-	return c;
 }
 
 static unsigned newest_slot(const struct replica *r)
@@ -264,7 +214,7 @@ void replica_ended(struct replica *r, const struct child_end *child_end)
 	r->child = NULL;
 	replica_drain(r); /* all that there can be */
 	end.cause = cause_of(r, child_end);
-	end.crash = r->crash = copy_crash(r);
+	end.crash = r->crash = crash_copy(&r->link->crash);
 	describe_end(r, child_end, how, sizeof(how));
 	lose_calls(r, &end);
 	dismantle(r);
@@ -351,7 +301,7 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 		return e;
 	}
 	r->pid = r->child ? child_pid(r->child) : 0;
-	r->cpu = -1;
+	r->placement.cpu = -1;
 	r->oom_kills = oom_kills();
 	for (unsigned i = 0; i < REPLICA_MAX_CALLS; i++)
 		r->free_slots[r->n_free++] = (uint16_t)(REPLICA_MAX_CALLS - 1 - i);
@@ -509,62 +459,21 @@ int replica_call(struct replica *r, uint64_t offset, void *call)
 	return 0;
 }
 
-/*
- * Placement. On a machine of two CPUs the other one belongs to clients and compilers, and a
- * wake-up across costs ten times one on the spot (43 against 4 µs): a worker of short calls
- * follows the server to whichever CPU it runs on. A worker of long calls runs where it likes.
- */
-static void follow(struct replica *r)
-{
-	int cpu = sched_getcpu();
-	uint64_t now;
-	cpu_set_t set;
-
-	if (cpu < 0 || cpu == r->cpu)
-		return;
-	now = clock_ns();
-	if (now - r->moved_ns < MOVE_NS)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)cpu, &set);
-	if (sched_setaffinity(r->pid, sizeof(set), &set) == 0)
-		r->cpu = cpu;
-	r->moved_ns = now;
-}
-
-/* All its threads: those that a kernel started while it was bound were born bound. */
-static void release_cpu(struct replica *r)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%d/task", (int)r->pid);
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
-
-		if (tid > 0)
-			sched_setaffinity(tid, sizeof(r->hub->cpus), &r->hub->cpus);
-	}
-	if (d)
-		closedir(d);
-	r->cpu = -1;
-}
-
 void replica_set_beside(struct replica *r, bool beside)
 {
-	if (r->beside == beside || !r->hub->few_cpus)
+	if (r->placement.beside == beside || !r->hub->few_cpus)
 		return;
-	r->beside = beside;
+	r->placement.beside = beside;
 	if (!beside)
-		release_cpu(r);
+		placement_release(&r->placement, r->pid, &r->hub->cpus);
 }
 
 void replica_flush(struct replica *r)
 {
 	if (r->gone || !ring_unpublished(&r->to_worker))
 		return;
-	if (r->beside)
-		follow(r);
+	if (r->placement.beside)
+		placement_follow(&r->placement, r->pid);
 	ring_publish(&r->to_worker);
 	link_wake_worker(r->link);
 	if (r->hub->submitted)

@@ -39,3 +39,6 @@ struct crash {
 
 _Static_assert(sizeof(struct crash) == 320 + 16 * CRASH_FRAMES + 256 * CRASH_MODULES,
 	       "layout of a crash");
+
+/* Into memory of our own, and only then looked at; free(). NULL: it left nothing. */
+struct crash *crash_copy(const struct crash *shared);

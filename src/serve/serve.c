@@ -33,6 +33,7 @@
 #include "serve/event.h"
 #include "serve/json_sink.h"
 #include "serve/log.h"
+#include "serve/news.h"
 #include "serve/options.h"
 #include "serve/plugin.h"
 #include "serve/report.h"
@@ -57,8 +58,7 @@ struct serve {
 	struct deploy *deploy;
 	struct weights *weights;
 	struct control *control;
-	struct reports *reports;
-	struct log *log; /* NULL once the server ends */
+	struct news news; /* its log and reports are ours: NULL once the server ends */
 	struct ingress *ingress;
 	struct watch *watch;
 	struct plugins plugins;
@@ -98,7 +98,7 @@ static void stop(struct serve *s)
 	if (s->control)
 		control_stop(s->control);
 	plugins_free(&s->plugins);
-	s->reports = reports_free(s->reports);
+	s->news.reports = reports_free(s->news.reports);
 	s->builder = builder_free(s->builder);
 	if (s->ingress)
 		ingress_stop(s->ingress, stop_workers, s);
@@ -159,7 +159,7 @@ static void tell_if_ready(struct serve *s)
 {
 	if (s->ready_told || s->stopping || !plugins_ready(&s->plugins))
 		return;
-	if (s->checking && reports_busy(s->reports))
+	if (s->checking && reports_busy(s->news.reports))
 		return; /* what it tells belongs to the answer */
 	s->ready_told = true;
 	if (s->checking) {
@@ -247,67 +247,6 @@ static void on_notice(void *context, const char *sentence)
 	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .reason = sentence });
 }
 
-static void on_line(void *context, const char *name, uint32_t generation, int level,
-		    const char *text, size_t size)
-{
-	struct serve *s = context;
-
-	if (s->log)
-		log_line(s->log, name, generation, level, text, size);
-}
-
-static void on_worker_died(void *context, const char *name, uint32_t generation, pid_t pid, const char *how)
-{
-	struct serve *s = context;
-
-	events_emit(s->events, &(struct event){ .kind = EVENT_WORKER_DIED, .deployment = name,
-						.generation = generation, .pid = pid, .reason = how });
-}
-
-static void on_worker_replaced(void *context, const char *name, uint32_t generation, pid_t pid,
-			       uint64_t took_ns)
-{
-	struct serve *s = context;
-
-	events_emit(s->events, &(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = name,
-						.generation = generation, .pid = pid, .took_ns = took_ns });
-}
-
-static void on_swap_waits(void *context, const char *name, uint32_t generation, pid_t pid)
-{
-	struct serve *s = context;
-	_cleanup_free_ char *sentence = xasprintf(
-		"generation %u is ready and waits: infer() has been running for 2 s in PID %d; request_timeout_s "
-		"ends it", generation, (int)pid);
-
-	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
-						.generation = generation, .reason = sentence });
-}
-
-static void on_replacing(void *context, const char *name, uint32_t generation, const char *because)
-{
-	struct serve *s = context;
-	_cleanup_free_ char *sentence = xasprintf("a fresh worker takes over: %s", because);
-
-	events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
-						.generation = generation, .reason = sentence });
-}
-
-static void on_crashed(void *context, const struct deploy_crash *c)
-{
-	struct serve *s = context;
-
-	if (s->reports)
-		reports_add(s->reports, c);
-}
-
-static void on_fell_back(void *context, const char *name, uint32_t from, uint32_t to, const char *why)
-{
-	struct serve *s = context;
-
-	plugins_fell_back(&s->plugins, name, from, to, why);
-}
-
 /* Starting */
 
 static void remove_leftovers(const char *directory)
@@ -389,21 +328,11 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.max_memory = s->o->max_memory,
 		.max_queue = s->o->queue,
 	};
-	const struct deploy_callbacks cb = {
-		.line = on_line,
-		.worker_died = on_worker_died,
-		.worker_replaced = on_worker_replaced,
-		.swap_waits = on_swap_waits,
-		.replacing = on_replacing,
-		.crashed = on_crashed,
-		.fell_back = on_fell_back,
-		.context = s,
-	};
+	const struct deploy_callbacks cb = news_callbacks(&s->news);
 	int r;
 
 	core_allow(s->o->core);
 	r = deploy_new(&s->hub, &o, &cb, &s->deploy);
-
 	if (r < 0)
 		buffer_printf(why, "cannot prepare %s: %s", s->generations_dir, strerror(-r));
 	return r;
@@ -444,11 +373,12 @@ static void on_reported(void *context)
 static void open_sinks(struct serve *s)
 {
 	s->events = events_new();
+	s->news = (struct news){ .events = s->events, .plugins = &s->plugins };
 	if (s->o->json)
 		s->json_sink = json_sink_new(s->events);
 	else
 		s->terminal = terminal_new(s->events, s->o);
-	s->reports = reports_new(&s->loop, s->events, on_reported, s);
+	s->news.reports = reports_new(&s->loop, s->events, on_reported, s);
 }
 
 /* A check's are its own: the server that may run beside it tidies up among its. */
@@ -465,7 +395,7 @@ static int start(struct serve *s, struct buffer *why)
 	int r = make_directories(s, why);
 
 	if (r == 0)
-		s->log = log_new(&s->loop, s->events, s->checking ? NULL : s->state_dir);
+		s->news.log = log_new(&s->loop, s->events, s->checking ? NULL : s->state_dir);
 	if (r == 0 && !s->checking && stamp_check(s->state_dir, &notice) == 1)
 		events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .reason = notice.data });
 	if (r == 0)
@@ -577,7 +507,7 @@ static void dispose(struct serve *s)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->drain, NULL);
 	uv_close((uv_handle_t *)&s->tidy, NULL);
-	s->log = log_free(s->log);
+	s->news.log = log_free(s->news.log);
 	hub_close(&s->hub);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
 	uv_loop_close(&s->loop);
@@ -588,7 +518,7 @@ static void dispose(struct serve *s)
 		file_remove_tree(s->generations_dir);
 	if (s->state_dir && s->token[0])
 		run_file_remove(s->state_dir, s->token);
-	s->reports = reports_free(s->reports);
+	s->news.reports = reports_free(s->news.reports);
 	s->terminal = terminal_free(s->terminal);
 	s->json_sink = json_sink_free(s->json_sink);
 	s->events = events_free(s->events);

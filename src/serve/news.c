@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/news.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "serve/event.h"
+#include "serve/log.h"
+#include "serve/plugin.h"
+#include "serve/report.h"
+
+static void on_line(void *context, const char *name, uint32_t generation, int level,
+		    const char *text, size_t size)
+{
+	struct news *n = context;
+
+	if (n->log)
+		log_line(n->log, name, generation, level, text, size);
+}
+
+static void on_worker_died(void *context, const char *name, uint32_t generation, pid_t pid, const char *how)
+{
+	struct news *n = context;
+
+	events_emit(n->events, &(struct event){ .kind = EVENT_WORKER_DIED, .deployment = name,
+						.generation = generation, .pid = pid, .reason = how });
+}
+
+static void on_worker_replaced(void *context, const char *name, uint32_t generation, pid_t pid,
+			       uint64_t took_ns)
+{
+	struct news *n = context;
+
+	events_emit(n->events, &(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = name,
+						.generation = generation, .pid = pid, .took_ns = took_ns });
+}
+
+static void on_swap_waits(void *context, const char *name, uint32_t generation, pid_t pid)
+{
+	struct news *n = context;
+	_cleanup_free_ char *sentence = xasprintf(
+		"generation %u is ready and waits: infer() has been running for 2 s in PID %d; request_timeout_s "
+		"ends it", generation, (int)pid);
+
+	events_emit(n->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
+						.generation = generation, .reason = sentence });
+}
+
+static void on_replacing(void *context, const char *name, uint32_t generation, const char *because)
+{
+	struct news *n = context;
+	_cleanup_free_ char *sentence = xasprintf("a fresh worker takes over: %s", because);
+
+	events_emit(n->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
+						.generation = generation, .reason = sentence });
+}
+
+static void on_crashed(void *context, const struct deploy_crash *c)
+{
+	struct news *n = context;
+
+	if (n->reports)
+		reports_add(n->reports, c);
+}
+
+static void on_fell_back(void *context, const char *name, uint32_t from, uint32_t to, const char *why)
+{
+	struct news *n = context;
+
+	plugins_fell_back(n->plugins, name, from, to, why);
+}
+
+struct deploy_callbacks news_callbacks(struct news *n)
+{
+	return (struct deploy_callbacks){
+		.line = on_line,
+		.worker_died = on_worker_died,
+		.worker_replaced = on_worker_replaced,
+		.swap_waits = on_swap_waits,
+		.replacing = on_replacing,
+		.crashed = on_crashed,
+		.fell_back = on_fell_back,
+		.context = n,
+	};
+}
