@@ -121,7 +121,8 @@ struct seat {
 	unsigned n_generations;   /* that `serving` has had */
 	struct batch_list batches; /* in flight */
 	bool told;                /* of its worker's crash, with the call */
-	unsigned n_failures;      /* deaths in quick succession */
+	unsigned n_failures;      /* deaths in a row, without an answer in between */
+	unsigned n_idle_deaths;   /* of those, the ones that no call explains */
 	uint64_t died_ns, started_ns;
 	uv_timer_t restart;
 	uv_timer_t patience;      /* of a load: create() may hang */

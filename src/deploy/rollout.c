@@ -325,7 +325,7 @@ bool rollout_fall_back(struct deployment *d, const char *why)
 	for (unsigned i = 0; i < d->n_seats; i++) {
 		struct seat *s = &d->seats[i];
 
-		s->n_failures = 0;
+		s->n_failures = s->n_idle_deaths = 0;
 		s->incoming = replica_abandon(s->incoming); /* it would bring what crashed */
 		s->incoming_has = s->heir = false;
 		if (s->serving)

@@ -24,7 +24,7 @@
 #define STOP_GRACE_MS 5000
 #define SWAP_TIME_MS 2000 /* then the author is told what it waits for */
 #define HOPELESS 4  /* failed starts in a row, after which nobody is kept waiting */
-#define AT_FAULT 3  /* deaths in a row without an answer, after which the one before serves */
+#define AT_FAULT 3  /* deaths in a row that no call explains, after which the one before serves */
 #define BACKOFF_MS 100
 #define MAX_BACKOFF_MS 5000
 #define MAX_GENERATIONS 1000 /* in one worker */
@@ -116,6 +116,8 @@ static void swap(struct seat *s, struct replica *r)
 	unsigned cpus = (unsigned)CPU_COUNT(&d->deploy->hub->cpus);
 	unsigned threads = cpus / (d->settings.num_replicas ? d->settings.num_replicas : 1);
 
+	if (s->generation != d->current.generation)
+		s->n_idle_deaths = 0;
 	s->generation = d->current.generation;
 	s->n_generations++;
 	replica_set_limits(r, threads ? threads : 1, d->settings.checkpoint_ms);
@@ -201,7 +203,8 @@ static void start_failed(struct seat *s, const char *sentence)
 		rollout_on_loaded(s, EIO, sentence);
 		return;
 	}
-	if (++s->n_failures >= AT_FAULT && rollout_fall_back(d, sentence))
+	s->n_failures++;
+	if (++s->n_idle_deaths >= AT_FAULT && rollout_fall_back(d, sentence))
 		return;
 	if (s->n_failures >= HOPELESS)
 		deployment_refuse_all(d, INFER_UNAVAILABLE, sentence);
@@ -424,7 +427,7 @@ static void on_done(void *context, void *call)
 	struct seat *s = context;
 
 	if (((struct batch *)call)->replica == s->serving)
-		s->n_failures = 0;
+		s->n_failures = s->n_idle_deaths = 0;
 	batch_done(call);
 }
 
@@ -462,6 +465,7 @@ static void on_serving_died(void *context, const struct replica_end *end)
 		return;
 	s->died_ns = clock_ns();
 	s->n_failures += end->cause == REPLICA_CRASHED;
+	s->n_idle_deaths += end->cause == REPLICA_CRASHED && !s->told; /* else retry.c judges */
 	tell_died(s, end);
 	if (d->removed) {
 		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
@@ -476,7 +480,7 @@ static void on_serving_died(void *context, const struct replica_end *end)
 		s->stage = SEAT_IDLE; /* the next one comes with the new image */
 		rollout_on_swapped(s, 0);
 		seat_restart(s);
-	} else if (s->n_failures < AT_FAULT || s->generation != d->current.generation ||
+	} else if (s->n_idle_deaths < AT_FAULT || s->generation != d->current.generation ||
 		   !rollout_fall_back(d, end->how)) {
 		seat_restart(s);
 	}

@@ -143,3 +143,10 @@ static int start(const struct devserve_host *host, void **self)
 """).replace(".infer = infer", ".create = start, .infer = infer"))
     said = devserve("check", root.path)
     assert said.returncode != 0 and "/* here */" in said.stdout, said
+
+
+def test_a_fault_inside_a_function_of_the_host_shows_who_called_it(root, serve):
+    root.write("one/one.c", deployment('\tdevserve_append(call, 1, (void *)8, 100); /* here */\n\t*y = x;').replace(
+        '{ "Y", DEVSERVE_INT32, { 1 } }', '{ "Y", DEVSERVE_INT32, { 1 } }, { "Z", DEVSERVE_BYTES, { 1 } }'))
+    report = crash(serve(), 1)
+    assert any("/* here */" in f["text"] for f in report["frames"]), report

@@ -4,10 +4,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from devserve import constant, deployment, x, X
+from devserve import PATIENCE, X, constant, deployment, x
 
 SLOW_ON_NEGATIVE = deployment("""\
 	while (x < 0)
@@ -140,6 +141,7 @@ def test_a_generation_that_crashes_gives_way_to_the_one_before(root, serve):
     assert (fell["from"], fell["generation"]) == (2, 1)
     answer = server.infer("one")
     assert (answer.value, answer.generation, answer.stale) == (1, 1, "crashed")
+    assert server.status()["deployments"][0]["generation"] == 1
     assert server.save("one/one.c", constant(3))["generation"] == 3
     assert server.infer("one").stale is None
 
@@ -158,17 +160,20 @@ def test_a_request_that_crashes_every_generation_is_to_blame_itself(root, serve)
 
 
 def test_a_worker_that_leaks_is_replaced_between_two_calls(root, serve):
-    root.write("one/one.c", constant("leak()", """
-#include <stdlib.h>
-#include <string.h>
-static char *volatile lost;
-static int leak(void) { lost = malloc(100 << 20); memset(lost, 1, 100 << 20); return lost[5]; }
-"""))
+    root.write("one/one.c", deployment("""\
+	static char *volatile lost;
+
+	if (x) {
+		lost = malloc(200 << 20);
+		memset(lost, 1, 200 << 20);
+	}
+	*y = 1;""", "#include <stdlib.h>\n#include <string.h>\n"))
     server = serve("--max-worker-memory", "150M")
     pid, = server.worker_pids("one")
-    mark = server.mark()
+    mark, until_ns = server.mark(), time.monotonic() + PATIENCE
+    assert server.infer("one", x(1)).value == 1
     while not server.seen("worker.replaced", mark, deployment="one"):
-        assert server.infer("one").value == 1
+        assert server.infer("one", x(0)).value == 1 and time.monotonic() < until_ns
     assert any("--max-worker-memory" in n["reason"] for n in server.seen("notice", mark, deployment="one"))
     assert server.worker_pids("one") != [pid] and not server.seen("worker.died", mark)
 
@@ -200,3 +205,74 @@ static int create(const struct devserve_host *host, void **self)
     answer = server.infer("one")
     assert (answer.value, answer.generation, answer.stale) == (3, 3, None), answer
     assert not server.seen("deployment.fell-back", mark)
+
+
+def test_poisonous_requests_in_a_row_blame_no_generation(root, serve):
+    crash = deployment("\tif (x < 0)\n\t\t__builtin_trap();\n\t*y = 7;")
+    root.write("one/one.c", crash)
+    server = serve()
+    server.save("one/one.c", crash + "int another;\n")
+    mark = server.mark()
+    for _ in range(5):
+        assert server.infer("one", x(-1)).status == 500
+    answer = server.infer("one", x(0))
+    assert (answer.value, answer.generation) == (7, 2), answer
+    assert not server.seen("deployment.fell-back", mark)
+
+
+def test_deaths_that_no_call_explains_make_the_generation_before_serve(root, serve):
+    root.write("one/one.c", constant(1))
+    server = serve()
+    server.save("one/one.c", constant(2))
+    mark = server.mark()
+    for _ in range(3):
+        gone = server.mark()
+        os.kill(server.worker_pids("one")[0], signal.SIGSEGV)
+        server.wait("worker.died", gone)
+        until(lambda s: workers_of(s, "one"), server)
+    assert server.wait("deployment.fell-back", mark)["generation"] == 1
+    assert server.infer("one").generation == 1
+
+
+def test_a_call_whose_worker_is_killed_from_outside_is_run_once_more(root, serve, tmp_path):
+    hold = tmp_path / "hold"
+    root.write("one/one.c", deployment(f"""\
+	devserve_log(call->host, DEVSERVE_INFO, "running");
+	while (access("{hold}", F_OK) == 0)
+		usleep(1000);
+	*y = x;""", "#include <unistd.h>\n"))
+    server = serve()
+    hold.write_text("")
+    mark, answers = server.mark(), []
+    caller = threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(5))))
+    caller.start()
+    server.wait("log", mark, text="running")
+    os.kill(server.worker_pids("one")[0], signal.SIGKILL)
+    hold.unlink()
+    caller.join()
+    assert answers[0].value == 5, answers
+
+
+def test_a_shorter_time_limit_holds_from_its_save_on(root, serve):
+    root.write("one/one.c", SLOW_ON_NEGATIVE)
+    root.write("one/deployment.yaml", "request_timeout_s: 20\n")
+    server = serve()
+    assert server.infer("one", x(0)).status == 200  # the timer runs, for 20 s
+    server.save("one/deployment.yaml", "request_timeout_s: 0.5\n", "one")
+    began = time.monotonic()
+    assert server.infer("one", x(-1)).status == 504
+    assert time.monotonic() - began < 10
+
+
+def test_a_worker_that_can_load_nothing_any_more_is_replaced_by_one_that_can(root, serve):
+    root.write("one/one.c", deployment("""\
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_NOFILE, &none);
+	*y = 1;""", "#include <sys/resource.h>\n"))
+    server = serve()
+    assert server.infer("one").value == 1
+    pid, = server.worker_pids("one")
+    done = server.save("one/one.c", constant(2))
+    assert done["outcome"] == "swapped", done
+    assert server.infer("one").value == 2 and server.worker_pids("one") != [pid]

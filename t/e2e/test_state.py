@@ -314,3 +314,18 @@ def test_without_debug_information_it_is_said_and_the_state_is_kept_all_the_same
     assert add(server) == 1
     die(server)
     assert add(server) == 2
+
+
+def test_no_generation_comes_back_that_does_not_know_the_state_there_is(root, serve):
+    root.write("counter/counter.c", source())
+    server = serve()
+    assert add(server) == 1
+    done = server.save("counter/counter.c", source("int64_t count, calls;", 2, MIGRATE))
+    assert done["outcome"] == "swapped", done
+    assert add(server) == 2
+    mark = server.mark()
+    for _ in range(4):
+        die(server, signal.SIGSEGV)
+    answer = server.infer("counter", delta(1))
+    assert (answer.output("COUNT")[0], answer.generation) == (3, 2), answer
+    assert not server.seen("deployment.fell-back", mark)
