@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from devserve import PATIENCE, constant, deployment, devserve
+from devserve import constant, deployment, devserve, wait_until_gone
 
 INCLUDES = "".join(f"#include <{h}>\n" for h in (
     "errno.h", "fcntl.h", "pthread.h", "setjmp.h", "signal.h", "stdint.h", "stdio.h", "stdlib.h",
@@ -393,17 +393,7 @@ def test_a_child_that_it_forked_ends_with_its_worker(beside):
     child = server.infer("hostile").value
     os.kill(child, 0)  # it is there
     assert server.stop() == 0
-    deadline = time.monotonic() + PATIENCE
-    while is_alive(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_until_gone(child)
 
 
 def test_a_huge_image_is_served(beside):

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from devserve import constant
+from devserve import constant, wait_until_gone
 
 
 def children_of(pid):
@@ -31,17 +31,6 @@ def one_child(server, program):
         for pid, name in children_of(server.process.pid).items():
             if name == program:
                 return pid
-
-
-def wait_until_gone(pid):
-    """Until the process has ended, by a descriptor that tells it."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    import select
-    assert select.select([fd], [], [], 30)[0], f"{pid} is still there"
-    os.close(fd)
 
 
 def test_no_save_is_missed_while_the_watcher_is_killed(root, serve):

@@ -49,6 +49,7 @@ def test_as_many_workers_serve_as_the_settings_ask_for(root, serve):
     root.write("one/deployment.yaml", "num_replicas: 3\n")
     server = serve()
     until(lambda s: len(workers_of(s, "one")) == 3, server)
+    assert not server.seen("worker.replaced")  # they came, and nobody went
     answers = in_parallel(server, 6, "one", x(100))
     assert {a.value for a in answers} == set(server.worker_pids("one")), answers
 

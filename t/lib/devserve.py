@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import subprocess
@@ -265,3 +266,13 @@ def devserve(*args, cwd=None, env=None, timeout=120):
     return subprocess.run([str(BUILD / "devserve"), *map(str, args)], cwd=cwd, timeout=timeout,
                           env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True)
+
+
+def wait_until_gone(pid):
+    """Until the process has ended, by a descriptor that tells it."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([fd], [], [], PATIENCE)[0], f"{pid} is still there"
+    os.close(fd)
