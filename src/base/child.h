@@ -33,6 +33,13 @@ typedef void (*child_text_fn)(void *context, int fd, const char *text, size_t si
 /* The child has ended and its streams are read. The struct child is gone afterwards. */
 typedef void (*child_end_fn)(void *context, const struct child_end *end);
 
+/* A memory_limit for programs of ours: the address sanitizer's shadow takes terabytes of addresses. */
+#ifdef __SANITIZE_ADDRESS__
+#define CHILD_OWN_MEMORY(bytes) 0
+#else
+#define CHILD_OWN_MEMORY(bytes) (bytes)
+#endif
+
 struct child_options {
 	const char *const *argv;     /* argv[0] is looked up in PATH; NULL ends it */
 	const char *const *env;      /* "NAME=value"; NULL: ours */

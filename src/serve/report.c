@@ -20,7 +20,7 @@
 #include "serve/event.h"
 
 #define TIME_LIMIT_MS 2000
-#define MEMORY_LIMIT (UINT64_C(2) << 30)
+#define MEMORY_LIMIT CHILD_OWN_MEMORY(UINT64_C(2) << 30)
 #define OUTPUT_LIMIT 65536
 #define MAX_UNDER_WAY 16 /* more at once tell nothing new */
 #define MAX_FRAMES 40

@@ -11,11 +11,7 @@
 #include "base/memory.h"
 
 #define TIME_LIMIT_MS 5000
-#ifdef __SANITIZE_ADDRESS__
-#define MEMORY_LIMIT 0 /* its shadow takes terabytes of addresses */
-#else
-#define MEMORY_LIMIT (UINT64_C(4) << 30)
-#endif
+#define MEMORY_LIMIT CHILD_OWN_MEMORY(UINT64_C(4) << 30)
 #define SAID_MAX 500
 #define HAS_POINTER 3 /* exit status of `devserve-debug layout` */
 
