@@ -20,6 +20,7 @@
 #define FORMAT 1u
 #define MACHINE EM_X86_64 /* states are bytes as this machine lays them out */
 #define PAGE UINT64_C(4096)
+#define ALL_AT_ONCE (UINT64_C(1) << 20)
 
 struct header {
 	char magic[8];
@@ -185,11 +186,26 @@ struct checkpoint_writer *checkpoint_writer_free(struct checkpoint_writer *w)
 	return NULL;
 }
 
+/* A page that is written goes to the disk; of a large state most are as they were two checkpoints ago. */
+static void write_slot(char *to, const char *from, uint64_t size)
+{
+	if (size <= ALL_AT_ONCE) {
+		memcpy(to, from, size);
+		return;
+	}
+	for (uint64_t at = 0; at < size; at += PAGE) {
+		size_t n = size - at < PAGE ? size - at : PAGE;
+
+		if (memcmp(to + at, from + at, n) != 0)
+			memcpy(to + at, from + at, n);
+	}
+}
+
 int checkpoint_write(struct checkpoint_writer *w, const void *state)
 {
 	uint64_t next = atomic_load_explicit(&w->header->sequence, memory_order_relaxed) + 1;
 
-	memcpy((char *)w->header + slot_offset(w->header->size, next), state, w->header->size);
+	write_slot((char *)w->header + slot_offset(w->header->size, next), state, w->header->size);
 	atomic_store_explicit(&w->header->sequence, next, memory_order_release);
 	if (!w->placed && rename(w->new_path, w->path) < 0)
 		return -errno;

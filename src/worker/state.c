@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -361,16 +360,29 @@ void state_enter(struct state *s, const struct image *image, const char *path)
 
 /* Checkpoints */
 
+/*
+ * Away from the CPU on which the worker is about to answer, and behind everybody: the one that
+ * forked would otherwise wait until the scheduler's next tick.
+ */
+static void make_way(void)
+{
+	int here = sched_getcpu();
+	cpu_set_t cpus;
+
+	sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ .sched_priority = 0 });
+	memset(&cpus, 0xff, sizeof(cpus));
+	CPU_CLR((unsigned)here, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	CPU_SET((unsigned)here, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
 static void copy_and_exit(struct state *s, pid_t parent)
 {
-	cpu_set_t all;
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	memset(&all, 0xff, sizeof(all));
-	sched_setaffinity(0, sizeof(all), &all); /* not where the worker computes */
-	setpriority(PRIO_PROCESS, 0, 10);
+	make_way();
 	_exit(checkpoint_write(s->writer, s->live.at) == 0 ? 0 : 1);
 }
 
