@@ -140,6 +140,20 @@ static bool is_static(Dwarf_Die *member)
 	return dwarf_attr(member, DW_AT_external, &a) || dwarf_attr(member, DW_AT_declaration, &a);
 }
 
+/* libdw takes file 0 for none; since DWARF 5 it is the source itself, and clang says so. */
+static const char *file_of(Dwarf_Die *die)
+{
+	const char *file = dwarf_decl_file(die);
+	Dwarf_Attribute attribute;
+	Dwarf_Word index;
+	Dwarf_Die unit;
+
+	if (!file && dwarf_formudata(dwarf_attr(die, DW_AT_decl_file, &attribute), &index) == 0 && index == 0 &&
+	    dwarf_diecu(die, &unit, NULL, NULL))
+		file = dwarf_diename(&unit);
+	return file;
+}
+
 static void look_at_member(struct walk *w, Dwarf_Die *member, const char *path, unsigned depth)
 {
 	_cleanup_buffer_ struct buffer inner = BUFFER_NULL;
@@ -151,7 +165,7 @@ static void look_at_member(struct walk *w, Dwarf_Die *member, const char *path, 
 	if (depth == 0)
 		w->file = NULL;
 	if (!w->file) { /* a base class has none, so its members' */
-		w->file = dwarf_decl_file(member);
+		w->file = file_of(member);
 		dwarf_decl_line(member, &w->line);
 	}
 	buffer_puts(&inner, path);
