@@ -107,7 +107,7 @@ def test_no_request_fails_and_every_save_serves_whoever_is_killed(root, serve):
     assert {(g, v) for g, v in seen if compiled[g] != v} == set(), f"seed {SEED}"
     each_save_ended_once(server)
     assert set(killer.killed) == set(PROGRAMS) and clients.count > SAVES, f"seed {SEED}"
-    assert server.infer("one").value == SAVES
+    assert server.new_client().infer("one").value == SAVES
 
 
 def delta(n):
@@ -136,7 +136,7 @@ def test_no_count_that_a_client_was_told_is_lost_or_doubled_whoever_is_killed(ro
     killer.stop()
     clients.stop()
     assert clients.mistakes == [], f"seed {SEED}"
-    count = server.infer("counter", delta(0)).output("COUNT")[0]
+    count = server.new_client().infer("counter", delta(0)).output("COUNT")[0]
     assert len(set(told)) == len(told), f"seed {SEED}: a count was given twice"
     assert max(told) <= count and len(told) <= count <= len(told) + len(failed), f"seed {SEED}"
     assert len(failed) <= killer.killed.count("devserve-worker"), f"seed {SEED}"
