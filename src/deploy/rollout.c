@@ -202,6 +202,19 @@ static void load_everywhere(struct deployment *d)
 	}
 }
 
+/* Killed while it waited for the seats to load: the next spare will be started. */
+static void on_tried_died(void *context, const struct replica_end *end)
+{
+	struct deployment *d = context;
+
+	(void)end;
+	d->tried = NULL;
+}
+
+static const struct replica_callbacks tried = {
+	.died = on_tried_died,
+};
+
 static void on_tried(void *context, int error, const char *sentence, struct replica *r)
 {
 	struct deployment *d = context;
@@ -209,6 +222,8 @@ static void on_tried(void *context, int error, const char *sentence, struct repl
 	d->trial = NULL;
 	d->trial_ns = clock_ns() - d->stage_ns;
 	d->tried = r;
+	if (r)
+		replica_set_callbacks(r, &tried, d);
 	if (error)
 		end_rollout(d, ROLLOUT_TRIAL_FAILED, sentence);
 	else

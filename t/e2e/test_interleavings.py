@@ -2,6 +2,7 @@
 """Things that happen at a bad moment: removals, deaths, hangs and saves inside one another."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import threading
 import urllib.parse
 
-from devserve import BUILD, Client, constant, deployment, devserve, x
+from devserve import BUILD, Client, constant, deployment, devserve, wait_until_gone, x
 
 SLOW = deployment("\twait_ms(MS);\n\t*y = 7;", """#include <time.h>
 static int wait_ms(int ms)
@@ -65,6 +66,46 @@ def test_a_worker_that_scribbles_over_the_shared_memory_costs_only_itself(root, 
     server.wait("worker.replaced", mark, deployment="bad")
     assert server.infer("good").value == 1
     assert server.infer("bad", x(0)).value == 7
+
+
+# Its first load of a generation notes its process; the next tells of itself and waits (FIFOs).
+NOTES_AND_WAITS = """#include <stdio.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void note(void)
+{
+	FILE *f = fopen("DIR/first", "wx");
+
+	if (f) {
+		fprintf(f, "%d", (int)getpid());
+		fclose(f);
+		return;
+	}
+	fclose(fopen("DIR/second", "w"));
+	fclose(fopen("DIR/go", "r"));
+}
+"""
+
+
+def test_the_worker_of_a_trial_is_killed_while_the_serving_one_loads(root, serve, tmp_path):
+    root.write("one/one.c", constant(1))
+    server = serve()
+    for value in (2, 3):
+        notes = tmp_path / f"notes-{value}"
+        notes.mkdir()
+        os.mkfifo(notes / "second")
+        os.mkfifo(notes / "go")
+        mark = server.mark()
+        root.write("one/one.c", constant(value, NOTES_AND_WAITS.replace("DIR", str(notes))))
+        (notes / "second").read_text()
+        trial = int((notes / "first").read_text())
+        assert trial not in server.worker_pids("one")
+        os.kill(trial, signal.SIGKILL)
+        wait_until_gone(trial)
+        server.status()
+        (notes / "go").write_text("")
+        assert server.wait("save.done", mark, deployment="one")["outcome"] == "swapped"
+        assert server.infer("one").value == value
 
 
 def test_a_plugin_that_goes_while_its_save_rolls_out(root, serve):
