@@ -31,13 +31,15 @@ def serve(request, root, tmp_path):
 
 
 class Compiler:
-    """gcc that can be told to wait, so that a test sees the server while it builds."""
+    """gcc that can be told to wait, so that a test sees the server while it builds.
+
+    It doesn't say what it would run (-###): else the server would run that itself, past us."""
 
     def __init__(self, path):
         self.gate = path / "hold"
         script = path / "cc"
         script.write_text(f"""#!/bin/sh
-case " $* " in *" -c "*) while [ -e '{self.gate}' ]; do sleep 0.01; done ;; esac
+case " $* " in *" -### "*) exit 1 ;; *" -c "*) while [ -e '{self.gate}' ]; do sleep 0.01; done ;; esac
 exec gcc "$@"
 """)
         script.chmod(0o755)
