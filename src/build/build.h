@@ -109,5 +109,8 @@ struct build *build_cancel(struct build *b);
 int builder_write_compile_commands(struct builder *b, const struct recipe *recipes, size_t n,
 				   const char *path);
 
+/* The path of an image that an earlier build made; free(). NULL: it isn't there any more, or not whole. */
+char *builder_image(struct builder *b, struct hash image);
+
 /* Remove the least recently used until the store is within its limit. Bytes freed, or -errno. */
 int64_t builder_trim(struct builder *b);

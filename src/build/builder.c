@@ -108,6 +108,11 @@ struct builder *builder_free(struct builder *b)
 	return NULL;
 }
 
+char *builder_image(struct builder *b, struct hash image)
+{
+	return store_has(&b->store, "images", image) ? store_path(&b->store, "images", image) : NULL;
+}
+
 int64_t builder_trim(struct builder *b)
 {
 	return store_trim(&b->store);

@@ -185,7 +185,7 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 
 static void write_record(struct plugin *p)
 {
-	const struct record record = { .generation = p->generation, .source = p->source,
+	const struct record record = { .generation = p->generation, .source = p->source, .image = p->image,
 				       .last = p->last_generation, .crashed = p->crashed };
 	const struct plugins *ps = p->plugins;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
@@ -295,6 +295,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	p->crashed = p->source;
 	p->source = p->source_before;
 	p->libraries = p->libraries_before;
+	p->image = p->image_before;
 	p->generation = to;
 	p->record_due = true;
 	p->outcome = "crashed";

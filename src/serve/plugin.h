@@ -62,8 +62,8 @@ struct plugin {
 	bool tried;                    /* its first attempt has ended */
 	uint32_t generation;           /* that serves; 0: none yet */
 	uint32_t last_generation;      /* the highest so far */
-	struct hash source, libraries; /* of the generation that serves */
-	struct hash source_before, libraries_before; /* of the one before */
+	struct hash source, libraries, image; /* of the generation that serves */
+	struct hash source_before, libraries_before, image_before; /* of the one before */
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	bool record_due;               /* its number is still to be written down */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */

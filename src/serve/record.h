@@ -5,8 +5,9 @@
  * Record
  *
  * What is kept of a deployment across restarts: the number of the generation that served, and
- * which source that was, so that the same source gets the same number again; the highest number
- * so far; the source that crashed, which isn't loaded again. A text file of `key value` lines,
+ * which source that was, so that the same source gets the same number again; its image, to serve
+ * again where the source no longer can; the highest number so far; the source that crashed, which
+ * isn't loaded again. A text file of `key value` lines,
  * state_dir/deployments/NAME, replaced as a whole.
  */
 
@@ -17,6 +18,7 @@
 struct record {
 	uint32_t generation; /* 0: none yet */
 	struct hash source;
+	struct hash image;   /* in the store; zero: not known */
 	uint32_t last;       /* the highest so far: it may have crashed, and another one served */
 	struct hash crashed; /* zero: none */
 };

@@ -23,6 +23,7 @@
 #include "image/inspect.h"
 #include "infer/signature.h"
 #include "serve/event.h"
+#include "serve/last_good.h"
 #include "serve/plugin.h"
 #include "serve/record.h"
 #include "serve/state_layout.h"
@@ -35,12 +36,14 @@ struct save {
 	struct build *build;           /* while it builds */
 	struct state_layout *layout;   /* while its state is looked at */
 	char *image;                   /* meanwhile */
+	const char *failed;            /* its outcome, while what served before the restart rolls out */
+	char *why;
 	struct signature *signature;
 	bool rolling;
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source;
 	uint64_t compile_ns, link_ns;
-	struct hash config, libraries;
+	struct hash config, libraries, image_hash;
 	struct deployment_settings settings;
 	struct weights_set *weights;
 	uint64_t weights_ns;           /* that reading them took; 0: they were known */
@@ -51,6 +54,13 @@ struct save {
 static bool is_newest(const struct save *s)
 {
 	return s->number == s->plugin->newest; /* also when it ended before an older one */
+}
+
+static void fail(struct save *s, const char *outcome, const char *reason, const struct rollout_result *roll);
+
+static bool has_crashed(const struct save *s)
+{
+	return !hash_is_zero(s->plugin->crashed) && hash_equal(s->source, s->plugin->crashed);
 }
 
 /* Telling */
@@ -104,6 +114,7 @@ static void save_free(struct save *s)
 	state_layout_abandon(s->layout);
 	signature_unref(s->signature);
 	free(s->image);
+	free(s->why);
 	weights_set_unref(s->weights);
 	free(s);
 }
@@ -131,13 +142,47 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	p->plugins->settled(p->plugins->context, p);
 }
 
+/* What served before the restart does again, if all went well, and the save ends. */
+static void on_last_good(void *context, const struct rollout_result *result)
+{
+	struct save *s = context;
+	struct plugin *p = s->plugin;
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	_cleanup_free_ char *why = s->why;
+	struct event e;
+
+	s->why = NULL;
+	if (result->outcome == ROLLOUT_SWAPPED) {
+		last_good_serves(p);
+		plugin_weights_serve(p, s->weights);
+		buffer_printf(&sentence, "generation %u serves, as before the restart: its image was kept",
+			      result->generation);
+		e = event_of(s, EVENT_NOTICE);
+		e.reason = sentence.data;
+		emit(s, &e);
+	}
+	fail(s, s->failed, why, NULL);
+}
+
+static bool bring_back(struct save *s, const char *outcome, const char *reason)
+{
+	if (s->failed || !is_newest(s))
+		return false;
+	s->failed = outcome;
+	s->why = xstrdup(reason);
+	s->rolling = true;
+	return last_good_roll(s->plugin, s->weights, &s->settings, on_last_good, s);
+}
+
 /* It ended badly: what served before goes on, or nothing serves. */
 static void fail(struct save *s, const char *outcome, const char *reason, const struct rollout_result *roll)
 {
 	struct deployment *d = s->plugin->deployment;
 
+	if (bring_back(s, outcome, reason))
+		return;
 	if (is_newest(s)) {
-		deployment_set_stale(d, outcome);
+		deployment_set_stale(d, has_crashed(s) ? "crashed" : outcome);
 		if (!deployment_handle(d)->generation)
 			deployment_set_unavailable(d, reason);
 	}
@@ -158,8 +203,10 @@ static void swapped(struct save *s, const struct rollout_result *result)
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->plugin->source_before = s->plugin->source;
 	s->plugin->libraries_before = s->plugin->libraries;
+	s->plugin->image_before = s->plugin->image;
 	s->plugin->source = s->source;
 	s->plugin->libraries = s->libraries;
+	s->plugin->image = s->image_hash;
 	plugin_weights_serve(s->plugin, s->weights);
 	s->plugin->record_due = true;
 	e.from = result->from;
@@ -201,16 +248,11 @@ static void on_rolled(void *context, const struct rollout_result *result)
 /* Loading it again would cost the next caller the same crash. */
 static void refuse_crashed(struct save *s)
 {
-	struct deployment *d = s->plugin->deployment;
-	bool newest = is_newest(s);
-
 	not_swapped(s, EVENT_SWAP_REFUSED, "refused",
 		    &(struct rollout_result){ .outcome = ROLLOUT_REFUSED,
 					      .sentence = "this very source crashed when it served; it is not "
 							  "loaded again until it has changed",
 					      .from = s->plugin->generation });
-	if (newest)
-		deployment_set_stale(d, "crashed");
 }
 
 /* The number a server before us gave to the very same source; 0: none. */
@@ -335,6 +377,7 @@ static void on_built(void *context, const struct build_result *result)
 
 	s->build = NULL;
 	s->source = plugin_fingerprint(result->source_hash, s->weights, s->config);
+	s->image_hash = result->image_hash;
 	s->compile_ns = result->compile_ns;
 	s->link_ns = result->link_ns;
 	s->cached = result->cached;
@@ -348,7 +391,7 @@ static void on_built(void *context, const struct build_result *result)
 	}
 	if (result->text && result->text[0])
 		tell_diagnostics(s, EVENT_BUILD_WARNED, NULL, result);
-	if (!hash_is_zero(s->plugin->crashed) && hash_equal(s->source, s->plugin->crashed))
+	if (has_crashed(s))
 		refuse_crashed(s);
 	else
 		on_image(s, result->image);

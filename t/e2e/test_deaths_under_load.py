@@ -151,7 +151,8 @@ def test_what_crashed_is_not_loaded_again_until_it_changes(root, serve, one):
     again = serve(ready=False)
     done = again.wait("save.done", deployment="one")
     assert done["outcome"] == "refused" and "crashed" in done["reason"]
-    assert again.infer("one", x(1)).status == 503
+    answer = again.infer("one", x(1))
+    assert (answer.value, answer.generation, answer.stale) == (2, 1, "crashed")
     done = again.save("one/one.c", adding(3))
     assert (done["outcome"], done["generation"]) == ("swapped", 3)  # 2 has been given
     assert again.infer("one", x(1)).value == 4

@@ -3,7 +3,9 @@
 
 import os
 
-from devserve import constant
+import pytest
+
+from devserve import constant, deployment, x
 
 
 def test_a_restart_keeps_the_number_and_the_image(root, serve):
@@ -28,6 +30,58 @@ def test_a_change_while_it_was_away_is_a_new_generation(root, serve):
     root.write("one/one.c", constant(11))
     answer = serve().infer("one")
     assert (answer.value, answer.generation) == (11, 2)
+
+
+BROKEN = "this is no C\n"
+DEADLY = deployment("\tif (x == 1)\n\t\t__builtin_trap();\n\t*y = 12;")
+
+
+def save_a_crash(server):
+    server.save("one/one.c", DEADLY)
+    assert server.new_client().infer("one", x(1)).status == 200  # by the generation before
+    server.wait("deployment.fell-back", deployment="one")
+
+
+# What lies on disk at the restart, and what a save of it said; what served, it or not, was generation 2.
+@pytest.mark.parametrize("spoil, outcome, stale", [
+    (lambda root, server: root.write("one/one.c", BROKEN), "build-failed", "build-failed"),
+    (lambda root, server: save_a_crash(server), "refused", "crashed"),
+    (lambda root, server: root.write("one/one.c", constant(1, "#include <stdlib.h>\n__attribute__((constructor))"
+                                     "static void no(void) { abort(); }\n")), "trial-failed", "trial-failed"),
+    (lambda root, server: root.write("one/deployment.yaml", "num_replicas: many\n"), "build-failed", "build-failed"),
+], ids=["doesn't build", "crashed", "can't be loaded", "has no good settings"])
+def test_what_served_before_a_restart_serves_where_its_source_no_longer_can(root, serve, spoil, outcome, stale):
+    root.write("one/one.c", constant(10))
+    first = serve()
+    first.save("one/one.c", constant(11))
+    spoil(root, first)
+    first.stop()
+
+    second = serve()
+    done = second.wait("save.done", deployment="one")
+    assert (done["outcome"], done["generation"]) == (outcome, 2)
+    answer = second.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (11, 2, stale)
+    assert "generation 2 serves, as before the restart" in second.seen("notice", deployment="one")[-1]["reason"]
+    second.stop()
+
+    third = serve()  # its record was kept, too
+    assert third.infer("one").value == 11
+    (root.path / "one/deployment.yaml").unlink(missing_ok=True)
+    third.save("one/one.c", constant(13))
+    answer = third.infer("one")
+    assert answer.value == 13 and answer.generation > 2 and answer.stale is None
+
+
+def test_nothing_serves_where_neither_the_source_nor_the_image_is_there(root, serve):
+    root.write("one/one.c", constant(10))
+    serve().stop()
+    root.write("one/one.c", BROKEN)
+    for image in (root.path / ".devserve/images").rglob("*"):
+        image.unlink()
+    server = serve()
+    assert server.wait("save.done", deployment="one")["outcome"] == "build-failed"
+    assert server.infer("one").status == 503
 
 
 def test_a_lost_image_is_built_again_under_its_number(root, serve):
