@@ -2,211 +2,20 @@
 # SPDX-License-Identifier: MIT
 """HTTP/1.1 as bytes on a socket: what is answered, in which order, and when the line is cut.
 
-Asks the server at DEVSERVE_URL, else one it starts itself. Standard library only.
-
 Nothing here waits for time but the three tests of time limits, whose sockets are opened
-first and looked at last. To be sure that the server has seen the first half of something
-before the second is sent, the test asks it something on another connection: the server has
-one loop, so the answer says that the loop has been around.
+first and looked at last.
 """
 
-import atexit
 import json
-import os
 import pathlib
 import re
-import shutil
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.parse
 
-TREE = pathlib.Path(__file__).absolute().parents[1]
-PATIENCE = 60 if os.environ.get("DEVSERVE_SANITIZE") else 20
-count = failed = 0
-
-
-def ok(good, sentence, seen=None):
-    global count, failed
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {sentence}", flush=True)
-    if not good:
-        failed += 1
-        print(f"# {sentence}: saw {str(seen)[:600]!r}", file=sys.stderr)
-
-
-def start_server():
-    """The URL of a server with `simple`, which ends with this script."""
-    build = os.environ.get("DEVSERVE_BUILD", str(TREE / "build"))
-    root = tempfile.mkdtemp(prefix="devserve-http1-")
-    atexit.register(shutil.rmtree, root, True)
-    shutil.copytree(TREE / "plugins" / "simple", f"{root}/simple",
-                    ignore=shutil.ignore_patterns(".devserve"))
-    server = subprocess.Popen([f"{build}/devserve", root, "--port", "0", "--json"],
-                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-
-    def stop():
-        server.terminate()
-        try:
-            server.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            server.kill()
-
-    atexit.register(stop)
-    for line in server.stdout:
-        event = json.loads(line)
-        if event["event"] == "server.ready":
-            return event["url"], server
-    sys.exit("1..0 # the server ended before it was ready")
-
-
-class Line:
-    """One connection; reads answers one by one."""
-
-    def __init__(self, host=None):
-        self.socket = socket.create_connection(host or address, PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.socket.close()
-
-    def send(self, data):
-        self.socket.sendall(data)
-        return self
-
-    def more(self):
-        try:
-            data = self.socket.recv(1 << 16)
-        except ConnectionResetError:
-            data = b""
-        self.buffer += data
-        return bool(data)
-
-    def answer(self, head_only=False):
-        """(status, {name: value}, body); None: the line was cut before a whole one came."""
-        while b"\r\n\r\n" not in self.buffer:
-            if not self.more():
-                return None
-        head, rest = self.buffer.split(b"\r\n\r\n", 1)
-        first, *lines = head.decode("latin-1").split("\r\n")
-        headers = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in lines)}
-        status = int(first.split()[1])
-        size = 0 if head_only or status == 100 else int(headers.get("content-length", 0))
-        self.buffer = rest
-        while len(self.buffer) < size:
-            if not self.more():
-                return None
-        body, self.buffer = self.buffer[:size], self.buffer[size:]
-        return status, headers, body
-
-    def status(self):
-        a = self.answer()
-        return a and a[0]
-
-    def is_cut(self):
-        """Nothing more comes, and the server has closed its side."""
-        while not self.buffer:
-            if not self.more():
-                return True
-        return False
-
-
-def get(path="/v2/health/live", *fields, method="GET", version="HTTP/1.1"):
-    return "".join(f"{l}\r\n" for l in (f"{method} {path} {version}", f"Host: {host}", *fields, "")).encode()
-
-
-def post(path, body, *fields, length=True):
-    if length:
-        fields = (f"Content-Length: {len(body)}", *fields)
-    return get(path, *fields, method="POST") + body
-
-
-def ask(data):
-    with Line() as line:
-        return line.send(data).answer()
-
-
-def turn():
-    """Returns when the server's loop has been around."""
-    beside.send(get()).answer()
-
-
-INFER = "/v2/models/simple/infer"
-
-
-def tensors(a, b, **more):
-    return [{"name": n, "datatype": "INT32", "shape": [1, 16], **x}
-            for n, x in (("INPUT0", a), ("INPUT1", b))]
-
-
-def json_body(k=0, **more):
-    data = list(range(k, k + 16))
-    return json.dumps({"inputs": tensors({"data": data}, {"data": [1] * 16}), **more}).encode()
-
-
-def infer(k=0, *fields):
-    return post(INFER, json_body(k), "Content-Type: application/json", *fields)
-
-
-def is_sum(answer, k=0):
-    """The right answer to infer(k)."""
-    if not answer or answer[0] != 200:
-        return False
-    outputs = {o["name"]: o["data"] for o in json.loads(answer[2])["outputs"]}
-    return outputs == {"OUTPUT0": [k + i + 1 for i in range(16)],
-                       "OUTPUT1": [k + i - 1 for i in range(16)]}
-
-
-def binary_request(k=0):
-    head = json.dumps({"inputs": tensors({"parameters": {"binary_data_size": 64}},
-                                         {"parameters": {"binary_data_size": 64}}),
-                       "parameters": {"binary_data_output": True}}).encode()
-    raw = struct.pack("<32i", *range(k, k + 16), *[1] * 16)
-    return post(INFER, head + raw, f"Inference-Header-Content-Length: {len(head)}",
-                "Content-Type: application/octet-stream")
-
-
-def is_binary_sum(answer, k=0):
-    if not answer or answer[0] != 200:
-        return False
-    size = int(answer[1]["inference-header-content-length"])
-    numbers = struct.unpack("<32i", answer[2][size:])
-    return (answer[1]["content-type"] == "application/octet-stream" and
-            [o["parameters"]["binary_data_size"] for o in json.loads(answer[2][:size])["outputs"]] == [64, 64] and
-            numbers == (*range(k + 1, k + 17), *range(k - 1, k + 15)))
-
-
-def error_of(answer):
-    """The sentence of a well-formed error answer, else None."""
-    try:
-        assert answer[1]["content-type"] == "application/json"
-        return json.loads(answer[2])["error"]
-    except (TypeError, KeyError, ValueError, AssertionError):
-        return None
-
-
-def chunked(body, *sizes):
-    out = b""
-    for n in sizes:
-        out += b"%x\r\n%s\r\n" % (n, body[:n])
-        body = body[n:]
-    if body:
-        out += b"%X;note=\"x y\"\r\n%s\r\n" % (len(body), body)
-    return out
-
-
-def chunk_post(raw):
-    return post(INFER, b"", "Transfer-Encoding: chunked", length=False) + raw
-
-
-# --- tests
+sys.path.insert(0, str(pathlib.Path(__file__).absolute().parent / "lib"))
+from wire import *
 
 
 def answers_and_headers():
@@ -565,25 +374,8 @@ class Slow:
         ok(a and a[0] == 408, "a byte now and then doesn't help", a)
 
 
-url, server = (os.environ["DEVSERVE_URL"], None) if os.environ.get("DEVSERVE_URL") else start_server()
-parts = urllib.parse.urlsplit(url)
-host, address = parts.netloc, (parts.hostname, parts.port)
-beside = Line()
-
-deadline = time.monotonic() + PATIENCE
-while ask(get("/v2/models/simple/ready"))[0] != 200:
-    if time.monotonic() > deadline:
-        print("not ok 1 - simple is ready\n1..1")
-        sys.exit(1)
-    time.sleep(0.02)
-
+server = serve()
+host, address = server.host, server.address
 slow = Slow()
-for test in (answers_and_headers, names_and_targets, split_anywhere, pipelining, not_reading, chunks, expectations,
-             methods, versions_and_closing, refused_heads, limits, browsers, error_bodies):
-    print(f"# {test.__name__}")
-    test()
-slow.check()
-ok(is_sum(ask(infer(1)), 1), "and the server is well")
-ok(server is None or server.poll() is None, "it is the same server")
-print(f"1..{count}")
-sys.exit(failed > 0)
+run(answers_and_headers, names_and_targets, split_anywhere, pipelining, not_reading, chunks, expectations,
+    methods, versions_and_closing, refused_heads, limits, browsers, error_bodies, slow.check)
