@@ -52,6 +52,6 @@ def test_a_worker_killed_for_want_of_memory_costs_no_answer_and_is_said_to_be_th
     answer = server.infer("one", x(1))
     died = server.wait("worker.died", mark, deployment="one", pid=pid)
     assert "for want of memory" in died["reason"], died
-    assert (answer.status, answer.value, answer.generation) == (200, 1, 1)  # by the generation before
+    assert (answer.status, answer.value, answer.generation) == (200, 2, 2)  # by the next worker
     answer = server.infer("one", x(0))
     assert (answer.value, answer.generation, answer.stale) == (2, 2, None)  # the code isn't blamed for it
