@@ -1,51 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-#include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/tree.h"
 #include "build/build.h"
 #include "build/language.h"
 #include "build/words.h"
 
-enum { MAX_DEPTH = 16, MAX_SOURCES = 4096 };
+enum { MAX_SOURCES = 4096 };
 
-static int scan(const char *directory, unsigned depth, struct words *ret);
-
-/* Links to files are fine, links to directories may go round in circles. */
-static int visit(const char *directory, const struct dirent *e, unsigned depth, struct words *ret)
+static bool is_source(const char *name)
 {
-	_cleanup_free_ char *path = path_join(directory, e->d_name);
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return 0;
-	if (S_ISDIR(st.st_mode))
-		return scan(path, depth + 1, ret);
-	if (language_of(path) == LANGUAGE_NONE || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return 0;
-	if (ret->n == MAX_SOURCES)
-		return -E2BIG;
-	words_add(ret, path);
-	return 0;
+	return language_of(name) != LANGUAGE_NONE;
 }
 
-static int scan(const char *directory, unsigned depth, struct words *ret)
+static int on_source(void *context, const char *path)
 {
-	DIR *d = depth > MAX_DEPTH ? NULL : opendir(directory);
-	struct dirent *e;
-	int r = 0;
+	struct words *sources = context;
 
-	if (!d)
-		return depth ? 0 : -errno; /* what can't be read below is not a source */
-	while (r == 0 && (e = readdir(d)))
-		if (e->d_name[0] != '.' && e->d_name[0] != '#')
-			r = visit(directory, e, depth, ret);
-	closedir(d);
-	return r;
+	if (sources->n == MAX_SOURCES)
+		return -E2BIG;
+	words_add(sources, path);
+	return 0;
 }
 
 int recipe_scan(const char *name, const char *path, struct recipe *ret)
@@ -57,8 +38,8 @@ int recipe_scan(const char *name, const char *path, struct recipe *ret)
 	if (stat(path, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
-		r = scan(path, 0, &sources);
-	else if (language_of(path) != LANGUAGE_NONE)
+		r = tree_find(path, is_source, on_source, &sources);
+	else if (is_source(path))
 		words_add(&sources, path);
 	if (r == 0 && !sources.n)
 		r = -ENOENT;

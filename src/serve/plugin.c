@@ -40,6 +40,13 @@ void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 	save_start(p, since_ns);
 }
 
+/* Its files were listed just now. */
+static void check_content(struct plugin *p, uint64_t since_ns, bool quiet)
+{
+	if (p->deployment && plugin_weights_look(p, p->config.weights, since_ns, quiet))
+		plugin_checked(p, since_ns, quiet);
+}
+
 static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 {
 	struct recipe recipe;
@@ -55,8 +62,8 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 	p->recipe = recipe;
 	if (!has_its_name(p))
 		rename_it(p, since_ns);
-	else if (p->deployment && plugin_weights_look(p, p->config.weights, since_ns, quiet))
-		plugin_checked(p, since_ns, quiet);
+	else
+		check_content(p, since_ns, quiet);
 }
 
 void plugin_check(struct plugin *p, uint64_t since_ns)
@@ -134,7 +141,7 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 	p->crashed = record.crashed;
 	deployment_set_last_generation(p->deployment, record.last);
 	tell(p, EVENT_DEPLOYMENT_ADDED, NULL);
-	check(p, since_ns, true);
+	check_content(p, since_ns, true);
 }
 
 /* Say it once for each path. */

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "weights/files.h"
 
-#include <dirent.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/memory.h"
-
-enum { MAX_DEPTH = 16 }; /* as sources */
+#include "base/tree.h"
 
 static void add(struct weights_files *f, const char *plugin, const char *path)
 {
@@ -26,25 +23,22 @@ static void add(struct weights_files *f, const char *plugin, const char *path)
 	};
 }
 
-static void scan(struct weights_files *f, const char *plugin, const char *directory, unsigned depth)
+struct finding {
+	struct weights_files *files;
+	const char *plugin;
+};
+
+static bool is_weights(const char *name)
 {
-	DIR *d = depth > MAX_DEPTH ? NULL : opendir(directory);
-	struct dirent *e;
+	return strcmp(path_suffix(name), ".safetensors") == 0;
+}
 
-	while (d && (e = readdir(d))) {
-		_cleanup_free_ char *path = NULL;
-		struct stat st;
+static int on_found(void *context, const char *path)
+{
+	const struct finding *f = context;
 
-		if (e->d_name[0] == '.' || e->d_name[0] == '#')
-			continue;
-		path = path_join(directory, e->d_name);
-		if (strcmp(path_suffix(path), ".safetensors") == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-			add(f, plugin, path);
-		else if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) /* links may go round in circles */
-			scan(f, plugin, path, depth + 1);
-	}
-	if (d)
-		closedir(d);
+	add(f->files, f->plugin, path);
+	return 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -60,7 +54,7 @@ void weights_files_find(const char *plugin, char *const *paths, struct weights_f
 	struct weights_files f = WEIGHTS_FILES_NULL;
 
 	if (!paths && file_is_directory(plugin))
-		scan(&f, plugin, plugin, 0);
+		tree_find(plugin, is_weights, on_found, &(struct finding){ &f, plugin });
 	for (; paths && *paths; paths++) {
 		_cleanup_free_ char *path = **paths == '/' ? xstrdup(*paths) : path_join(plugin, *paths);
 
