@@ -27,7 +27,7 @@ harden := -fstack-protector-strong -fstack-clash-protection -fPIE \
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 warn := -Wall -Wextra -Wshadow -Wvla -Walloca -Wwrite-strings -Wformat-security $(if $(DEVELOPER),-Werror)
 common := -D_GNU_SOURCE -DDEVSERVE_VERSION='"$(VERSION)"' -Isrc -Iinclude -fvisibility=hidden \
-	-MMD -MP $(harden) $(sanitize) $(warn)
+	-MMD -MP -ffile-prefix-map=$(CURDIR)=. $(harden) $(sanitize) $(warn)
 all_cflags := -std=c11 $(common) -Wpedantic -Wmissing-prototypes -Wstrict-prototypes $(CPPFLAGS) $(CFLAGS)
 all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXXFLAGS)
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
@@ -51,7 +51,7 @@ worker_exports := $(call exports,pthread_create:threads_create thrd_create:threa
 # serves), and what the tests need beside.
 packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
 	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
-packages_test := libcriterion-dev perl python3 python3-venv ca-certificates curl vim git procps
+packages_test := libcriterion-dev pkgconf perl python3 python3-venv ca-certificates curl vim git procps
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(call objects_of,$(server_modules)) $(BUILD)/obj/main.c.o
@@ -99,7 +99,7 @@ $(BUILD)/flags: FORCE
 FORCE:
 
 -include $(all_objects:.o=.d)
-include t/t.mk $(wildcard bench/bench.mk)
+include packaging/packaging.mk t/t.mk $(wildcard bench/bench.mk)
 
 .PHONY: serve
 serve: ## build, then serve ./plugins in the foreground: PORT=8000 HOST= ARGS=
@@ -131,24 +131,6 @@ endef
 .PHONY: bench
 bench: all ## measure (bench/README.md): ARGS=
 	bench/run $(ARGS)
-
-.PHONY: install
-install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
-	install -d $(to)/bin $(to)/libexec/devserve $(to)/include/devserve/ext $(to)/share/doc/devserve
-	install -m 755 $(BUILD)/devserve $(to)/bin/
-	install -m 755 $(BUILD)/devserve-worker $(BUILD)/devserve-watch $(BUILD)/devserve-debug $(to)/libexec/devserve/
-	install -m 644 $(headers) $(to)/include/devserve/
-	install -m 644 $(wildcard include/devserve/ext/*.h) $(to)/include/devserve/ext/
-	install -m 644 $(documents) $(to)/share/doc/devserve/
-
-.PHONY: uninstall
-uninstall: ## remove what `make install` put there
-	rm -f $(to)/bin/devserve
-	rm -rf $(to)/libexec/devserve $(to)/include/devserve $(to)/share/doc/devserve
-
-to = $(DESTDIR)$(PREFIX)
-headers := $(wildcard include/devserve/*.h)
-documents := $(wildcard LICENSE* LICENSES/* README.md)
 
 .PHONY: clean
 clean: ## remove build/ and the build-* of sanitizers (the tests' Python packages too)

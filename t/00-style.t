@@ -27,7 +27,7 @@ sub code {
 	return split /^/, $text;
 }
 
-my @all = split /\n/, qx(find src include plugins examples bench t .ci -type f \
+my @all = split /\n/, qx(find src include plugins examples bench packaging t .ci -type f \
 	! -path '*/.devserve/*' ! -path '*/__pycache__/*' 2>/dev/null | sort);
 my @c = grep { /\.(c|h|cc|cpp|hpp|cu|cuh|def)$/ } @all;
 my @scripts = grep { /\.(t|py|sh|mk)$/ || m{^\.ci/} || (lines($_))[0] =~ /^#!/ } grep { -s && -T } @all;

@@ -84,7 +84,7 @@ test-long: ## the same with thousands of swaps and long fuzzing (T_LONG=1)
 lint: ## layers, banned calls, size budget, headers; and what clang-format would do otherwise
 	@$(prove) 00-layers 00-style 00-headers
 	@! command -v clang-format >/dev/null || \
-		git ls-files '*.c' '*.h' '*.cc' | xargs clang-format --dry-run
+		$(list_files) | grep -E '\.(c|h|cc)$$' | xargs clang-format --dry-run
 
 # Without pip's registry the tests that need this are skipped, and say why.
 VENV ?= build/venv

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+#
+# What leaves the tree: an installation, a tarball, a Debian package. All of it is the same
+# whoever makes it, where and when (t/20-packaging.t).
+
+to = $(DESTDIR)$(PREFIX)
+headers := $(wildcard include/devserve/*.h include/devserve/ext/*.h)
+documents := $(wildcard LICENSE README.md ARCHITECTURE.md CHANGELOG.md)
+
+# Made by the program that is installed, and by `all`, so that `make install` only copies.
+generated :=
+all: $(generated)
+
+# Below $(to); `make uninstall` removes these, and the directories that are ours.
+installed = bin/devserve $(addprefix libexec/devserve/devserve-,worker watch debug) $(headers) \
+	$(addprefix share/doc/devserve/,$(notdir $(documents)) LICENSE.GPL-2) \
+	share/pkgconfig/devserve.pc $(generated:$(BUILD)/%=%)
+directories := libexec/devserve include/devserve/ext include/devserve share/devserve share/doc/devserve
+
+.PHONY: install
+install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
+	install -D -m 755 -t $(to)/bin $(BUILD)/devserve
+	install -D -m 755 -t $(to)/libexec/devserve $(filter-out %/devserve,$(programs))
+	$(foreach f,$(headers),install -D -m 644 $(f) $(to)/$(f)$(newline))
+	install -D -m 644 -t $(to)/share/doc/devserve $(documents)
+	install -D -m 644 src/watcher/LICENSE $(to)/share/doc/devserve/LICENSE.GPL-2
+	$(foreach f,$(generated),install -D -m 644 $(f) $(f:$(BUILD)/%=$(to)/%)$(newline))
+	sed $(about:%=-e 's|@%|') packaging/devserve.pc.in >$(BUILD)/devserve.pc
+	install -D -m 644 -t $(to)/share/pkgconfig $(BUILD)/devserve.pc
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` put there
+	rm -f $(addprefix $(to)/,$(installed))
+	for d in $(addprefix $(to)/,$(directories)); do [ ! -d $$d ] || rmdir --ignore-fail-on-non-empty $$d; done
+
+define newline
+
+
+endef
+abi = $(shell sed -n 's/^.define DEVSERVE_ABI_$(1) \([0-9]*\)u.*/\1/p' include/devserve/deployment.h)
+about = PREFIX@|$(PREFIX) VERSION@|$(VERSION) ABI_MAJOR@|$(call abi,MAJOR) ABI_MINOR@|$(call abi,MINOR)
+
+# The tarball holds what git knows, or, unpacked from one, what is there; and its time is that
+# of the commit, which the unpacked files keep. So a tarball of a tarball is the same tarball.
+release := devserve-$(VERSION)
+in_git = $(wildcard .git)
+SOURCE_DATE_EPOCH ?= $(shell $(if $(in_git),git log -1 --format=%ct,stat -c %Y Makefile))
+list_files = $(if $(in_git),git ls-files,find . -type f ! -path './build*' ! -path '*/.devserve/*' \
+	! -path '*/__pycache__/*' ! -name compile_commands.json -printf '%P\n')
+
+.PHONY: dist
+dist: $(BUILD)/$(release).tar.gz ## pack the sources: build/devserve-VERSION.tar.gz
+
+$(BUILD)/$(release).tar.gz: FORCE
+	@mkdir -p $(@D)
+	@echo "  TAR  $@"
+	$(Q)$(list_files) | LC_ALL=C sort | tar -cf - --format=gnu --no-recursion --files-from=- --owner=0 --group=0 \
+		--numeric-owner --mode=u=rwX,go=rX --mtime=@$(SOURCE_DATE_EPOCH) --transform='s,^,$(release)/,S' | \
+		gzip -9n >$@
