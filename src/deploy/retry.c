@@ -173,6 +173,7 @@ static void on_loaded(void *context, int error, const char *sentence)
 	}
 	s->serving = s->incoming;
 	s->incoming = NULL;
+	replica_set_name(s->serving, s->deployment->name);
 	replica_swap(s->serving, s->generation, NULL);
 	retry_dispatch(s->deployment);
 }

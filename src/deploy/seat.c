@@ -120,6 +120,7 @@ static void swap(struct seat *s, struct replica *r)
 		s->n_idle_deaths = 0;
 	s->generation = d->current.generation;
 	s->n_generations++;
+	replica_set_name(r, d->name);
 	replica_set_limits(r, threads ? threads : 1, d->settings.checkpoint_ms);
 	replica_swap(r, s->generation, state);
 }

@@ -33,6 +33,7 @@
 #include "ring/link.h"
 
 #define INTERRUPT_MS 200 /* to write down where it hangs */
+#define TITLE_ROOM 64    /* in a worker's arguments (worker/title.h) */
 
 struct slot {
 	void *call; /* NULL: free */
@@ -244,7 +245,8 @@ static void on_bell(uv_poll_t *poll, int status, int events)
 
 static int start_child(struct replica *r, const struct replica_options *o)
 {
-	const char *argv[] = { o->worker, o->name, NULL };
+	_cleanup_free_ char *title = xasprintf("%-*s", TITLE_ROOM, o->name);
+	const char *argv[] = { o->worker, title, NULL };
 	const struct child_options options = {
 		.argv = argv,
 		.fds = { r->link_fd, o->arena->fd, r->bell_fd },
@@ -413,6 +415,11 @@ void replica_swap(struct replica *r, uint32_t generation, const char *state)
 	if (!r->link->state_path[0])
 		set_path(r->link->state_path, sizeof(r->link->state_path), state);
 	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation });
+}
+
+void replica_set_name(struct replica *r, const char *name)
+{
+	snprintf(r->link->name, sizeof(r->link->name), "%s", name);
 }
 
 void replica_set_limits(struct replica *r, unsigned threads, unsigned checkpoint_ms)

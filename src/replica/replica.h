@@ -76,7 +76,7 @@ struct replica_callbacks {
 
 struct replica_options {
 	const char *worker;   /* path of devserve-worker; NULL: none, a test plays its part */
-	const char *name;     /* of the deployment; for the process list */
+	const char *name;     /* for the process list, until replica_set_name() */
 	struct arena *arena;  /* borrowed */
 	const struct replica_callbacks *callbacks; /* borrowed, static */
 	void *context;
@@ -105,6 +105,8 @@ void replica_drop(struct replica *r);
 void replica_attach(struct replica *r, const struct arena *arena);
 /* The loaded image serves from here on. @state: checkpoint file, of the first swap; or NULL. */
 void replica_swap(struct replica *r, uint32_t generation, const char *state);
+/* What process lists call it from the next swap on. */
+void replica_set_name(struct replica *r, const char *name);
 /* From the next swap on: threads of BLAS and OpenMP, time between checkpoints of a large state (0: its own). */
 void replica_set_limits(struct replica *r, unsigned threads, unsigned checkpoint_ms);
 

@@ -17,6 +17,7 @@
  *	server_sleeps           the server sets it, the worker takes it back
  *	load                    the server, before LINK_LOAD, not again before LINK_LOADED
  *	arena_path              the server, before LINK_ATTACH, once
+ *	name                    the server, before LINK_SWAP: of the deployment, for process lists
  *	state_path              the server, before the worker's first LINK_SWAP, once
  *	running                 the worker: `extra` of the LINK_CALL that infer() has, 0: none
  *	threads                 the server, before LINK_SWAP: how many BLAS and OpenMP may use
@@ -36,7 +37,7 @@
 #include "ring/ring.h"
 
 #define LINK_MAGIC 0x4b4e494cu /* "LINK" */
-#define LINK_VERSION 2u
+#define LINK_VERSION 3u
 
 /* Descriptors a worker starts with. */
 #define LINK_FD 3     /* this memory */
@@ -90,6 +91,7 @@ struct link_shared {
 	alignas(64) struct link_load load;
 	char sentence[1024];
 	char arena_path[64];
+	char name[128];
 	char state_path[4096];
 	alignas(64) struct crash crash;
 };
@@ -98,7 +100,7 @@ _Static_assert(offsetof(struct link_shared, to_worker) == 64, "layout of the lin
 _Static_assert(offsetof(struct link_shared, worker_sleeps) == 64 + 2 * sizeof(struct ring_shared),
 	       "layout of the link");
 _Static_assert(sizeof(struct link_shared) == 64 + 2 * sizeof(struct ring_shared) + 3 * 64 +
-							sizeof(struct link_load) + 1024 + 64 + 4096 +
+							sizeof(struct link_load) + 1024 + 64 + 128 + 4096 +
 							sizeof(struct crash),
 	       "layout of the link");
 

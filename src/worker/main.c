@@ -33,6 +33,7 @@
 #include "worker/image.h"
 #include "worker/state.h"
 #include "worker/threads.h"
+#include "worker/title.h"
 
 /* An answer never waits longer than this for the ones after it. */
 #define BELL_NS (20 * NS_PER_US)
@@ -149,6 +150,7 @@ static void swap(struct worker *w, const struct message *m)
 	uint64_t started = clock_ns();
 	struct image before = w->serving;
 
+	title_set(w->link->name);
 	limit_threads(w);
 	state_set_period(w->state, w->link->checkpoint_ms);
 	state_enter(w->state, &w->loaded, w->link->state_path);
@@ -361,11 +363,12 @@ static void end_with_parent(uint32_t server_pid)
 	be_killed_first();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct worker w;
 	size_t link_size;
 
+	title_init(argc, argv);
 	w.link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &link_size);
 	end_with_parent(w.link->server_pid);
 	if (w.link->magic != LINK_MAGIC || w.link->version != LINK_VERSION) {

@@ -156,3 +156,27 @@ static int say(int n) { printf("line %d of some length, so that a page is full s
     numbers = [int(re.fullmatch(r" gen 1 info line (\d+) of some length.*too", line)[1])
                for line in lines[:place] + lines[place + 1:]]
     assert numbers == [*range(place), *range(place + missing, next(number))]
+
+
+def names_in_process_lists(pid):
+    """Those of `ps -o args=` and of top."""
+    arguments = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return arguments.split()[1:], pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+
+
+def test_process_lists_call_a_worker_by_the_deployment_it_serves(root, serve):
+    long = "a-name-of-" + 54 * "x"
+    root.write("one/one.c", constant(1))
+    root.write(f"{long}/two.c", constant(2))
+    server = serve()
+    for name in ("one", long):
+        (pid,) = server.worker_pids(name)
+        assert names_in_process_lists(pid) == ([name], name[:15])
+    server.save("one/one.c", constant(3))  # the worker of its trial stays as the spare
+    spare = next(d["spare_pid"] for d in server.status()["deployments"] if d["name"] == "one")
+    assert names_in_process_lists(spare) == (["spare"], "devserve-worker")
+    mark = server.mark()
+    os.kill(server.worker_pids("one")[0], signal.SIGKILL)
+    heir = server.wait("worker.replaced", mark, deployment="one")["pid"]
+    assert server.infer("one").value == 3
+    assert names_in_process_lists(heir)[0] == ["one"]
