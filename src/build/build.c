@@ -38,7 +38,7 @@ static void copy_recipe(struct recipe *to, const struct recipe *from)
 	for (size_t i = 0; i < from->n_sources; i++)
 		words_add(&sources, from->sources[i]);
 	*to = (struct recipe){ .name = xstrdup(from->name), .path = xstrdup(from->path),
-			       .sources = sources.at, .n_sources = sources.n };
+			       .sources = sources.at, .n_sources = sources.n, .afresh = from->afresh };
 	copy_list(&to->cflags, from->cflags);
 	copy_list(&to->ldlibs, from->ldlibs);
 }

@@ -44,6 +44,7 @@ struct recipe {
 	size_t n_sources;
 	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
+	bool afresh;   /* compile and link whatever the store has */
 };
 
 enum build_outcome {

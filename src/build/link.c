@@ -195,7 +195,8 @@ static bool find(struct build *b)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 
-	return store_read_note(&b->builder->store, "links", b->link_key, &text) == 0 &&
+	return !b->recipe.afresh &&
+	       store_read_note(&b->builder->store, "links", b->link_key, &text) == 0 &&
 	       hash_from_text(buffer_text(&text), &b->image) &&
 	       store_has(&b->builder->store, "images", b->image);
 }

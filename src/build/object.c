@@ -332,7 +332,8 @@ void object_start(struct unit *u)
 		return;
 	}
 	object_searched(b, u->build->own, &searched);
-	u->found = manifest_find(&b->store, b->contents, u->key, &searched, &u->entry) == 0;
+	u->found = !u->build->recipe.afresh &&
+		   manifest_find(&b->store, b->contents, u->key, &searched, &u->entry) == 0;
 	if (u->found) {
 		sources_read(b->sources, u->source, &u->entry.paths);
 		return;

@@ -16,6 +16,7 @@
 struct buffer;
 
 #define CONFIG_FILE "deployment.yaml"
+#define CONFIG_FILE_MISNAMED "deployment.yml"
 
 /* Lists end with NULL; a list is NULL where the key isn't there. */
 struct config {

@@ -151,6 +151,14 @@ static void put_frames(struct buffer *b, const struct event *e)
 	json_array_end(b);
 }
 
+static void put_deployments(struct buffer *b, const struct event *e)
+{
+	if (e->kind != EVENT_SERVER_READY)
+		return;
+	json_uint(b, "deployments", e->n_deployments);
+	json_uint(b, "serving", e->n_serving);
+}
+
 static void put_event(struct buffer *b, const struct event *e)
 {
 	json_object(b, NULL);
@@ -175,6 +183,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_frames(b, e);
 	put_stages(b, e);
 	put_number(b, "count", e->count);
+	put_deployments(b, e);
 	if (e->took_ns)
 		json_double(b, "took_ms", (double)e->took_ns / NS_PER_MS);
 	json_object_end(b);

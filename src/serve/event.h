@@ -25,7 +25,7 @@ struct diagnostic;
 /* name, and the members it carries beside the common ones */
 #define EVENTS(X)                                                                         \
 	X(SERVER_LISTENING, "server.listening")     /* url, path: the port is open, builds go on */ \
-	X(SERVER_READY, "server.ready")             /* url, took_ns: every first build has ended */ \
+	X(SERVER_READY, "server.ready")             /* url, took_ns, n_deployments, n_serving: every first build has ended */ \
 	X(SERVER_STOPPED, "server.stopped")         /* */                                 \
 	X(DEPLOYMENT_ADDED, "deployment.added")     /* path */                            \
 	X(DEPLOYMENT_REMOVED, "deployment.removed") /* path */                            \
@@ -80,6 +80,7 @@ struct event {
 	size_t n_frames;
 	uint64_t took_ns;       /* save.done: the save's first file event to the swap */
 	uint64_t count;
+	unsigned n_deployments, n_serving; /* server.ready */
 	int pid;
 };
 

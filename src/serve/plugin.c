@@ -17,6 +17,7 @@
 
 static void plugin_remove(struct plugin *p);
 static bool has_its_name(const struct plugin *p);
+static void tell_misnamed_config(struct plugin *p);
 static void rename_it(struct plugin *p, uint64_t since_ns);
 
 struct hash plugin_fingerprint(struct hash source, const struct weights_set *weights, struct hash config)
@@ -31,7 +32,7 @@ void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 	if (builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
 		return; /* a file vanished, and its event is on the way */
 	now = plugin_fingerprint(now, p->weights.newest, p->config.config.hash);
-	if (hash_equal(now, p->attempted)) {
+	if (hash_equal(now, p->attempted) && !p->rebuild) {
 		if (!quiet && !save_is_under_way(p))
 			save_unchanged(p, since_ns);
 		return;
@@ -43,6 +44,8 @@ void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 /* Its files were listed just now. */
 static void check_content(struct plugin *p, uint64_t since_ns, bool quiet)
 {
+	if (file_is_directory(p->path))
+		tell_misnamed_config(p);
 	if (p->deployment && plugin_weights_look(p, p->config.weights, since_ns, quiet))
 		plugin_checked(p, since_ns, quiet);
 }
@@ -69,6 +72,13 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 void plugin_check(struct plugin *p, uint64_t since_ns)
 {
 	check(p, since_ns, true);
+}
+
+void plugin_rebuild(struct plugin *p)
+{
+	p->crashed = (struct hash){ .high = 0 };
+	p->rebuild = true;
+	check(p, clock_ns(), true);
 }
 
 /* Coming and going */
@@ -145,18 +155,39 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 }
 
 /* Say it once for each path. */
-static void tell_bad_name(struct plugins *ps, const char *path)
+static void tell_refused(struct plugins *ps, const char *path, const char *why)
 {
-	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	_cleanup_free_ char *sentence = xasprintf("%s %s", path, why);
 
 	for (size_t i = 0; i < ps->n_refused; i++)
 		if (strcmp(ps->refused[i], path) == 0)
 			return;
 	ps->refused = xrealloc(ps->refused, (ps->n_refused + 1) * sizeof(*ps->refused));
 	ps->refused[ps->n_refused++] = xstrdup(path);
-	buffer_printf(&sentence, "%s is not served: a name is made of letters, digits, '_', '-' and '.', "
-		      "at most 64; rename it, or give it a `name:` in its %s", path, CONFIG_FILE);
-	events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .path = path, .reason = sentence.data });
+	events_emit(ps->events, &(struct event){ .kind = EVENT_NOTICE, .path = path, .reason = sentence });
+}
+
+static void tell_bad_name(struct plugins *ps, const char *path)
+{
+	tell_refused(ps, path, "is not served: a name is made of letters, digits, '_', '-' and '.', at most 64; "
+		     "rename it, or give it a `name:` in its " CONFIG_FILE);
+}
+
+/* Other tools take either suffix. */
+static void tell_misnamed_config(struct plugin *p)
+{
+	_cleanup_free_ char *path = path_join(p->path, CONFIG_FILE_MISNAMED);
+
+	if (file_exists(path))
+		tell_refused(p->plugins, path, "is not read: rename it to " CONFIG_FILE);
+}
+
+static void tell_misplaced_config(struct plugins *ps, const char *path)
+{
+	const char *name = path_name(path);
+
+	if (strcmp(name, CONFIG_FILE) == 0 || strcmp(name, CONFIG_FILE_MISNAMED) == 0)
+		tell_refused(ps, path, "is not read: a " CONFIG_FILE " lies in the directory of its deployment");
 }
 
 static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
@@ -166,8 +197,10 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 	struct recipe recipe;
 	struct plugin *p;
 
-	if (recipe_scan(path_name(path), path, &recipe) < 0)
+	if (recipe_scan(path_name(path), path, &recipe) < 0) {
+		tell_misplaced_config(ps, path);
 		return;
+	}
 	plugin_config_init(&config, path);
 	plugin_config_look(&config, &recipe);
 	name = name_of(path, &config.config);
@@ -314,6 +347,19 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	ps->settled(ps->context, p);
 }
 
+void plugins_count(const struct plugins *ps, unsigned *ret, unsigned *ret_serving)
+{
+	unsigned n = 0, serving = 0;
+	struct plugin *p;
+
+	LIST_FOREACH(p, &ps->list, entry) {
+		n++;
+		serving += p->deployment && deployment_handle(p->deployment)->state == HANDLE_READY;
+	}
+	*ret = n;
+	*ret_serving = serving;
+}
+
 bool plugins_ready(const struct plugins *ps)
 {
 	struct plugin *p;
@@ -332,7 +378,7 @@ static bool is_candidate(const char *path)
 {
 	const char *name = path_name(path);
 
-	return name[0] != '.' && name[0] != '_' && name[0] != '\0' && strcmp(name, "deployment.yaml") != 0;
+	return name[0] != '.' && name[0] != '_' && name[0] != '\0';
 }
 
 static int compare_names(const void *a, const void *b)

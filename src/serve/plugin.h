@@ -38,7 +38,7 @@ struct plugins {
 	bool keep_records; /* false for `devserve check` */
 	uint64_t n_builds;
 	bool scanned;      /* the root was read completely once */
-	char **refused;    /* paths whose name can't be served, and that was said */
+	char **refused;    /* paths that are of no use under their name, and that was said */
 	size_t n_refused;
 	LIST_HEAD(, plugin) list; /* in order of names */
 	/* A save of @p has ended (or it was removed): whoever waits looks again. */
@@ -60,6 +60,7 @@ struct plugin {
 	uint64_t newest;               /* number of the newest save */
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
 	bool tried;                    /* its first attempt has ended */
+	bool rebuild;                  /* asked for, not started yet */
 	uint32_t generation;           /* that serves; 0: none yet */
 	uint32_t last_generation;      /* the highest so far */
 	struct hash source, libraries, image; /* of the generation that serves */
@@ -85,11 +86,17 @@ void plugins_write_records(struct plugins *ps);
 /* Generation @from of @name crashed, and @to serves again. */
 void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint32_t to, const char *why);
 
+/* How many there are, and how many of them serve. */
+void plugins_count(const struct plugins *ps, unsigned *ret, unsigned *ret_serving);
+
 /* Whether every first attempt has ended. */
 bool plugins_ready(const struct plugins *ps);
 
 /* Act on what lies on disk now, without waiting for an event. */
 void plugin_check(struct plugin *p, uint64_t since_ns);
+
+/* Compile it anew and roll it out, though nothing changed; also what crashed and isn't loaded again. */
+void plugin_rebuild(struct plugin *p);
 
 /* The weights that a look waited for are there (serve/plugin_weights.h). */
 void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet);

@@ -444,6 +444,8 @@ void save_start(struct plugin *p, uint64_t since_ns)
 		refuse_config(s);
 		return;
 	}
+	p->recipe.afresh = p->rebuild;
+	p->rebuild = false;
 	r = build_start(p->plugins->builder, &p->recipe, on_built, s, &s->build);
 	if (r < 0)
 		fail(s, "build-failed", strerror(-r), NULL);

@@ -155,6 +155,15 @@ static int check_status(const struct serve *s)
 	return EXIT_SUCCESS;
 }
 
+static void tell_ready(struct serve *s)
+{
+	struct event e = { .kind = EVENT_SERVER_READY, .url = ingress_url(s->ingress),
+			   .took_ns = clock_ns() - s->started_ns };
+
+	plugins_count(&s->plugins, &e.n_deployments, &e.n_serving);
+	events_emit(s->events, &e);
+}
+
 static void tell_if_ready(struct serve *s)
 {
 	if (s->ready_told || s->stopping || !plugins_ready(&s->plugins))
@@ -167,9 +176,7 @@ static void tell_if_ready(struct serve *s)
 		stop(s);
 		return;
 	}
-	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_READY,
-						.url = ingress_url(s->ingress),
-						.took_ns = clock_ns() - s->started_ns });
+	tell_ready(s);
 	if (LIST_EMPTY(&s->plugins.list))
 		on_notice(s, "there is no plugin yet; 'devserve new NAME --root DIR' makes one");
 }

@@ -165,3 +165,24 @@ def test_settings_reach_what_serves(root, serve):
     assert server.infer("one").status == 504
     server.save("one/deployment.yaml", "num_replicas: 1\n", "one")
     assert server.infer("one").value == 1
+
+
+def test_a_config_with_the_wrong_suffix_is_told_once_and_in_the_wrong_place_too(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yml", "num_replicas: 2\n")
+    root.write("deployment.yaml", "num_replicas: 2\n")
+    server = serve()
+    for _ in range(2):
+        root.rename_over("one/deployment.yml", "num_replicas: 3\n")
+        assert server.save("one/one.c", constant(1))["outcome"] == "unchanged"
+    told = [e["reason"] for e in server.seen("notice")]
+    assert sorted(told) == [
+        f"{root.path}/deployment.yaml is not read: a deployment.yaml lies in the directory of its deployment",
+        f"{root.path}/one/deployment.yml is not read: rename it to deployment.yaml"], told
+
+
+def test_ready_says_how_many_of_how_many_serve(root, serve):
+    root.write("good/one.c", constant(1))
+    root.write("bad/one.c", "no C")
+    ready = serve().wait("server.ready")
+    assert (ready["deployments"], ready["serving"]) == (2, 1)

@@ -60,8 +60,8 @@ Test(event, what_is_not_set_is_not_there)
 
 Test(event, the_server_is_ready)
 {
-	expect(&(struct event){ .kind = EVENT_SERVER_READY, .url = "http://127.0.0.1:8000", .took_ns = 48500000 },
-	       "{\"event\":\"server.ready\",\"time\":\"T\",\"url\":\"http://127.0.0.1:8000\",\"took_ms\":48.5}\n");
+	expect(&(struct event){ .kind = EVENT_SERVER_READY, .url = "http://127.0.0.1:8000", .n_deployments = 2, .took_ns = 48500000 },
+	       "{\"event\":\"server.ready\",\"time\":\"T\",\"url\":\"http://127.0.0.1:8000\",\"deployments\":2,\"serving\":0,\"took_ms\":48.5}\n");
 }
 
 Test(event, a_save_tells_its_stages)
