@@ -18,12 +18,9 @@ static void value_follows(struct buffer *b, const char *key)
 		buffer_printf(b, "\"%s\":", key);
 }
 
-/*
- * Length of the UTF-8 sequence at @s, or 0 where there is none (RFC 3629:
- * shortest form only, no surrogates, nothing above U+10FFFF).
- */
-static size_t utf8_length(const unsigned char *s, size_t left)
+size_t json_utf8_length(const char *text, size_t left)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3
 		   : s[0] < 0xf5 ? 4 : 0;
 
@@ -58,7 +55,7 @@ static void quoted(struct buffer *b, const unsigned char *s, size_t size)
 	buffer_putc(b, '"');
 	for (size_t i = 0; i < size;) {
 		bool special = s[i] < 0x20 || s[i] == '"' || s[i] == '\\' || s[i] == 0x7f;
-		size_t n = special ? 0 : utf8_length(s + i, size - i);
+		size_t n = special ? 0 : json_utf8_length((const char *)s + i, size - i);
 
 		if (n) {
 			i += n;

@@ -34,3 +34,9 @@ void json_uint(struct buffer *b, const char *key, uint64_t value);
 void json_double(struct buffer *b, const char *key, double value); /* not finite: null */
 void json_bool(struct buffer *b, const char *key, bool value);
 void json_raw(struct buffer *b, const char *key, const char *json); /* JSON already */
+
+/*
+ * Bytes of the UTF-8 sequence at @s, of which @left are there; 0: there is none (RFC 3629:
+ * shortest form only, no surrogates, nothing above U+10FFFF).
+ */
+size_t json_utf8_length(const char *s, size_t left);

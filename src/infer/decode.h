@@ -25,7 +25,7 @@ int decode_raw(struct infer_request *r, uint64_t size);
 /* All binary tensors have come: check what sizes don't tell. */
 int decode_finish(struct infer_request *r);
 
-/* What decode.c and decode_bytes.c share. */
+/* What the decode_*.c share. */
 
 const char *decode_input_name(const struct infer_request *r, uint32_t input);
 

@@ -37,3 +37,8 @@ size_t dtype_size(uint32_t dtype)
 {
 	return dtype < ARRAY_SIZE(dtypes) ? dtypes[dtype].size : 0;
 }
+
+bool dtype_in_json(uint32_t dtype)
+{
+	return dtype != DEVSERVE_FP16 && dtype != DEVSERVE_BF16;
+}

@@ -12,6 +12,12 @@
 
 #include <devserve/deployment.h>
 
+#include "infer/json_text.h"
+
+extern "C" {
+#include "base/buffer.h"
+}
+
 namespace dom = simdjson::dom;
 
 static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads past the text");
@@ -79,14 +85,34 @@ static int outcome(simdjson::error_code error)
 	}
 }
 
-int json_parse(const char *text, size_t size, struct node *ret, const char **ret_why)
+static simdjson::error_code parse(const char *text, size_t size, dom::element *ret)
 {
 	simdjson::error_code error = prepare(size);
-	dom::element root;
 
-	if (!error)
-		error = parser->parse(text, size, false).get(root);
+	return error ? error : parser->parse(text, size, false).get(*ret);
+}
+
+/* It refuses integers of more than 64 bits, which are numbers of FP32 and FP64 all the same. */
+static simdjson::error_code parse_respelt(const char *text, size_t size, dom::element *ret)
+{
+	struct buffer other = {};
+	simdjson::error_code error = simdjson::NUMBER_ERROR;
+
+	if (json_respell(text, size, &other))
+		error = parse(other.data, other.size, ret);
+	buffer_fini(&other);
+	return error;
+}
+
+int json_parse(const char *text, size_t size, struct node *ret, const char **ret_why)
+{
+	dom::element root;
+	simdjson::error_code error = parse(text, size, &root);
+
+	if (error == simdjson::NUMBER_ERROR)
+		error = parse_respelt(text, size, &root);
 	if (error) {
+		json_close();
 		*ret_why = simdjson::error_message(error);
 		return outcome(error);
 	}
@@ -184,7 +210,8 @@ bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_s
 	return true;
 }
 
-void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret)
+const struct node_key *node_pick(struct node n, const struct node_key *keys, size_t n_keys,
+				 struct node *ret)
 {
 	struct node_cursor c = node_members(n);
 	struct node value;
@@ -193,9 +220,14 @@ void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct
 
 	std::memset(ret, 0, n_keys * sizeof(*ret));
 	while (node_next_member(&c, &text, &size, &value))
-		for (size_t i = 0; i < n_keys; i++)
-			if (node_is_key(&keys[i], text, size))
-				ret[i] = value;
+		for (size_t i = 0; i < n_keys; i++) {
+			if (!node_is_key(&keys[i], text, size))
+				continue;
+			if (!node_is_absent(ret[i]))
+				return &keys[i];
+			ret[i] = value;
+		}
+	return nullptr;
 }
 
 /* Numbers */
@@ -206,11 +238,14 @@ template <typename T> static constexpr double above()
 	return 2.0 * static_cast<double>(std::numeric_limits<T>::max() / 2 + 1);
 }
 
+/* -2^63 may be a longer integer that was rounded: INT64's smallest is no double. */
 template <typename T> static int from_double(double d, T *ret)
 {
+	const double least = static_cast<double>(std::numeric_limits<T>::min());
+
 	if (std::trunc(d) != d)
 		return NODE_E_TYPE;
-	if (!(d < above<T>()) || d < static_cast<double>(std::numeric_limits<T>::min()))
+	if (!(d < above<T>()) || d < least || (std::is_same<T, int64_t>::value && d == least))
 		return NODE_E_RANGE;
 	*ret = static_cast<T>(d);
 	return 0;
@@ -286,40 +321,53 @@ bool node_uint(struct node n, uint64_t *ret)
  * shape has are handed to it.
  */
 
-template <typename Leaf> static int walk_flat(dom::array array, uint64_t n, Leaf &leaf)
+/* On the way back from a mistake: it lies in element @i of the array at @level. */
+static int at(struct node_place *p, uint32_t level, uint64_t i, int mistake)
+{
+	p->index[level] = i;
+	if (p->depth <= level)
+		p->depth = level + 1;
+	return mistake;
+}
+
+template <typename Leaf>
+static int walk_flat(dom::array array, uint64_t n, Leaf &leaf, uint32_t level, struct node_place *p)
 {
 	uint64_t i = 0;
 
 	for (dom::element e : array) {
 		int r;
 
-		if (i++ == n)
-			return NODE_E_SHAPE;
+		if (i == n)
+			return at(p, level, i, NODE_E_SHAPE);
 		r = leaf(e);
 		if (r)
-			return e.is_array() ? NODE_E_SHAPE : r;
+			return at(p, level, i, e.is_array() ? NODE_E_SHAPE : r);
+		i++;
 	}
 	return i == n ? 0 : NODE_E_SHAPE;
 }
 
 template <typename Leaf>
-static int walk_nested(dom::element e, const int64_t *shape, uint32_t rank, Leaf &leaf)
+static int walk_nested(dom::element e, const int64_t *shape, uint32_t rank, Leaf &leaf,
+		       uint32_t level, struct node_place *p)
 {
 	dom::array array;
 	int64_t i = 0;
 
 	if (e.get_array().get(array))
 		return NODE_E_SHAPE;
-	if (rank == 1)
-		return walk_flat(array, static_cast<uint64_t>(shape[0]), leaf);
+	if (level + 1 == rank)
+		return walk_flat(array, static_cast<uint64_t>(shape[level]), leaf, level, p);
 	for (dom::element inner : array) {
-		int r = i++ == shape[0] ? NODE_E_SHAPE
-					: walk_nested(inner, shape + 1, rank - 1, leaf);
+		int r = i == shape[level] ? NODE_E_SHAPE
+					  : walk_nested(inner, shape, rank, leaf, level + 1, p);
 
 		if (r)
-			return r;
+			return at(p, level, static_cast<uint64_t>(i), r);
+		i++;
 	}
-	return i == shape[0] ? 0 : NODE_E_SHAPE;
+	return i == shape[level] ? 0 : NODE_E_SHAPE;
 }
 
 static bool is_nested(dom::array array)
@@ -328,41 +376,46 @@ static bool is_nested(dom::array array)
 }
 
 template <typename Leaf>
-static int walk(struct node n, const int64_t *shape, uint32_t rank, Leaf leaf)
+static int walk(struct node n, const int64_t *shape, uint32_t rank, Leaf leaf,
+		struct node_place *p)
 {
 	dom::element e = as<dom::element>(n);
 	dom::array array;
 	uint64_t count = 1;
 
+	p->depth = 0;
 	if (e.get_array().get(array))
 		return NODE_E_SHAPE;
 	if (rank > 1 && is_nested(array))
-		return walk_nested(e, shape, rank, leaf);
+		return walk_nested(e, shape, rank, leaf, 0, p);
 	for (uint32_t i = 0; i < rank; i++)
 		count *= static_cast<uint64_t>(shape[i]);
-	return walk_flat(array, count, leaf);
+	return walk_flat(array, count, leaf, 0, p);
 }
 
-int node_bytes_size(struct node n, const int64_t *shape, uint32_t rank, uint64_t *ret)
+int node_bytes_size(struct node n, const int64_t *shape, uint32_t rank, uint64_t *ret,
+		    struct node_place *ret_place)
 {
 	uint64_t size = 0;
-	int r = walk(n, shape, rank, [&size](dom::element e) -> int {
+	auto leaf = [&size](dom::element e) -> int {
 		std::string_view text;
 
 		if (e.get_string().get(text))
 			return NODE_E_TYPE;
 		size += 4 + text.size();
 		return 0;
-	});
+	};
+	int r = walk(n, shape, rank, leaf, ret_place);
 
 	if (!r)
 		*ret = size;
 	return r;
 }
 
-static int fill_bytes(struct node n, const int64_t *shape, uint32_t rank, char *to)
+static int fill_bytes(struct node n, const int64_t *shape, uint32_t rank, char *to,
+		      struct node_place *p)
 {
-	return walk(n, shape, rank, [&to](dom::element e) -> int {
+	auto leaf = [&to](dom::element e) -> int {
 		std::string_view text;
 		uint32_t size;
 
@@ -373,44 +426,48 @@ static int fill_bytes(struct node n, const int64_t *shape, uint32_t rank, char *
 		std::memcpy(to + 4, text.data(), size);
 		to += 4 + size;
 		return 0;
-	});
+	};
+
+	return walk(n, shape, rank, leaf, p);
 }
 
 template <typename T, int (*get)(dom::element, T *)>
-static int fill(struct node n, const int64_t *shape, uint32_t rank, void *data)
+static int fill(struct node n, const int64_t *shape, uint32_t rank, void *data,
+		struct node_place *p)
 {
 	T *to = static_cast<T *>(data);
 
-	return walk(n, shape, rank, [&to](dom::element e) { return get(e, to++); });
+	return walk(n, shape, rank, [&to](dom::element e) { return get(e, to++); }, p);
 }
 
-int node_fill(struct node n, uint32_t dtype, const int64_t *shape, uint32_t rank, void *data)
+int node_fill(struct node n, uint32_t dtype, const int64_t *shape, uint32_t rank, void *data,
+	      struct node_place *ret_place)
 {
 	switch (dtype) {
 	case DEVSERVE_BOOL:
-		return fill<uint8_t, get_bool>(n, shape, rank, data);
+		return fill<uint8_t, get_bool>(n, shape, rank, data, ret_place);
 	case DEVSERVE_UINT8:
-		return fill<uint8_t, get_integer>(n, shape, rank, data);
+		return fill<uint8_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_UINT16:
-		return fill<uint16_t, get_integer>(n, shape, rank, data);
+		return fill<uint16_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_UINT32:
-		return fill<uint32_t, get_integer>(n, shape, rank, data);
+		return fill<uint32_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_UINT64:
-		return fill<uint64_t, get_integer>(n, shape, rank, data);
+		return fill<uint64_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_INT8:
-		return fill<int8_t, get_integer>(n, shape, rank, data);
+		return fill<int8_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_INT16:
-		return fill<int16_t, get_integer>(n, shape, rank, data);
+		return fill<int16_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_INT32:
-		return fill<int32_t, get_integer>(n, shape, rank, data);
+		return fill<int32_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_INT64:
-		return fill<int64_t, get_integer>(n, shape, rank, data);
+		return fill<int64_t, get_integer>(n, shape, rank, data, ret_place);
 	case DEVSERVE_FP32:
-		return fill<float, get_floating>(n, shape, rank, data);
+		return fill<float, get_floating>(n, shape, rank, data, ret_place);
 	case DEVSERVE_FP64:
-		return fill<double, get_floating>(n, shape, rank, data);
+		return fill<double, get_floating>(n, shape, rank, data, ret_place);
 	case DEVSERVE_BYTES:
-		return fill_bytes(n, shape, rank, static_cast<char *>(data));
+		return fill_bytes(n, shape, rank, static_cast<char *>(data), ret_place);
 	default:
 		return NODE_E_TYPE;
 	}

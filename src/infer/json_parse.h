@@ -8,12 +8,15 @@
  * nodes, which are values. There is one document a thread: nodes, and the strings they give
  * out, live until json_close() or the next json_parse().
  *
- * Strings may hold NULs. Of members with the same key the last one counts.
+ * Strings may hold NULs. Numbers are 64-bit integers, or else doubles: -0 is the integer 0,
+ * -0.0 keeps its sign, and what no double holds makes the text JSON_E_SYNTAX.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <devserve/deployment.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -77,7 +80,10 @@ bool node_next(struct node_cursor *c, struct node *ret);
 bool node_next_member(struct node_cursor *c, const char **ret_key, size_t *ret_size,
 		      struct node *ret);
 
-/* The members of object @n that have these keys, or absent nodes. */
+/*
+ * The members of object @n that have these keys, or absent nodes. NULL, or the first key that
+ * comes twice: who looked at the text before us may have taken the other one.
+ */
 struct node_key {
 	const char *text;
 	size_t size;
@@ -92,7 +98,8 @@ static inline bool node_is_key(const struct node_key *key, const char *text, siz
 			return false;
 	return true;
 }
-void node_pick(struct node n, const struct node_key *keys, size_t n_keys, struct node *ret);
+const struct node_key *node_pick(struct node n, const struct node_key *keys, size_t n_keys,
+				 struct node *ret);
 
 /* What is wrong with the data of a tensor. */
 enum {
@@ -103,14 +110,22 @@ enum {
 	NODE_E_RANGE, /* an element is a number that the datatype cannot hold */
 };
 
-/* Bytes of array @n as a BYTES tensor of @shape (its product fits). 0 or NODE_E_*. */
-int node_bytes_size(struct node n, const int64_t *shape, uint32_t rank, uint64_t *ret);
+/* Where in the data: data[index[0]][index[1]]…; depth 0 is the data itself. */
+struct node_place {
+	uint32_t depth;
+	uint64_t index[DEVSERVE_MAX_RANK];
+};
+
+/* Bytes of array @n as a BYTES tensor of @shape (its product fits). 0 or NODE_E_* and where. */
+int node_bytes_size(struct node n, const int64_t *shape, uint32_t rank, uint64_t *ret,
+		    struct node_place *ret_place);
 
 /*
  * Write array @n to @data as a tensor: @data has room for what @shape and @dtype promise, or
- * for what node_bytes_size() said. Not for FP16 and BF16. 0 or NODE_E_*.
+ * for what node_bytes_size() said. Not for FP16 and BF16. 0 or NODE_E_* and where.
  */
-int node_fill(struct node n, uint32_t dtype, const int64_t *shape, uint32_t rank, void *data);
+int node_fill(struct node n, uint32_t dtype, const int64_t *shape, uint32_t rank, void *data,
+	      struct node_place *ret_place);
 
 bool json_is_utf8(const char *text, size_t size);
 

@@ -127,7 +127,7 @@ int infer_request_refuse(struct infer_request *r, enum infer_status status, cons
  * The answer's body: JSON appended to @json, then @ret_n parts of raw tensors in @iov
  * (room for DEVSERVE_MAX_TENSORS; they point into r->outputs). *@ret_binary: at least one
  * output is binary: then @json's size goes into Inference-Header-Content-Length. What
- * cannot be said in JSON (FP16, NaN, BYTES that aren't UTF-8) sets status and error instead.
+ * cannot be said in JSON (NaN, BYTES that aren't UTF-8) sets status and error instead.
  * For an error the body is {"error": "…"}, and the status is returned.
  */
 int infer_response_encode(struct infer_request *r, const char *name, struct buffer *json,

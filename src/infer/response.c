@@ -12,6 +12,7 @@
 
 #include "infer/request.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -153,12 +154,7 @@ static int encode_data(struct infer_request *r, const struct tensor *t, struct b
 {
 	int e;
 
-	if (t->dtype == DEVSERVE_FP16 || t->dtype == DEVSERVE_BF16)
-		return infer_request_refuse(
-			r, INFER_INVALID,
-			"sending %s data via JSON is not supported. Please use the "
-			"binary data format for output %s",
-			dtype_name(t->dtype), r->signature->outputs[t->port].name);
+	assert(dtype_in_json(t->dtype)); /* else the request was refused */
 	ADD(b, ",\"data\":[");
 	e = t->dtype == DEVSERVE_BYTES ? encode_bytes(r, t, b) : encode_numbers(r, t, b);
 	if (e)

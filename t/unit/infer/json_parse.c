@@ -63,7 +63,7 @@ Test(json_parse, knows_the_kinds)
 	cr_expect_eq(node_type((struct node){ 0 }), NODE_ABSENT);
 }
 
-Test(json_parse, picks_members_and_the_last_of_two)
+Test(json_parse, picks_members_and_tells_which_comes_twice)
 {
 	static const struct node_key keys[] = { NODE_KEY("a"), NODE_KEY("missing"),
 						NODE_KEY("long key") };
@@ -72,14 +72,16 @@ Test(json_parse, picks_members_and_the_last_of_two)
 	const char *s = NULL;
 	size_t size = 99;
 
-	cr_assert_eq(parse("{\"a\":1,\"long key\":\"x\\u0000y\",\"\":0,\"a\":2}", &n), 0);
-	node_pick(n, keys, 3, m);
+	cr_assert_eq(parse("{\"a\":2,\"long key\":\"x\\u0000y\",\"\":0,\"\":1}", &n), 0);
+	cr_expect_null(node_pick(n, keys, 3, m));
 	cr_expect(node_uint(m[0], &v));
 	cr_expect_eq(v, 2);
 	cr_expect_eq(node_type(m[1]), NODE_ABSENT);
 	cr_expect(node_string(m[2], &s, &size));
 	cr_expect_eq(size, 3);
 	cr_expect_arr_eq(s, "x\0y", 3);
+	cr_assert_eq(parse("{\"a\":1,\"long key\":\"x\",\"\\u0061\":1}", &n), 0);
+	cr_expect_eq(node_pick(n, keys, 3, m), &keys[0]);
 }
 
 Test(json_parse, picks_nothing_from_what_is_no_object)

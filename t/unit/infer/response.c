@@ -233,12 +233,6 @@ Test(response, that_json_cannot_say_asks_for_binary)
 {
 	float nan[] = { 1, NAN }, inf[] = { INFINITY, 1 };
 
-	expect_unsayable(DEVSERVE_FP16, "abcd", 4, INFER_INVALID,
-			 "sending FP16 data via JSON is not supported. Please use the binary data "
-			 "format for output Y");
-	expect_unsayable(DEVSERVE_BF16, "abcd", 4, INFER_INVALID,
-			 "sending BF16 data via JSON is not supported. Please use the binary data "
-			 "format for output Y");
 	expect_unsayable(DEVSERVE_BYTES, "\1\0\0\0a\1\0\0\0\xff", 10, INFER_INVALID,
 			 "output 'Y' has BYTES that are not UTF-8, which JSON cannot say. Please "
 			 "use the binary data format");

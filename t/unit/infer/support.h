@@ -222,3 +222,23 @@ static inline int client_echo(struct client *c, struct buffer *json, struct iove
 	}
 	return infer_response_encode(&c->r, "m", json, iov, ret_n, ret_binary);
 }
+
+/* JSON of a request with one input X. */
+static inline const char *input_x(const char *datatype, const char *shape, const char *rest)
+{
+	static char json[4096];
+
+	snprintf(json, sizeof(json),
+		 "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"%s\",\"shape\":%s,%s}]}", datatype,
+		 shape, rest);
+	return json;
+}
+
+/* Of a request to `simple`. */
+#define IN0                                                                                       \
+	"{\"name\":\"INPUT0\",\"shape\":[1,16],\"datatype\":\"INT32\",\"data\":[1,2,3,4,5,6,7,8," \
+	"9,10,11,12,13,14,15,16]}"
+#define IN1                                                                                       \
+	"{\"name\":\"INPUT1\",\"shape\":[1,16],\"datatype\":\"INT32\",\"data\":[1,2,3,4,5,6,7,8," \
+	"9,10,11,12,13,14,15,16]}"
+#define INPUTS(inputs) "{\"inputs\":[" inputs "]}"
