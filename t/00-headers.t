@@ -50,7 +50,7 @@ if (open my $readme, '<', 'README.md') {
 	my $text = join '', <$readme>;
 	my $n = 0;
 
-	while ($text =~ /^```(c|c\+\+|cpp)\n(.*?)^```/gms) {
+	while ($text =~ /^```(c|c\+\+|cpp)\b[^\n]*\n(.*?)^```/gms) {
 		my ($language, $snippet) = ($1 eq 'c' ? 'c' : 'c++', $2);
 
 		next unless $snippet =~ /DEVSERVE_DEPLOYMENT/;
