@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "config/config.h"
+#include "config/key.h"
 
 static struct config c;
 static struct buffer why = BUFFER_NULL;
@@ -66,7 +67,7 @@ Test(config, says_what_is_written)
 			   "state: {checkpoint_ms: 50}\n"
 			   "weights: []\n"
 			   "replay: on\n"
-			   "user_config: {a: [1, -0.5e3, 07, '1', yes, ~, true], \"b\": {}}\n"), 0, "%s", buffer_text(&why));
+			   "user_config: {a: [1, -0.5e3, 07, '1', yes, ~, true], \"b\": {\"q\\\"\\n\": .5}}\n"), 0, "%s", buffer_text(&why));
 	cr_assert_str_eq(c.name, "a-b.c");
 	cr_assert_str_eq(c.cflags[1], "-DX=1");
 	cr_assert_null(c.cflags[2]);
@@ -81,7 +82,7 @@ Test(config, says_what_is_written)
 	cr_assert_not_null(c.weights);
 	cr_assert_null(c.weights[0]);
 	cr_assert_str_eq(c.replay, "\"on\"");
-	cr_assert_str_eq(c.user_config, "{\"a\":[1,-0.5e3,\"07\",\"1\",\"yes\",null,true],\"b\":{}}");
+	cr_assert_str_eq(c.user_config, "{\"a\":[1,-0.5e3,7,\"1\",\"yes\",null,true],\"b\":{\"q\\\"\\n\":0.5}}");
 }
 
 Test(config, refuses_a_key_that_it_does_not_know)
@@ -95,16 +96,42 @@ Test(config, refuses_a_key_that_it_does_not_know)
 	refused("name: a\nname: b\n", 2, "twice");
 }
 
+/* So that what it says of a default is so. */
+Test(config, has_the_defaults_that_its_table_tells)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	for (size_t i = 0; i < config_keys.n; i++)
+		if (config_keys.rows[i].fallback)
+			buffer_printf(&text, "%s: %s\n", config_keys.rows[i].name, config_keys.rows[i].fallback);
+	cr_assert_eq(parse(text.data), 0, "%s", buffer_text(&why));
+	c.hash = (struct hash){ 0 };
+	struct config none;
+	config_init(&none);
+	cr_assert_arr_eq(&c, &none, sizeof(c));
+}
+
+Test(config, takes_the_examples_that_its_table_gives)
+{
+	for (size_t i = 0; i < config_keys.n; i++) {
+		const struct key *k = &config_keys.rows[i];
+		_cleanup_free_ char *text = xasprintf("%s: %s\n", k->name, k->example ? k->example : "1");
+
+		cr_assert_eq(parse(text), 0, "%s%s", text, buffer_text(&why));
+	}
+}
+
 Test(config, refuses_values_that_do_not_fit)
 {
 	static const char *const wrong[] = {
 		"num_replicas: 0", "num_replicas: 17", "num_replicas: -1", "num_replicas: 1.5", "num_replicas: '2'",
 		"num_replicas: two", "num_replicas: [2]", "num_replicas:", "num_replicas: 99999999999999999999",
 		"max_ongoing_requests: 0", "request_timeout_s: 0", "request_timeout_s: -1", "request_timeout_s: .inf",
-		"request_timeout_s: nan", "request_timeout_s: 1e9", "request_timeout_s: 0x10", "request_timeout_s: 5s",
+		"request_timeout_s: nan", "request_timeout_s: 1e9", "request_timeout_s: 0x1g", "request_timeout_s: 5s",
 		"idempotent: yes", "idempotent: 1", "idempotent: 'true'", "cflags: -O2", "cflags: {a: b}",
 		"cflags: [[a]]", "cflags: [\"a\\0b\"]", "cflags: ['']", "name: ../x", "name: ''", "name: a/b",
-		"name: [a]", "state: 5", "state: {checkpoint_ms: x}", "weights: w.safetensors",
+		"name: [a]", "name: 5", "name: true", "cflags: [5]", "cflags: [~]", "user_config: .inf",
+		"user_config: !!set {a}", "name: !mine a", "state: 5", "state: {checkpoint_ms: x}", "weights: w.safetensors",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Key
+ *
+ * The table of what deployment.yaml may say. Its reader (value.h), its JSON Schema (schema.h),
+ * and hence editors, follow it: a new key is a row.
+ */
+
+#include <stddef.h>
+
+enum key_kind {	      /* value in the file; its place in struct config */
+	KEY_NAME,     /* letters, digits, '_', '-', '.'; char * */
+	KEY_TEXTS,    /* list of texts that aren't empty; char ** */
+	KEY_WHOLE,    /* whole number; unsigned */
+	KEY_SECONDS,  /* number; unsigned, of milliseconds */
+	KEY_BOOL,     /* bool */
+	KEY_MAPPING,  /* keys of its own; their places are in struct config too */
+	KEY_ANY,      /* char *, as JSON */
+};
+
+enum { KEY_MAX_NAME = 64, KEY_MAX_TEXTS = 1024 };
+
+struct keys {
+	const struct key *rows;
+	size_t n; /* < 64 */
+};
+
+struct key {
+	const char *name;
+	enum key_kind kind;
+	size_t offset;         /* in struct config */
+	double min, max;       /* KEY_WHOLE, KEY_SECONDS: both may be */
+	struct keys keys;      /* KEY_MAPPING */
+	const char *fallback;  /* JSON; NULL: what isn't there isn't there */
+	const char *example;   /* JSON */
+	const char *help;      /* for who hovers over it in an editor */
+};
+
+/* Of the whole file. */
+extern const struct keys config_keys;
+
+const struct key *key_find(struct keys among, const char *name);
