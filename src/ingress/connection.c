@@ -23,18 +23,6 @@
 #include "ingress/receive.h"
 #include "ingress/send.h"
 
-#define HEAD_MS 10000
-#define BODY_MS 5000
-#define IDLE_MS 75000
-#define WRITE_MS 30000
-#define LINGER_MS 2000
-#define LINGER_TOTAL_MS 30000
-
-void connection_progress(struct connection *c)
-{
-	c->since_ms = uv_now(c->in->loop);
-}
-
 static void make_due(struct connection *c)
 {
 	struct ingress *in = c->in;
@@ -69,8 +57,7 @@ static void linger(struct connection *c)
 	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
 		shutdown(fd, SHUT_WR);
 	c->lingering = true;
-	c->linger_ms = uv_now(c->in->loop);
-	connection_progress(c);
+	patience_begin(c);
 	receive_set(c, true);
 }
 
@@ -102,11 +89,6 @@ void connection_turn(struct connection *c)
 	connection_settle(c);
 }
 
-bool connection_is_idle(const struct connection *c)
-{
-	return c->state == CONNECTION_HEAD && STAILQ_EMPTY(&c->queue) && !c->pending.size;
-}
-
 void connection_drain(struct connection *c)
 {
 	struct exchange *x;
@@ -118,46 +100,6 @@ void connection_drain(struct connection *c)
 		if (x->state == EXCHANGE_STREAMING)
 			exchange_hang_up(x);
 	make_due(c);
-}
-
-static void time_out(struct connection *c)
-{
-	if (c->receiving)
-		receive_fail(c, c->receiving, 408, "The request's body didn't come for 5 seconds.");
-	else
-		receive_fail(c, NULL, 408, "The request's head didn't come within 10 seconds.");
-	connection_settle(c);
-}
-
-static bool has_stalled(struct connection *c, uint64_t idle)
-{
-	size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-
-	if (left != c->write_left)
-		connection_progress(c);
-	c->write_left = left;
-	return idle > WRITE_MS;
-}
-
-void connection_tick(struct connection *c, uint64_t now_ms)
-{
-	uint64_t idle = now_ms - c->since_ms;
-
-	if (c->lingering) {
-		if (idle > LINGER_MS || now_ms - c->linger_ms > LINGER_TOTAL_MS)
-			connection_close(c);
-	} else if (c->writing) {
-		if (has_stalled(c, idle))
-			connection_close(c);
-	} else if (c->receiving) {
-		if (idle > BODY_MS)
-			time_out(c);
-	} else if (c->state == CONNECTION_HEAD && c->pending.size && !c->paused) {
-		if (idle > HEAD_MS)
-			time_out(c);
-	} else if (STAILQ_EMPTY(&c->queue) && idle > IDLE_MS) {
-		connection_close(c);
-	}
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -191,6 +133,16 @@ void connection_close(struct connection *c)
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 
+void connection_reset(struct connection *c)
+{
+	const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+	uv_os_fd_t fd;
+
+	if (!c->closed && uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	connection_close(c);
+}
+
 int connection_accept(struct ingress *in, uv_stream_t *listener)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
@@ -199,10 +151,10 @@ int connection_accept(struct ingress *in, uv_stream_t *listener)
 	c->in = in;
 	STAILQ_INIT(&c->queue);
 	TAILQ_INSERT_TAIL(&in->connections, c, siblings);
-	in->n_connections++;
+	c->guest = in->n_connections++ >= in->options.max_connections;
 	in->n_handles++;
 	uv_tcp_init(in->loop, &c->tcp);
-	connection_progress(c);
+	patience_begin(c);
 	r = uv_accept(listener, (uv_stream_t *)&c->tcp);
 	if (r < 0)
 		connection_close(c);

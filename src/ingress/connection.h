@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "ingress/chunk.h"
 #include "ingress/gate.h"
+#include "ingress/patience.h"
 
 struct exchange;
 struct handle;
@@ -51,11 +52,12 @@ struct connection {
 	uv_write_t write;
 	bool writing;
 	size_t write_size;     /* of what is being written */
-	size_t write_left;     /* as the last tick saw it */
+	uint64_t untaken;      /* bytes of answers that the client hasn't got, as the last tick saw it */
 
 	bool reading;
 	bool direct;    /* libuv reads to where the body belongs */
 	bool paused;    /* not read on: enough is pending */
+	bool guest;     /* beyond --max-connections */
 	bool last;      /* no request after this one */
 	bool busy;      /* inside one of our callbacks: settled when that ends */
 	bool is_due;
@@ -64,8 +66,7 @@ struct connection {
 	bool broken;    /* close, at the next good moment */
 	bool lingering; /* all said; wait for its end */
 	bool closed;
-	uint64_t since_ms; /* last progress: of the head's first byte, of the body, … */
-	uint64_t linger_ms;
+	struct pace coming, going;
 };
 
 /* Take the connection that waits at @listener. 0 or -errno. */
@@ -74,23 +75,17 @@ int connection_accept(struct ingress *in, uv_stream_t *listener);
 /* At once: what runs for it is cancelled. */
 void connection_close(struct connection *c);
 
-/* Nothing is under way: a candidate to be closed. */
-bool connection_is_idle(const struct connection *c);
+/* The same, and what the kernel still had to send is lost: for a client that takes nothing. */
+void connection_reset(struct connection *c);
 
 /* No new requests; closed when what is under way is answered. */
 void connection_drain(struct connection *c);
-
-/* Called by the ingress each second. May close it. */
-void connection_tick(struct connection *c, uint64_t now_ms);
 
 /* In the next turn of the loop, when it is due. May close it. */
 void connection_turn(struct connection *c);
 
 /* @x, one of its exchanges, has bytes to send, or has become complete. @now: rather at once. */
 void connection_answered(struct connection *c, bool now);
-
-/* Something came or went: its time limits count from now. */
-void connection_progress(struct connection *c);
 
 /* The end of each of our callbacks: write what can be written, close what is to be closed. */
 void connection_settle(struct connection *c);

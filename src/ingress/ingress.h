@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "ingress/patience.h"
+
 struct buffer;
 struct deploy;
 struct exchange;
@@ -31,7 +33,8 @@ struct ingress_options {
 	const char *host;        /* NULL: 127.0.0.1 and [::1]; else an address or a name */
 	unsigned port;           /* 0: the kernel picks one, the same for both families */
 	uint64_t max_body;       /* bytes; 413 above */
-	unsigned max_connections; /* 1024 */
+	unsigned max_connections; /* beyond, health is answered, all else 503 */
+	struct patience patience;
 	const char *token;       /* for routes that need it; for everything but health beyond loopback */
 	const char *version;     /* server metadata */
 	const struct route *routes; /* ends with a NULL path; borrowed */

@@ -5,9 +5,11 @@
  * "localhost" may try either first, and somebody else's server on the other family's port
  * would answer half of them. Where the machine has no ::1, IPv4 alone.
  *
- * No room for another connection: it stays in the kernel's backlog (libuv stops asking once
- * an accepted socket isn't fetched) until one is closed; connections that have idled for a
- * second are closed in favour of those that wait.
+ * No place for another connection: one that has asked nothing for a second is closed in its
+ * favour, with half a head or without. Where all are at work it is a guest: MAX_GUESTS are
+ * taken beyond the limit, so that health is answered and all else gets 503 at once; what
+ * comes beyond those stays in the kernel's backlog (libuv stops asking once an accepted
+ * socket isn't fetched) until a connection is closed.
  */
 
 #include "ingress/listener.h"
@@ -25,36 +27,34 @@
 #include "ingress/connection.h"
 #include "ingress/exchange.h"
 #include "ingress/owner.h"
+#include "ingress/patience.h"
 
 #define BACKLOG 1024
 #define PORT_TRIES 16
-#define EVICT_MS 1000
+#define MAX_GUESTS 64
 
 /* connections */
 
-static struct connection *longest_idle(struct ingress *in)
+void ingress_make_place(struct ingress *in)
 {
 	struct connection *c, *found = NULL;
+	uint64_t now = uv_now(in->loop);
 
 	TAILQ_FOREACH(c, &in->connections, siblings)
-		if (connection_is_idle(c) && (!found || c->since_ms < found->since_ms))
+		if (patience_yields(c, now) && (!found || c->coming.since_ms < found->coming.since_ms))
 			found = c;
-	if (found && uv_now(in->loop) - found->since_ms < EVICT_MS)
-		return NULL;
-	return found;
+	if (found)
+		connection_close(found);
 }
 
 static void accept_from(struct ingress *in, unsigned i)
 {
-	struct connection *idle;
-
 	if (in->stopping)
 		return;
-	if (in->n_connections >= in->options.max_connections) {
+	if (in->n_connections >= in->options.max_connections)
+		ingress_make_place(in);
+	if (in->n_connections >= in->options.max_connections + MAX_GUESTS) {
 		in->waiting |= 1u << i;
-		idle = longest_idle(in);
-		if (idle)
-			connection_close(idle);
 		return;
 	}
 	in->waiting &= ~(1u << i);
@@ -76,7 +76,7 @@ static void on_tick(uv_timer_t *timer)
 
 	for (; c; c = next) {
 		next = TAILQ_NEXT(c, siblings);
-		connection_tick(c, now);
+		patience_tick(c, now);
 	}
 	accept_waiting(in);
 	if (!in->n_connections && !in->stopping)
@@ -408,8 +408,6 @@ static struct ingress *make(uv_loop_t *loop, struct deploy *deploy, const struct
 	in->options.host = copy_host(o->host);
 	in->options.token = copy(o->token);
 	in->options.version = copy(o->version);
-	if (!in->options.max_connections)
-		in->options.max_connections = 1024;
 	TAILQ_INIT(&in->connections);
 	TAILQ_INIT(&in->due);
 	SLIST_INIT(&in->pool);

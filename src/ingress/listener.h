@@ -55,6 +55,9 @@ struct ingress {
 	char bytes[INGRESS_READ_SIZE];
 };
 
+/* Close the connection that has asked nothing for longest, if that is a second. */
+void ingress_make_place(struct ingress *in);
+
 /* `due` is not empty any more. */
 void ingress_wake(struct ingress *in);
 

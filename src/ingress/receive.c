@@ -74,7 +74,7 @@ static void end_body(struct connection *c)
 
 static void deliver(struct connection *c, const char *bytes, size_t size)
 {
-	connection_progress(c);
+	patience_came(c, size);
 	if (c->receiving)
 		exchange_take(c->receiving, bytes, size);
 	else if ((c->dropped += size) > MAX_DROP)
@@ -183,7 +183,7 @@ static void take_request(struct connection *c, const char *bytes)
 	c->dropped = 0;
 	c->body_left = h->length;
 	c->chunk = (struct chunk)CHUNK_NULL;
-	connection_progress(c);
+	patience_begin(c);
 	next_request(c);
 	if (h->chunked)
 		c->state = CONNECTION_CHUNKED;
@@ -267,7 +267,7 @@ void receive_bytes(struct connection *c, const char *bytes, size_t size)
 		size_t used = take(c, bytes, size);
 
 		if (used < size)
-			connection_progress(c);
+			patience_begin(c);
 		buffer_append(p, bytes + used, size - used);
 	}
 	if (!p->size && p->room > KEEP_PENDING)
@@ -280,7 +280,7 @@ void receive_bytes(struct connection *c, const char *bytes, size_t size)
 static void receive_direct(struct connection *c, size_t size)
 {
 	c->body_left -= size;
-	connection_progress(c);
+	patience_came(c, size);
 	exchange_filled(c->receiving, size);
 	if (!c->body_left && c->state == CONNECTION_BODY)
 		end_body(c);
@@ -340,7 +340,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	else if (n < 0)
 		c->broken = true;
 	else if (n > 0 && c->lingering)
-		connection_progress(c);
+		patience_came(c, (uint64_t)n);
 	else if (n > 0 && c->direct)
 		receive_direct(c, (size_t)n);
 	else if (n > 0)

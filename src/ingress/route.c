@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "ingress/connection.h"
 #include "ingress/exchange.h"
 #include "ingress/listener.h"
 #include "ingress/v2.h"
@@ -143,6 +144,26 @@ static void authorize_plan(struct ingress *in, const struct head *h, struct plan
 	}
 }
 
+/* A guest stays one until there is a place. */
+static void check_place(struct exchange *x, struct plan *p)
+{
+	struct connection *c = x->c;
+	struct ingress *in = c->in;
+
+	if (!c->guest)
+		return;
+	if (in->n_connections > in->options.max_connections)
+		ingress_make_place(in);
+	c->guest = in->n_connections > in->options.max_connections;
+	if (!c->guest)
+		return;
+	x->close = c->last = true;
+	if (c->state == CONNECTION_HEAD)
+		c->state = CONNECTION_DEAF;
+	refuse(p, 503, "The server has as many connections as it may (--max-connections), all of them "
+		       "at work.");
+}
+
 void route_plan(struct ingress *in, struct exchange *x, const struct head *h, struct plan *ret)
 {
 	struct plan p = { .sink = SINK_DROP };
@@ -155,5 +176,7 @@ void route_plan(struct ingress *in, struct exchange *x, const struct head *h, st
 		plan_control(in, h, &p);
 	}
 	authorize_plan(in, h, &p);
+	if (!p.status && !p.health)
+		check_place(x, &p);
 	*ret = p;
 }

@@ -28,7 +28,8 @@ static void pop(struct connection *c)
 		c->receiving = NULL;
 	}
 	exchange_free(x);
-	connection_progress(c);
+	if (STAILQ_EMPTY(&c->queue) && !c->pending.size)
+		patience_begin(c);
 }
 
 static bool is_sendable(const struct exchange *x)
@@ -145,11 +146,12 @@ static void write_rest(struct connection *c, uv_buf_t *parts, unsigned n, size_t
 	parts[at].len -= done;
 	c->write.data = c;
 	c->writing = true;
-	connection_progress(c);
 	if (uv_write(&c->write, (uv_stream_t *)&c->tcp, parts + at, n - at, on_written) < 0) {
 		c->writing = false;
 		c->broken = true;
+		return;
 	}
+	patience_begin_write(c);
 }
 
 void send_answers(struct connection *c)

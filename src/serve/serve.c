@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/build.h"
@@ -43,6 +44,7 @@
 #include "watch/watch.h"
 #include "weights/weights.h"
 
+#define OWN_DESCRIPTORS 1024
 #define DRAIN_MS 30000
 #define TIDY_MS 20
 
@@ -449,6 +451,24 @@ static void keep_run_file(struct serve *s)
 		run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
 }
 
+/*
+ * Connections that there are descriptors for. A thousand are left to the rest: workers,
+ * compilers, files; or half, where there are few.
+ */
+static unsigned count_connections(struct serve *s)
+{
+	unsigned wanted = s->o->max_connections, limit = descriptors_raise(wanted + OWN_DESCRIPTORS);
+	_cleanup_free_ char *advice = NULL;
+	unsigned n = limit / 2 < OWN_DESCRIPTORS ? limit / 2 : limit - OWN_DESCRIPTORS;
+
+	if (n >= wanted)
+		return wanted;
+	advice = xasprintf("there are descriptors for %u connections only, not for --max-connections %u; "
+			   "raise the hard limit where the server is started (ulimit -Hn)", n, wanted);
+	on_notice(s, advice);
+	return n;
+}
+
 static bool is_loopback(const char *host)
 {
 	return !host || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
@@ -476,7 +496,12 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 		.host = s->o->host,
 		.port = s->o->port,
 		.max_body = s->o->max_body,
-		.max_connections = 1024,
+		.max_connections = count_connections(s),
+		.patience = { .head_ms = s->o->head_timeout_s * 1000,
+			      .body_ms = s->o->body_timeout_s * 1000,
+			      .send_ms = s->o->send_timeout_s * 1000,
+			      .idle_ms = s->o->idle_timeout_s * 1000,
+			      .min_rate = s->o->min_rate },
 		.token = s->token,
 		.version = DEVSERVE_VERSION,
 		.ready = is_ready,

@@ -60,6 +60,9 @@ Test(options, without_any_the_defaults_hold)
 	cr_expect_null(o.state_dir);
 	cr_expect_eq(o.settle_ms, 10);
 	cr_expect_eq(o.queue, 256);
+	cr_expect_eq(o.max_connections, 1024);
+	cr_expect(o.head_timeout_s == 10 && o.body_timeout_s == 5 && o.send_timeout_s == 30);
+	cr_expect(o.idle_timeout_s == 75 && o.min_rate == 1024);
 	cr_expect(!o.json && !o.no_color && !o.poll && !o.help && !o.version);
 }
 
