@@ -46,7 +46,7 @@ def names_and_targets():
     for path, status in (("/v2/models/s%00imple", 400), ("/v2/models/a%2fb", 400), ("/v2/models/%zz", 400),
                          ("/v2/models/%73imple%2e%2e", 404), ("/v2/models/simple/versions/2", 404),
                          ("/v2/models/simple/versions/x", 404), ("/v2/models/simple/nope", 404),
-                         ("/v2/nope", 404), ("/nope", 404), ("/v2/models/..", 404),
+                         ("/v2/nope", 404), ("/nope", 404), ("/v2/models/..", 400),
                          ("http://other.example/v2", 400)):
         a = ask(get(path))
         ok(a and a[0] == status and error_of(a), f"{path}: {status}", a)
@@ -132,18 +132,6 @@ def chunks():
         with Line() as line:
             a = line.send(chunk_post(raw) + get()).answer()
             ok(is_sum(a, 7) and line.status() == 200, f"chunks {kind}", a)
-    for kind, raw in (("no size", b"\r\n{}\r\n"), ("space after the size", b"2 \r\n{}\r\n0\r\n\r\n"),
-                      ("bare line feed", b"2\n{}\r\n0\r\n\r\n"), ("bare ;", b"2;\r\n{}\r\n0\r\n\r\n"),
-                      ("NUL in an extension", b"2;a=\0\r\n{}\r\n0\r\n\r\n"), ("too long", b"2\r\n{}}\r\n0\r\n\r\n"),
-                      ("no hex", b"g\r\n{}\r\n0\r\n\r\n"), ("minus", b"-2\r\n{}\r\n"),
-                      ("overflow", b"FFFFFFFFFFFFFFFF0\r\n{}\r\n"), ("0x", b"0x2\r\n{}\r\n"),
-                      ("bad trailer", b"2\r\n{}\r\n0\r\n bad\r\n\r\n"), ("NUL in a trailer", b"2\r\n{}\r\n0\r\nA:\0\r\n\r\n")):
-        with Line() as line:
-            a = line.send(chunk_post(raw) + get()).answer()
-            ok(a and a[0] == 400 and line.is_cut(), f"chunked, {kind}: refused and closed", a)
-    with Line() as line:
-        a = line.send(chunk_post(b"ffffffffff\r\n")).answer()
-        ok(a and a[0] == 413, "a terabyte of chunk is announced: 413", a)
 
 
 def expectations():
@@ -180,12 +168,21 @@ def methods():
         a = line.answer(head_only=True)
         line.send(get())
         ok(a[0] == 404 and line.status() == 200, "HEAD has no body for errors either", a)
-        for path, method, allow in (("/v2", "POST", "GET, HEAD"), ("/v2/health/live", "PUT", "GET, HEAD"),
-                                    ("/v2/models/simple", "DELETE", "GET, HEAD"),
-                                    ("/v2/models/simple/ready", "PATCH", "GET, HEAD"),
-                                    (INFER, "GET", "POST"), (INFER, "OPTIONS", "POST")):
+        for path, method, allow in (("/v2", "POST", "GET, HEAD, OPTIONS"), ("/v2/health/live", "PUT", "GET, HEAD, OPTIONS"),
+                                    ("/v2/models/simple", "DELETE", "GET, HEAD, OPTIONS"),
+                                    ("/v2/models/simple/ready", "PATCH", "GET, HEAD, OPTIONS"),
+                                    (INFER, "GET", "POST, OPTIONS"), (INFER, "TRACE", "POST, OPTIONS")):
             a = line.send(get(path, method=method)).answer()
             ok(a[0] == 405 and a[1].get("allow") == allow and error_of(a), f"{method} {path}: 405", a)
+        for path, allow in (("*", "GET, HEAD, POST, OPTIONS"), ("/v2", "GET, HEAD, OPTIONS"),
+                            ("/v2/models/simple?x", "GET, HEAD, OPTIONS"), (INFER, "POST, OPTIONS"),
+                            ("/v2/health/ready", "GET, HEAD, OPTIONS")):
+            a = line.send(get(path, method="OPTIONS")).answer()
+            ok(a[0] == 204 and a[1].get("allow") == allow and "content-length" not in a[1] and
+               not any(k.startswith("access-control") for k in a[1]), f"OPTIONS {path} tells the methods", a)
+        for path in ("/nope", "/v2/models/nope", "/v2/models/nope/infer", "/v2/models/simple/nope"):
+            a = line.send(get(path, method="OPTIONS")).answer()
+            ok(a[0] == 404 and error_of(a), f"OPTIONS {path}: 404", a)
         a = line.send(infer(9)).answer()
         ok(is_sum(a, 9), "the connection outlives all these errors", a)
         a = line.send(get(method="BREW")).answer()
@@ -219,51 +216,6 @@ def versions_and_closing():
             line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     a = ask(infer(1))
     ok(is_sum(a, 1), "clients that vanish anywhere leave no trace", a)
-
-
-def refused_heads():
-    host_line = f"Host: {host}"
-    cases = {
-        "bare line feeds": f"GET /v2 HTTP/1.1\n{host_line}\n\n",
-        "one bare line feed": f"GET /v2 HTTP/1.1\r\n{host_line}\nA: b\r\n\r\n",
-        "bare CR": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\rc\r\n\r\n",
-        "NUL in a value": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\0c\r\n\r\n",
-        "control byte in a value": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\x0bc\r\n\r\n",
-        "space before the colon": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA : b\r\n\r\n",
-        "folded line": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nA: b\r\n c\r\n\r\n",
-        "no colon": f"GET /v2 HTTP/1.1\r\n{host_line}\r\nnonsense\r\n\r\n",
-        "empty name": f"GET /v2 HTTP/1.1\r\n{host_line}\r\n: b\r\n\r\n",
-        "two spaces in the request line": f"GET  /v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
-        "tab in the request line": f"GET\t/v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
-        "fragment": f"GET /v2#x HTTP/1.1\r\n{host_line}\r\n\r\n",
-        "no slash": f"GET v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
-        "no version": f"GET /v2\r\n{host_line}\r\n\r\n",
-        "no Host": "GET /v2 HTTP/1.1\r\n\r\n",
-        "two Hosts": f"GET /v2 HTTP/1.1\r\n{host_line}\r\n{host_line}\r\n\r\n",
-        "two lengths": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}",
-        "listed lengths": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 2, 2\r\n\r\n{{}}",
-        "signed length": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: +2\r\n\r\n{{}}",
-        "hexadecimal length": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 0x2\r\n\r\n{{}}",
-        "empty length": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length:\r\n\r\n",
-        "length beyond 64 bits": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 18446744073709551618\r\n\r\n",
-        "length and chunked": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2 HTTP/1.1\r\n{host_line}\r\n\r\n",
-        "unknown encoding": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding: gzip\r\n\r\n",
-        "two encodings": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        "vertical tab before chunked": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding: \x0bchunked\r\n\r\n",
-        "empty encoding": f"POST {INFER} HTTP/1.1\r\n{host_line}\r\nTransfer-Encoding:\r\n\r\n",
-        "chunked in HTTP/1.0": f"POST {INFER} HTTP/1.0\r\n{host_line}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    }
-    for kind, data in cases.items():
-        with Line() as line:
-            a = line.send(data.encode("latin-1") + get()).answer()
-            ok(a and a[0] == 400 and error_of(a) and a[1].get("connection") == "close" and line.is_cut(),
-               f"{kind}: 400, closed, and what follows isn't looked at", a)
-    with Line() as line:
-        a = line.send(get(version="HTTP/2.0")).answer()
-        ok(a and a[0] == 505 and line.is_cut(), "HTTP/2.0: 505", a)
-    with Line() as line:
-        a = line.send(b"\r\n" + get("/v2", "X-Empty:", "X-Tabs:\ta\tb\t", "X-Latin: \xe9")).answer()
-        ok(a and a[0] == 200, "what is only unusual passes", a)
 
 
 def limits():
@@ -378,4 +330,4 @@ server = serve()
 host, address = server.host, server.address
 slow = Slow()
 run(answers_and_headers, names_and_targets, split_anywhere, pipelining, not_reading, chunks, expectations,
-    methods, versions_and_closing, refused_heads, limits, browsers, error_bodies, slow.check)
+    methods, versions_and_closing, limits, browsers, error_bodies, slow.check)

@@ -10,7 +10,7 @@
  * Origin and Sec-Fetch-Site: any page may send simple requests to us and not look at the
  * answer, which is enough to reload, unload or crash. Browsers say where a request comes
  * from; what isn't a browser says nothing and passes. `http://localhost:3000` is as foreign
- * as any other: the port is part of an origin.
+ * as any other: the port is part of an origin. Origins that were allowed by name are not.
  *
  * Token: for what changes the server, and for everything once others can connect.
  */
@@ -18,8 +18,11 @@
 #include "ingress/authorize.h"
 
 #include <arpa/inet.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
+
+#include "ingress/allowed.h"
 
 static bool is(struct span s, const char *text)
 {
@@ -33,13 +36,18 @@ static bool ends_in(struct span s, const char *tail)
 	return s.size > n && strncasecmp(s.at + s.size - n, tail, n) == 0;
 }
 
+/* Empty, or a number up to 65535. */
 static bool is_port(struct span s)
 {
-	if (s.size > 5)
-		return false;
-	for (size_t i = 0; i < s.size; i++)
+	unsigned port = 0;
+
+	for (size_t i = 0; i < s.size; i++) {
 		if (s.at[i] < '0' || s.at[i] > '9')
 			return false;
+		port = port * 10 + (unsigned)(s.at[i] - '0');
+		if (port > UINT16_MAX)
+			return false;
+	}
 	return true;
 }
 
@@ -107,8 +115,10 @@ static int authorize_host(const struct authority *a, struct span host, const cha
 		return 0;
 	if (is_address(name, &loopback) && (loopback || a->any_address))
 		return 0;
-	*ret_why = "This server isn't called by the name in the Host header; "
-		   "use localhost, 127.0.0.1 or the address it was bound to.";
+	if (allowed_find(a->hosts, name).at)
+		return 0;
+	*ret_why = "This server isn't called by the name in the Host header; use localhost, 127.0.0.1 "
+		   "or the address it was bound to, or start it with --allow-host NAME.";
 	return 421;
 }
 
@@ -120,10 +130,13 @@ static bool is_own_origin(struct span origin, struct span host)
 	       strncasecmp(origin.at + scheme, host.at, host.size) == 0;
 }
 
-static int authorize_browser(const struct principal *p, const char **ret_why)
+static int authorize_browser(const struct authority *a, const struct principal *p, const char **ret_why)
 {
+	if (p->origin.at && allowed_find(a->origins, p->origin).at)
+		return 0;
 	if (p->origin.at && !is_own_origin(p->origin, p->host)) {
-		*ret_why = "A page of another origin may not use this server.";
+		*ret_why = "A page of another origin may not use this server; "
+			   "--allow-origin ORIGIN allows it to one.";
 		return 403;
 	}
 	if (p->site.at && !is(p->site, "same-origin") && !is(p->site, "none") &&
@@ -153,6 +166,8 @@ static int authorize_token(const struct authority *a, const struct principal *p,
 
 	if (!p->token && (a->loopback || p->health))
 		return 0;
+	if (p->preflight && p->origin.at)
+		return 0; /* says nothing that isn't said to anybody, and can't bring the token */
 	if (given.size > scheme && strncasecmp(given.at, "Bearer ", scheme) == 0 && a->token &&
 	    is_secret((struct span){ given.at + scheme, given.size - scheme }, a->token))
 		return 0;
@@ -169,7 +184,7 @@ int authorize(const struct authority *a, const struct principal *p, const char *
 	if (p->host.at) /* HTTP/1.0 may leave it out; browsers don't speak that */
 		r = authorize_host(a, p->host, ret_why);
 	if (!r)
-		r = authorize_browser(p, ret_why);
+		r = authorize_browser(a, p, ret_why);
 	if (!r)
 		r = authorize_token(a, p, ret_why);
 	return r;

@@ -19,6 +19,7 @@ struct authority {
 	bool any_address;  /* bound to every address: an address as Host is as good as ours */
 	bool loopback;     /* nothing but this machine can connect */
 	const char *token; /* NULL: nobody has one */
+	const char *hosts, *origins; /* allowed beside our own (allowed.h) */
 };
 
 /* What the request says of itself; a span with at NULL: not said. */
@@ -28,6 +29,7 @@ struct principal {
 	bool page;   /* a route that a person may open by following a link */
 	bool health; /* needs no token anywhere */
 	bool token;  /* the route needs the token in any case */
+	bool preflight; /* a browser asks whether a page of another origin may ask */
 };
 
 /* 0, or 400, 401, 403, 421 with a static sentence. */

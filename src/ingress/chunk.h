@@ -12,21 +12,23 @@
 #include <stdint.h>
 
 #define CHUNK_MAX 65536       /* chunks of one body */
-#define CHUNK_MAX_LINE 4096   /* size and extensions of one chunk */
-#define CHUNK_MAX_TRAILER 16384
+#define CHUNK_MAX_DIGITS 16   /* of a size, leading zeros included */
+#define CHUNK_MAX_EXTRA 16384 /* bytes of all extensions and the trailer together */
 
 enum {
 	CHUNK_MORE,  /* all bytes are used up; the body goes on */
 	CHUNK_DATA,  /* there is payload */
 	CHUNK_END,   /* the body has ended; bytes may be left */
-	CHUNK_BAD,   /* malformed, or beyond a limit */
+	CHUNK_BAD,   /* malformed */
+	CHUNK_LIMIT, /* too many chunks, or too much beside the payload */
 };
 
 struct chunk {
 	int state;
-	uint64_t left;  /* payload of this chunk that is still to come */
-	uint32_t n;     /* chunks seen */
-	uint32_t line;  /* bytes of the current line, or of the trailer */
+	uint64_t left;   /* payload of this chunk that is still to come */
+	uint32_t n;      /* chunks seen */
+	uint32_t digits; /* of this chunk's size */
+	uint32_t extra;  /* bytes of extensions and trailer */
 };
 
 #define CHUNK_NULL { .state = 0 }

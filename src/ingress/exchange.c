@@ -99,6 +99,7 @@ void exchange_free(struct exchange *x)
 	x->state = EXCHANGE_RECEIVING;
 	x->plan = (struct plan){ .sink = SINK_DROP };
 	x->head_only = x->close = x->expects = x->chunked = x->deferred = false;
+	x->origin = (struct span){ .at = NULL };
 	x->received = 0;
 	x->generation = 0;
 	x->start = x->counted = 0;
@@ -130,7 +131,7 @@ static const char *find_pair(const struct buffer *b, const char *name)
 
 void exchange_keep(struct exchange *x, const struct head *h)
 {
-	target_decode(h->target.path, &x->path);
+	buffer_append(&x->path, h->target.path.at, h->target.path.size);
 	target_decode_query(h->target.query, &x->query);
 	for (unsigned i = 0; i < h->n_fields; i++)
 		keep_pair(&x->fields, h->fields[i].name, h->fields[i].value);
@@ -222,6 +223,8 @@ static void complete(struct exchange *x, struct response *r)
 		x->close = true;
 	r->minor = x->minor;
 	r->close = x->close;
+	r->origin = x->origin;
+	r->vary = c->in->authority.origins != NULL;
 	if (x->handle) {
 		r->generation = x->generation ? x->generation : x->handle->generation;
 		r->stale = x->handle->stale;
@@ -280,6 +283,16 @@ void exchange_refuse(struct exchange *x, int status, const char *sentence)
 	r.type = "application/json";
 	r.allow = x->plan.allow;
 	r.retry = status == 503;
+	exchange_send(x, &r);
+}
+
+void exchange_allow(struct exchange *x)
+{
+	struct response r = RESPONSE_NULL;
+
+	exchange_begin(x);
+	r.status = 204;
+	r.allow = x->plan.allow;
 	exchange_send(x, &r);
 }
 

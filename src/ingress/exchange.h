@@ -49,7 +49,7 @@ struct plan {
 	const struct route *route;
 	bool token, page, health;
 
-	/* Or why not. */
+	/* Or why not; 204: it only asked for the methods that are allowed. */
 	int status;
 	const char *sentence;
 	const char *allow;
@@ -67,6 +67,7 @@ struct exchange {
 	bool close;           /* the connection ends with this answer */
 	bool expects;         /* the client waits for "100 Continue" before it sends the body */
 	bool chunked;         /* the answer */
+	struct span origin;   /* of another, allowed, whose page asks; into the options */
 	uint64_t received;    /* bytes of the body */
 
 	struct handle *handle; /* counted, or NULL */
@@ -120,6 +121,9 @@ void exchange_send(struct exchange *x, struct response *r);
 
 /* {"error": @sentence} */
 void exchange_refuse(struct exchange *x, int status, const char *sentence);
+
+/* 204, with the methods of its plan. */
+void exchange_allow(struct exchange *x);
 
 /* 413: the body of @size bytes would be too large. */
 void exchange_refuse_size(struct exchange *x, uint64_t size);

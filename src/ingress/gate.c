@@ -14,45 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum {
-	TOKEN = 1, /* RFC 9110 tchar */
-	VALUE = 2, /* in a field's value: visible, space, tab, obs-text */
-	TARGET = 4, /* in a request target */
-};
-
-/* clang-format off */
-#define X4(v) v, v, v, v
-#define X16(v) X4(v), X4(v), X4(v), X4(v)
-#define ALNUM (TOKEN | VALUE | TARGET)
-#define MARK (VALUE | TARGET)
-static const unsigned char classes[256] = {
-	0, 0, 0, 0, 0, 0, 0, 0, 0, VALUE, 0, 0, 0, 0, 0, 0,
-	X16(0),
-	/*   ! " # $ % & ' ( ) * + , - . / */
-	VALUE, ALNUM, MARK, VALUE | TOKEN, ALNUM, ALNUM, ALNUM, ALNUM,
-	MARK, MARK, ALNUM, ALNUM, MARK, ALNUM, ALNUM, MARK,
-	/* 0-9 : ; < = > ? */
-	ALNUM, ALNUM, ALNUM, ALNUM, ALNUM, ALNUM, ALNUM, ALNUM,
-	ALNUM, ALNUM, MARK, MARK, MARK, MARK, MARK, MARK,
-	/* @ A-Z [ \ ] ^ _ */
-	MARK, ALNUM, ALNUM, ALNUM, X4(ALNUM), X16(ALNUM),
-	ALNUM, ALNUM, ALNUM, MARK, MARK, MARK, ALNUM, ALNUM,
-	/* ` a-z { | } ~ DEL */
-	ALNUM, ALNUM, ALNUM, ALNUM, X4(ALNUM), X16(ALNUM),
-	ALNUM, ALNUM, ALNUM, MARK, ALNUM, MARK, ALNUM, 0,
-	X16(VALUE), X16(VALUE), X16(VALUE), X16(VALUE),
-	X16(VALUE), X16(VALUE), X16(VALUE), X16(VALUE),
-};
-/* clang-format on */
-
-static size_t run_of(const char *s, size_t size, unsigned char class)
-{
-	size_t i = 0;
-
-	while (i < size && (classes[(unsigned char)s[i]] & class))
-		i++;
-	return i;
-}
+#include "ingress/charset.h"
 
 static int refuse(int status, const char *sentence, const char **ret_why)
 {
@@ -60,11 +22,16 @@ static int refuse(int status, const char *sentence, const char **ret_why)
 	return status;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 static int judge_version(struct gate *g, const char *s, size_t size, const char **ret_why)
 {
-	if (size < 6 || memcmp(s, "HTTP/", 5) != 0)
+	if (size != 8 || memcmp(s, "HTTP/", 5) != 0 || !is_digit(s[5]) || s[6] != '.' || !is_digit(s[7]))
 		return refuse(400, "The request line must end in HTTP/1.1.", ret_why);
-	if (size != 8 || memcmp(s + 5, "1.", 2) != 0 || (s[7] != '0' && s[7] != '1'))
+	if (s[5] != '1' || s[7] > '1')
 		return refuse(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.", ret_why);
 	g->minor = (unsigned)(s[7] - '0');
 	return 0;
@@ -73,13 +40,13 @@ static int judge_version(struct gate *g, const char *s, size_t size, const char 
 /* "GET /v2 HTTP/1.1": two single spaces, nothing else between. */
 static int judge_request_line(struct gate *g, const char *s, size_t size, const char **ret_why)
 {
-	size_t method = run_of(s, size, TOKEN), target;
+	size_t method = charset_run(CHARSET_TOKEN, s, size), target;
 
 	if (!method || method == size || s[method] != ' ')
 		return refuse(400, "The request line is malformed.", ret_why);
 	s += method + 1;
 	size -= method + 1;
-	target = run_of(s, size, TARGET);
+	target = charset_run(CHARSET_TARGET, s, size);
 	if (!target || target == size || s[target] != ' ')
 		return refuse(400, "The request line is malformed: a target without spaces, "
 				   "control bytes and '#' must follow the method.", ret_why);
@@ -100,8 +67,10 @@ static int judge_length(struct gate *g, const char *value, size_t size, const ch
 
 	if (g->has_length)
 		return refuse(400, "There must be one Content-Length, not several.", ret_why);
+	if (size > 1 && value[0] == '0')
+		return refuse(400, "Content-Length has leading zeros.", ret_why);
 	for (size_t i = 0; i < size; i++) {
-		if (value[i] < '0' || value[i] > '9' ||
+		if (!is_digit(value[i]) ||
 		    __builtin_mul_overflow(length, 10, &length) ||
 		    __builtin_add_overflow(length, (uint64_t)(value[i] - '0'), &length))
 			return refuse(400, "Content-Length is not a number of bytes.", ret_why);
@@ -136,14 +105,14 @@ static int judge_framing(struct gate *g, const char *name, size_t name_size, con
 
 static int judge_field(struct gate *g, const char *s, size_t size, const char **ret_why)
 {
-	size_t name = run_of(s, size, TOKEN), at = name + 1;
+	size_t name = charset_run(CHARSET_TOKEN, s, size), at = name + 1;
 
 	if (++g->n_fields > GATE_MAX_FIELDS)
 		return refuse(431, "There are more than 100 header fields.", ret_why);
 	if (!name || name == size || s[name] != ':')
 		return refuse(400, "A header field is malformed: each is one line, "
 				   "\"Name: value\", without a space before the colon.", ret_why);
-	if (run_of(s + at, size - at, VALUE) != size - at)
+	if (charset_run(CHARSET_VALUE, s + at, size - at) != size - at)
 		return refuse(400, "A header field has a control byte in it.", ret_why);
 	while (at < size && (s[at] == ' ' || s[at] == '\t'))
 		at++;
@@ -192,13 +161,28 @@ static int judge_size(const struct gate *g, size_t end, const char **ret_why)
 	return 0;
 }
 
+/*
+ * A request line that has begun. What can't become one is told so at once: who speaks TLS, or
+ * anything else, to this port waits for us to say something.
+ */
+static int judge_beginning(struct gate *g, const char *s, size_t size, const char **ret_why)
+{
+	g->is_head = size > 4 && memcmp(s, "HEAD ", 5) == 0;
+	if (!size || charset_has(CHARSET_TOKEN, *s) || *s == '\r' || *s == '\n')
+		return 0;
+	return refuse(400, *s == '\x16' ? "This port speaks HTTP, not HTTPS."
+				       : "The request line is malformed.", ret_why);
+}
+
 int gate_head(struct gate *g, const char *bytes, size_t size, const char **ret_why)
 {
 	for (;;) {
 		const char *feed = memchr(bytes + g->seen, '\n', size - g->seen);
 		size_t next = feed ? (size_t)(feed - bytes) + 1 : size;
-		int r = judge_size(g, next, ret_why);
+		int r = g->fields ? 0 : judge_beginning(g, bytes + g->at, size - g->at, ret_why);
 
+		if (!r)
+			r = judge_size(g, next, ret_why);
 		g->seen = next;
 		if (r || !feed)
 			return r;

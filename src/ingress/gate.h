@@ -30,6 +30,7 @@ struct gate {
 	size_t fields;   /* where the header fields begin; 0: the request line isn't judged */
 	unsigned n_fields;
 	unsigned minor;  /* HTTP/1.minor */
+	bool is_head;    /* a refusal has no body either */
 	bool has_host, has_length, chunked;
 	uint64_t length; /* Content-Length */
 };

@@ -31,37 +31,39 @@ static int on_field(http_parser *p, const char *at, size_t size)
 	return 0;
 }
 
-static void keep(struct span name, const char *wanted, struct span value, struct span *ret)
+/* Of two that say different things, whoever looks at the other one is deceived. */
+static int keep(struct span name, const char *wanted, struct span value, struct span *ret)
 {
-	if (strncasecmp(name.at, wanted, name.size) == 0)
-		*ret = value;
+	if (strncasecmp(name.at, wanted, name.size) != 0)
+		return 0;
+	if (ret->at)
+		return 1;
+	*ret = value;
+	return 0;
 }
 
 /* By length first: most fields are told apart by it alone. */
-static void classify(struct head *h, struct span name, struct span value)
+static int classify(struct head *h, struct span name, struct span value)
 {
 	switch (name.size) {
 	case 4:
-		keep(name, "host", value, &h->host);
-		break;
+		return keep(name, "host", value, &h->host);
 	case 6:
-		keep(name, "origin", value, &h->origin);
-		keep(name, "expect", value, &h->expect);
-		break;
+		return keep(name, "origin", value, &h->origin) || keep(name, "expect", value, &h->expect);
 	case 13:
-		keep(name, "authorization", value, &h->authorization);
-		break;
+		return keep(name, "authorization", value, &h->authorization);
 	case 14:
-		keep(name, "sec-fetch-site", value, &h->site);
-		keep(name, "sec-fetch-mode", value, &h->mode);
-		keep(name, "sec-fetch-dest", value, &h->destination);
-		break;
+		return keep(name, "sec-fetch-site", value, &h->site) ||
+		       keep(name, "sec-fetch-mode", value, &h->mode) ||
+		       keep(name, "sec-fetch-dest", value, &h->destination);
 	case 16:
-		keep(name, "content-encoding", value, &h->content_encoding);
-		break;
+		return keep(name, "content-encoding", value, &h->content_encoding);
+	case 29:
+		return keep(name, "access-control-request-method", value, &h->request_method);
 	case 31:
-		keep(name, "inference-header-content-length", value, &h->json_size);
-		break;
+		return keep(name, "inference-header-content-length", value, &h->json_size);
+	default:
+		return 0;
 	}
 }
 
@@ -72,9 +74,7 @@ static int on_value(http_parser *p, const char *at, size_t size)
 	while (size && (at[size - 1] == ' ' || at[size - 1] == '\t'))
 		size--;
 	h->fields[h->n_fields].value = (struct span){ at, size };
-	classify(h, h->fields[h->n_fields].name, (struct span){ at, size });
-	h->n_fields++;
-	return 0;
+	return classify(h, h->fields[h->n_fields++].name, (struct span){ at, size });
 }
 
 static int on_complete(http_parser *p)
@@ -93,33 +93,40 @@ static const http_parser_settings settings = {
 	.on_headers_complete = on_complete,
 };
 
+static int refuse(int status, const char *sentence, const char **ret_why)
+{
+	*ret_why = sentence;
+	return status;
+}
+
+static int explain(const http_parser *p, const char **ret_why)
+{
+	enum http_errno e = HTTP_PARSER_ERRNO(p);
+
+	if (e == HPE_INVALID_METHOD)
+		return refuse(501, "This method is not known.", ret_why);
+	if (p->method == HTTP_CONNECT)
+		return refuse(501, "CONNECT is for proxies.", ret_why);
+	if (e == HPE_CB_url || e == HPE_INVALID_URL)
+		return refuse(400, "The request target is malformed.", ret_why);
+	if (e == HPE_CB_header_value)
+		return refuse(400, "A header field that may be there once is there twice.", ret_why);
+	return refuse(400, e == HPE_OK ? "The request is malformed." : http_errno_description(e), ret_why);
+}
+
 int head_parse(struct head *h, const struct gate *g, const char *bytes, const char **ret_why)
 {
 	http_parser parser;
-	size_t n;
+	size_t n, size = g->at - g->start;
 
 	memset(h, 0, offsetof(struct head, fields));
 	http_parser_init(&parser, HTTP_REQUEST);
 	parser.data = h;
-	n = http_parser_execute(&parser, &settings, bytes + g->start, g->at - g->start);
+	n = http_parser_execute(&parser, &settings, bytes + g->start, size);
 	h->minor = g->minor;
 	h->chunked = g->chunked;
 	h->length = g->length;
-	switch (HTTP_PARSER_ERRNO(&parser)) {
-	case HPE_OK:
-		if (n == g->at - g->start)
-			return 0;
-		*ret_why = "The request is malformed.";
-		return 400;
-	case HPE_INVALID_METHOD:
-		*ret_why = "This method is not known.";
-		return 501;
-	case HPE_CB_url:
-	case HPE_INVALID_URL:
-		*ret_why = "The request target is malformed.";
-		return 400;
-	default:
-		*ret_why = http_errno_description(HTTP_PARSER_ERRNO(&parser));
-		return 400;
-	}
+	if (n == size && HTTP_PARSER_ERRNO(&parser) == HPE_OK && parser.method != HTTP_CONNECT)
+		return 0;
+	return explain(&parser, ret_why);
 }

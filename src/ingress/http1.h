@@ -28,6 +28,7 @@ struct head {
 	/* Those that the server itself looks at; at NULL: not sent. */
 	struct span host, origin, site, mode, destination, authorization;
 	struct span expect, content_encoding, json_size;
+	struct span request_method; /* Access-Control-Request-Method */
 
 	unsigned n_fields;
 	struct field fields[GATE_MAX_FIELDS];

@@ -24,7 +24,7 @@ struct ingress;
 struct route {
 	const char *method; /* "GET" answers HEAD too */
 	const char *path;
-	bool token;         /* needs the token (Authorization: Bearer …) */
+	bool token;         /* needs the token (Authorization: Bearer …); below "/-/" all do */
 	void (*handle)(void *context, struct exchange *x);
 	void *context;
 };
@@ -36,6 +36,8 @@ struct ingress_options {
 	unsigned max_connections; /* beyond, health is answered, all else 503 */
 	struct patience patience;
 	const char *token;       /* for routes that need it; for everything but health beyond loopback */
+	const char *allow_host;  /* names that it is called by beside its own, separated by commas */
+	const char *allow_origin; /* origins whose pages may use it; NULL: only its own */
 	const char *version;     /* server metadata */
 	const struct route *routes; /* ends with a NULL path; borrowed */
 	/* Whether every first build has ended: /v2/health/ready. */
@@ -49,6 +51,9 @@ int ingress_start(uv_loop_t *loop, struct deploy *deploy, const struct ingress_o
 
 /* "http://127.0.0.1:8000" */
 const char *ingress_url(const struct ingress *in);
+
+/* Nobody but this machine can connect. */
+bool ingress_is_loopback(const struct ingress *in);
 
 /*
  * Stop accepting; let what is under way finish; then call @done. A second call ends all at

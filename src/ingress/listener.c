@@ -122,6 +122,8 @@ static void free_options(struct ingress_options *o)
 {
 	free((char *)o->host);
 	free((char *)o->token);
+	free((char *)o->allow_host);
+	free((char *)o->allow_origin);
 	free((char *)o->version);
 }
 
@@ -407,6 +409,8 @@ static struct ingress *make(uv_loop_t *loop, struct deploy *deploy, const struct
 	in->options = *o;
 	in->options.host = copy_host(o->host);
 	in->options.token = copy(o->token);
+	in->options.allow_host = copy(o->allow_host);
+	in->options.allow_origin = copy(o->allow_origin);
 	in->options.version = copy(o->version);
 	TAILQ_INIT(&in->connections);
 	TAILQ_INIT(&in->due);
@@ -422,6 +426,8 @@ static void set_authority(struct ingress *in, const struct addresses *a)
 {
 	in->authority.name = in->options.host;
 	in->authority.token = in->options.token;
+	in->authority.hosts = in->options.allow_host;
+	in->authority.origins = in->options.allow_origin;
 	in->authority.loopback = true;
 	for (unsigned i = 0; i < a->n; i++) {
 		in->authority.loopback &= is_loopback(&a->at[i]);
@@ -483,6 +489,11 @@ int ingress_start(uv_loop_t *loop, struct deploy *deploy, const struct ingress_o
 	in->url = make_url(in);
 	*ret = in;
 	return 0;
+}
+
+bool ingress_is_loopback(const struct ingress *in)
+{
+	return in->authority.loopback;
 }
 
 const char *ingress_url(const struct ingress *in)

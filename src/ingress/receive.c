@@ -45,8 +45,10 @@ static void stop_listening(struct connection *c)
 void receive_fail(struct connection *c, struct exchange *x, int status, const char *sentence)
 {
 	stop_listening(c);
-	if (!x)
+	if (!x) {
 		x = exchange_new(c);
+		x->head_only = c->gate.is_head;
+	}
 	x->close = true;
 	exchange_refuse(x, status, sentence);
 }
@@ -56,7 +58,7 @@ bool receive_drop(struct connection *c, struct exchange *x)
 	c->receiving = NULL;
 	if (c->state != CONNECTION_BODY && c->state != CONNECTION_CHUNKED)
 		return true;
-	if (!x->expects && (c->state == CONNECTION_CHUNKED || c->body_left <= MAX_DROP))
+	if (!x->expects && (c->state == CONNECTION_CHUNKED ? c->chunk.left : c->body_left) <= MAX_DROP)
 		return true;
 	stop_listening(c);
 	return false;
@@ -92,12 +94,20 @@ static size_t take_body(struct connection *c, const char *bytes, size_t size)
 	return size;
 }
 
+static void fail_body(struct connection *c, int status, const char *sentence)
+{
+	if (c->receiving)
+		receive_fail(c, c->receiving, status, sentence);
+	else
+		stop_listening(c);
+}
+
 static size_t take_chunks(struct connection *c, const char *bytes, size_t size)
 {
 	size_t used, n = 0;
 	int r = chunk_decode(&c->chunk, bytes, size, &used, &n);
 
-	if (r != CHUNK_BAD && c->receiving &&
+	if (r < CHUNK_BAD && c->receiving &&
 	    c->chunk.left > exchange_max_body(c->receiving))
 		exchange_refuse_size(c->receiving, c->chunk.left);
 	switch (r) {
@@ -108,10 +118,11 @@ static size_t take_chunks(struct connection *c, const char *bytes, size_t size)
 		end_body(c);
 		break;
 	case CHUNK_BAD:
-		if (c->receiving)
-			receive_fail(c, c->receiving, 400, "The chunked body is malformed.");
-		else
-			stop_listening(c);
+		fail_body(c, 400, "The chunked body is malformed.");
+		break;
+	case CHUNK_LIMIT:
+		fail_body(c, 413, "The chunked body has more than 65,536 chunks, or more than 16 KiB of "
+				  "extensions and trailers: send larger chunks, or Content-Length.");
 		break;
 	}
 	return used;
@@ -147,7 +158,9 @@ static void accept_request(struct connection *c, struct exchange *x, const struc
 	bool has_body = c->state == CONNECTION_BODY || c->state == CONNECTION_CHUNKED;
 
 	x->expects = has_body && h->expect.at && h->minor > 0;
-	if (x->plan.status)
+	if (x->plan.status == 204)
+		exchange_allow(x);
+	else if (x->plan.status)
 		exchange_refuse(x, x->plan.status, x->plan.sentence);
 	else if (x->expects && !is_continue(h->expect))
 		exchange_refuse(x, 417, "The only expectation known is \"100-continue\".");

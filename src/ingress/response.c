@@ -132,6 +132,25 @@ static char *put_fields(char *to, const struct response *r)
 	return to;
 }
 
+/* Never with "*", never with credentials: no cookie means anything here. */
+static char *put_origin(char *to, const struct response *r)
+{
+	if (r->vary)
+		to = PUT(to, "Vary: Origin\r\n");
+	if (!r->origin.at)
+		return to;
+	to = PUT(to, "Access-Control-Allow-Origin: ");
+	to = put(to, r->origin.at, r->origin.size);
+	to = PUT(to, "\r\nAccess-Control-Expose-Headers: Inference-Header-Content-Length, Retry-After, "
+		     "X-Devserve-Generation, X-Devserve-Stale\r\n");
+	if (r->status != 204 || !r->allow)
+		return to;
+	to = PUT(to, "Access-Control-Allow-Methods: ");
+	to = put_text(to, r->allow, 80);
+	return PUT(to, "\r\nAccess-Control-Allow-Headers: Authorization, Content-Encoding, Content-Type, "
+		       "Inference-Header-Content-Length\r\nAccess-Control-Max-Age: 600\r\n");
+}
+
 static char *put_framing(char *to, const struct response *r)
 {
 	if (r->close)
@@ -154,6 +173,7 @@ size_t response_head(const struct response *r, const struct preamble *p, char *t
 
 	end = put(end, p->text, p->size);
 	end = put_fields(end, r);
+	end = put_origin(end, r);
 	end = put_framing(end, r);
 	assert(end - to <= RESPONSE_MAX_HEAD);
 	return (size_t)(end - to);

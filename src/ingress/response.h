@@ -12,8 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ingress/target.h"
+
 /* Room for any head that response_head() makes. */
-#define RESPONSE_MAX_HEAD 1024
+#define RESPONSE_MAX_HEAD 1536
 #define RESPONSE_NONE UINT64_MAX
 
 /* What is the same in all answers of a second. */
@@ -32,7 +34,9 @@ struct response {
 	uint64_t json_size;   /* Inference-Header-Content-Length, or RESPONSE_NONE */
 	uint32_t generation;  /* or 0 */
 	const char *stale;    /* or NULL */
-	const char *allow;    /* or NULL: for 405 */
+	const char *allow;    /* or NULL: the methods, for 405 and for OPTIONS */
+	struct span origin;   /* of another, allowed: its page may read this. at NULL: none */
+	bool vary;            /* another origin's answer may differ */
 	bool retry;           /* Retry-After: 1 */
 	bool no_store;        /* no cache may keep it */
 	unsigned minor;       /* what the client speaks */

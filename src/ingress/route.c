@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "ingress/allowed.h"
 #include "ingress/connection.h"
 #include "ingress/exchange.h"
 #include "ingress/listener.h"
@@ -21,13 +22,18 @@ static void refuse(struct plan *p, int status, const char *sentence)
 	p->sentence = sentence;
 }
 
-static bool matches_path(const struct route *r, const char *path)
+static bool begins_with(struct span s, const char *text)
+{
+	size_t n = strlen(text);
+
+	return s.size >= n && memcmp(s.at, text, n) == 0;
+}
+
+static bool matches_path(const struct route *r, struct span path)
 {
 	size_t n = strlen(r->path);
 
-	if (n > 1 && r->path[n - 1] == '/')
-		return strncmp(r->path, path, n) == 0;
-	return strcmp(r->path, path) == 0;
+	return begins_with(path, r->path) && (path.size == n || (n > 1 && r->path[n - 1] == '/'));
 }
 
 static bool matches_method(const struct route *r, const struct head *h)
@@ -37,7 +43,7 @@ static bool matches_method(const struct route *r, const struct head *h)
 }
 
 /* The longest path that matches, whatever the method. */
-static size_t best_match(const struct route *routes, const char *path)
+static size_t best_match(const struct route *routes, struct span path)
 {
 	size_t best = 0;
 
@@ -57,7 +63,7 @@ static void run_route(struct exchange *x)
 		exchange_refuse(x, 500, "The server forgot to answer.");
 }
 
-static const char *allowed(struct ingress *in, const char *path, size_t best)
+static const char *allowed(struct ingress *in, struct span path, size_t best)
 {
 	struct buffer *b = &in->sentence;
 
@@ -65,27 +71,20 @@ static const char *allowed(struct ingress *in, const char *path, size_t best)
 	for (const struct route *r = in->options.routes; r->path; r++) {
 		if (strlen(r->path) != best || !matches_path(r, path))
 			continue;
-		if (b->size)
-			buffer_puts(b, ", ");
 		buffer_puts(b, r->method);
-		if (strcmp(r->method, "GET") == 0)
-			buffer_puts(b, ", HEAD");
+		buffer_puts(b, strcmp(r->method, "GET") == 0 ? ", HEAD, " : ", ");
 	}
+	buffer_puts(b, "OPTIONS");
 	return buffer_text(b);
 }
 
 static void plan_control(struct ingress *in, const struct head *h, struct plan *p)
 {
-	const char *path;
-	size_t best;
+	struct span path = h->target.path;
+	size_t best = best_match(in->options.routes, path);
 
-	buffer_reset(&in->name);
-	if (target_decode(h->target.path, &in->name) < 0) {
-		refuse(p, 400, "The path is malformed.");
-		return;
-	}
-	path = buffer_text(&in->name);
-	best = best_match(in->options.routes, path);
+	p->token = begins_with(path, "/-/");
+	p->page = !p->token;
 	if (!best) {
 		refuse(p, 404, "Not Found");
 		return;
@@ -94,24 +93,21 @@ static void plan_control(struct ingress *in, const struct head *h, struct plan *
 		if (strlen(r->path) == best && matches_path(r, path) && matches_method(r, h))
 			p->route = r;
 	if (!p->route) {
-		p->allow = allowed(in, path, best);
-		refuse(p, 405, "Method Not Allowed");
+		route_refuse_method(h, allowed(in, path, best), p);
 		return;
 	}
 	p->sink = SINK_COLLECT;
 	p->run = run_route;
-	p->token = p->route->token;
-	p->page = strncmp(path, "/-/", 3) != 0;
+	p->token |= p->route->token;
 }
 
-static void answer_options(struct exchange *x)
+void route_refuse_method(const struct head *h, const char *allow, struct plan *p)
 {
-	struct response r = RESPONSE_NULL;
-
-	exchange_begin(x);
-	r.status = 200;
-	r.allow = "GET, HEAD, POST, OPTIONS";
-	exchange_send(x, &r);
+	p->allow = allow;
+	if (h->method == HTTP_OPTIONS)
+		refuse(p, 204, NULL);
+	else
+		refuse(p, 405, "Method Not Allowed");
 }
 
 /* Judged by what it was going to do, and before it is told that it can't. */
@@ -128,6 +124,7 @@ static void authorize_plan(struct ingress *in, const struct head *h, struct plan
 		.page = p->page,
 		.health = p->health,
 		.token = p->token,
+		.preflight = h->method == HTTP_OPTIONS && h->request_method.at,
 	};
 	const char *why;
 	int status = authorize(&in->authority, &who, &why);
@@ -164,17 +161,29 @@ static void check_place(struct exchange *x, struct plan *p)
 		       "at work.");
 }
 
-void route_plan(struct ingress *in, struct exchange *x, const struct head *h, struct plan *ret)
+static void plan(struct ingress *in, struct exchange *x, struct head *h, struct plan *p)
+{
+	struct span *path = &h->target.path;
+
+	if (path->at[0] == '*') {
+		route_refuse_method(h, "GET, HEAD, POST, OPTIONS", p);
+		if (h->method != HTTP_OPTIONS)
+			refuse(p, 400, "Only OPTIONS has the target \"*\".");
+	} else if (target_resolve(*path, &in->name, path) < 0) {
+		refuse(p, 400, "The path is malformed: no control bytes, backslashes, encoded slashes, \".\" and "
+			       "\"..\"; and what is encoded is UTF-8.");
+	} else if (!v2_plan(in, x, h, p)) {
+		plan_control(in, h, p);
+	}
+}
+
+void route_plan(struct ingress *in, struct exchange *x, struct head *h, struct plan *ret)
 {
 	struct plan p = { .sink = SINK_DROP };
 
-	if (h->target.path.at[0] == '*') {
-		p.run = answer_options;
-		if (h->method != HTTP_OPTIONS)
-			refuse(&p, 400, "Only OPTIONS has the target \"*\".");
-	} else if (!v2_plan(in, x, h, &p)) {
-		plan_control(in, h, &p);
-	}
+	if (h->origin.at)
+		x->origin = allowed_find(in->authority.origins, h->origin);
+	plan(in, x, h, &p);
 	authorize_plan(in, h, &p);
 	if (!p.status && !p.health)
 		check_place(x, &p);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/buffer.h"
+#include "infer/json_parse.h"
 
 static const char *find(struct span s, char c)
 {
@@ -68,30 +69,54 @@ static int byte_at(struct span raw, size_t *ret_n)
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-static bool has_dots(const char *path)
+static bool is_dots(struct span segment)
 {
-	for (const char *s = path; (s = strchr(s, '/')); ) {
-		size_t n = strcspn(++s, "/");
-
-		if ((n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return true;
-	}
-	return false;
+	return (segment.size == 1 || segment.size == 2) && memcmp(segment.at, "..", segment.size) == 0;
 }
 
-int target_decode(struct span raw, struct buffer *ret)
+static bool has_dots(struct span path)
 {
-	size_t before = ret->size, n;
+	const char *slash;
 
+	while ((slash = find(path, '/'))) {
+		size_t n = (size_t)(slash - path.at);
+
+		if (is_dots((struct span){ path.at, n }))
+			return true;
+		path = cut(path, n + 1);
+	}
+	return is_dots(path);
+}
+
+static int decode_path(struct span raw, struct buffer *ret)
+{
+	size_t n;
+
+	buffer_reset(ret);
 	buffer_reserve(ret, raw.size);
 	for (; raw.size; raw = cut(raw, n)) {
 		int c = byte_at(raw, &n);
 
-		if (c < ' ' || c == 0x7f || c == '\\' || (c == '/' && n > 1))
+		if (c < ' ' || c == 0x7f || (c == '/' && n > 1))
 			return -1;
 		buffer_putc(ret, (char)c);
 	}
-	return ret->size > before && has_dots(ret->data + before) ? -1 : 0;
+	return json_is_utf8(ret->data, ret->size) ? 0 : -1;
+}
+
+int target_resolve(struct span raw, struct buffer *scratch, struct span *ret)
+{
+	struct span path = raw;
+
+	if (find(raw, '%')) {
+		if (decode_path(raw, scratch) < 0)
+			return -1;
+		path = (struct span){ scratch->data, scratch->size };
+	}
+	if (find(path, '\\') || has_dots(path))
+		return -1;
+	*ret = path;
+	return 0;
 }
 
 static int decode_word(struct span raw, struct buffer *ret)

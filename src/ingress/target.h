@@ -27,10 +27,11 @@ struct target {
 int target_split(struct span raw, struct target *ret);
 
 /*
- * Append @raw, decoded once, to @ret. -1 for a malformed '%', for bytes that no name of ours
- * has (NUL, control bytes, '\', an encoded '/') and for "." and ".." segments.
+ * A path as it is meant: @raw itself where nothing in it is encoded, else decoded, once, into
+ * @scratch. -1 for a malformed '%', for bytes that no name of ours has (NUL, control bytes,
+ * '\', an encoded '/', what isn't UTF-8) and for "." and ".." segments.
  */
-int target_decode(struct span raw, struct buffer *ret);
+int target_resolve(struct span raw, struct buffer *scratch, struct span *ret);
 
 /*
  * Append each "key=value" of @query, decoded ('+' is a space), as "key\0value\0". Malformed

@@ -231,10 +231,8 @@ static void refuse(struct plan *p, int status, const char *sentence)
 static bool plan_get(const struct head *h, void (*run)(struct exchange *x), struct plan *p)
 {
 	p->run = run;
-	if (!route_reads(h)) {
-		p->allow = "GET, HEAD";
-		refuse(p, 405, "Method Not Allowed");
-	}
+	if (!route_reads(h))
+		route_refuse_method(h, "GET, HEAD, OPTIONS", p);
 	return true;
 }
 
@@ -252,18 +250,6 @@ static struct span next_segment(struct span *rest)
 
 	*rest = (struct span){ rest->at + n, rest->size - n };
 	return s;
-}
-
-/* Decoded, where it needs to be, into the ingress's scratch. -1: malformed. */
-static int decode_name(struct ingress *in, struct span *name)
-{
-	if (!memchr(name->at, '%', name->size))
-		return 0;
-	buffer_reset(&in->name);
-	if (target_decode(*name, &in->name) < 0)
-		return -1;
-	*name = (struct span){ buffer_text(&in->name), in->name.size };
-	return 0;
 }
 
 /* The last handle is remembered: most connections ask for one deployment only. */
@@ -325,10 +311,8 @@ static bool plan_infer(const struct head *h, struct plan *p)
 {
 	p->sink = SINK_INFER;
 	p->run = run_infer;
-	if (h->method != HTTP_POST) {
-		p->allow = "POST";
-		refuse(p, 405, "Method Not Allowed");
-	}
+	if (h->method != HTTP_POST)
+		route_refuse_method(h, "POST, OPTIONS", p);
 	return true;
 }
 
@@ -336,18 +320,15 @@ static bool plan_infer(const struct head *h, struct plan *p)
 static bool plan_model(struct ingress *in, struct exchange *x, const struct head *h, struct span rest,
 		       struct plan *p)
 {
+	bool slash = rest.size && rest.at[rest.size - 1] == '/';
 	struct span name = next_segment(&rest), verb = next_segment(&rest), version = { "1", 1 };
 
 	if (is(verb, "versions")) {
 		version = next_segment(&rest);
 		verb = next_segment(&rest);
 	}
-	if (rest.size || (!is(verb, "infer") && !is(verb, "ready") && verb.size))
+	if (slash || rest.size || (!is(verb, "infer") && !is(verb, "ready") && verb.size))
 		return false;
-	if (decode_name(in, &name) < 0) {
-		refuse(p, 400, "The model's name is malformed.");
-		return true;
-	}
 	x->handle = find_handle(x->c, name);
 	if (!x->handle) {
 		refuse_unknown(in, name, p);

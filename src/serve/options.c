@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/suggestion.h"
+#include "ingress/allowed.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -290,6 +291,9 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		ret->root = OPTIONS_DEFAULT_ROOT;
 	if (ret->max_body > ret->max_memory)
 		ret->max_body = ret->max_memory; /* it could never be held */
+	if (r == 0 && (allowed_check_hosts(ret->allow_host, why) < 0 ||
+		       allowed_check_origins(ret->allow_origin, why) < 0))
+		r = EXIT_USAGE;
 	return r;
 }
 

@@ -469,11 +469,6 @@ static unsigned count_connections(struct serve *s)
 	return n;
 }
 
-static bool is_loopback(const char *host)
-{
-	return !host || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
-}
-
 static void tell_listening(struct serve *s)
 {
 	_cleanup_free_ char *advice = xasprintf(
@@ -484,7 +479,7 @@ static void tell_listening(struct serve *s)
 	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
 						.url = ingress_url(s->ingress),
 						.path = s->root });
-	if (!is_loopback(s->o->host))
+	if (!ingress_is_loopback(s->ingress))
 		on_notice(s, advice);
 	if (s->o->core)
 		on_notice(s, core);
@@ -503,6 +498,8 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 			      .idle_ms = s->o->idle_timeout_s * 1000,
 			      .min_rate = s->o->min_rate },
 		.token = s->token,
+		.allow_host = s->o->allow_host,
+		.allow_origin = s->o->allow_origin,
 		.version = DEVSERVE_VERSION,
 		.ready = is_ready,
 		.context = s,

@@ -55,8 +55,8 @@ static void interpret(const struct gate *g, const char *bytes)
 	who = (struct principal){ .host = h.host, .origin = h.origin, .site = h.site, .token = true,
 				  .authorization = h.authorization };
 	authorize(&us, &who, &why);
-	if (target_decode(h.target.path, &text) == 0)
-		assert(!text.size || strlen(text.data) == text.size);
+	if (target_resolve(h.target.path, &text, &h.target.path) == 0)
+		assert(!memchr(h.target.path.at, 0, h.target.path.size));
 	buffer_reset(&text);
 	target_decode_query(h.target.query, &text);
 	assert(!text.size || text.data[text.size - 1] == '\0');
@@ -70,7 +70,7 @@ static int decode(const char *bytes, size_t size, size_t cut, struct buffer *ret
 	size_t at = 0, end = 0;
 	int r = CHUNK_MORE;
 
-	while (at < size && r != CHUNK_END && r != CHUNK_BAD) {
+	while (at < size && r < CHUNK_END) {
 		size_t used = 0, n = 0;
 
 		if (at == end)

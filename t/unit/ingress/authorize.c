@@ -51,7 +51,7 @@ Test(authorize, a_malformed_host_is_a_bad_request)
 {
 	static const char *const bad[] = {
 		"", ":8000", "user@localhost", "localhost/x", "localhost,localhost", "localhost localhost",
-		"localhost:x", "localhost:8000:1", "localhost:123456", "[::1", "[]", "::1", "[::1]x", "local\\host",
+		"localhost:x", "localhost:8000:1", "localhost:65536", "localhost:123456", "localhost:-1", "[::1", "[]", "::1", "[::1]x", "local\\host",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -114,6 +114,43 @@ Test(authorize, a_foreign_page_may_only_link_to_pages)
 	p.destination = span_of("document");
 	p.reads = false;
 	cr_assert_eq(ask(&local, p), 403);
+}
+
+Test(authorize, names_that_were_allowed_are_ours_too)
+{
+	struct authority a = { .loopback = true, .hosts = "gpu1, gpu1.example.org", .origins = "http://a:1,https://b" };
+	struct principal p = { .host = span_of("gpu1.example.org:8000"), .origin = span_of("https://b") };
+
+	cr_assert_eq(host(&a, "gpu1"), 0);
+	cr_assert_eq(host(&a, "GPU1:80"), 0);
+	cr_assert_eq(host(&a, "gpu"), 421);
+	cr_assert_eq(host(&a, "gpu1."), 421);
+	cr_assert_eq(host(&a, "example.org"), 421);
+	cr_assert_eq(ask(&a, p), 0);
+	p.site = span_of("cross-site");
+	cr_assert_eq(ask(&a, p), 0, "its browser says that it comes from elsewhere; that is known");
+	p.origin = span_of("https://b:443");
+	cr_assert_eq(ask(&a, p), 403);
+	p.origin = span_of("http://b");
+	cr_assert_eq(ask(&a, p), 403);
+	p.origin = span_of("http://gpu1.example.org:8000");
+	p.site = span_of("same-origin");
+	cr_assert_eq(ask(&a, p), 0);
+}
+
+Test(authorize, a_preflight_brings_no_token_and_needs_none)
+{
+	struct authority a = { .token = "secret", .name = "gpu1", .origins = "http://a" };
+	struct principal p = { .host = span_of("gpu1"), .origin = span_of("http://a"), .preflight = true };
+
+	cr_assert_eq(ask(&a, p), 0);
+	p.preflight = false;
+	cr_assert_eq(ask(&a, p), 401);
+	p.preflight = true;
+	p.origin = span_of("http://b");
+	cr_assert_eq(ask(&a, p), 403);
+	p.origin = span_of(NULL);
+	cr_assert_eq(ask(&a, p), 401);
 }
 
 static int token(const struct authority *a, bool wanted, const char *given)

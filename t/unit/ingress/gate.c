@@ -74,6 +74,8 @@ Test(gate, refuses_what_readers_may_take_for_different_requests)
 		GET "Host: x\r\n\r\n", "GET / HTTP/1.1\r\nA: b\r\n\r\n",
 		GET "Content-Length: 1\r\ncontent-length: 1\r\n\r\n", GET "Content-Length: 1, 1\r\n\r\n",
 		GET "Content-Length: -1\r\n\r\n", GET "Content-Length: 1 1\r\n\r\n", GET "Content-Length:\r\n\r\n",
+		GET "Content-Length: 00\r\n\r\n", GET "Content-Length: 0200\r\n\r\n",
+		GET "Content-Length: +1\r\n\r\n", GET "Content-Length: 1_0\r\n\r\n", GET "Content-Length: 0x1\r\n\r\n",
 		GET "Content-Length: 18446744073709551615\r\n\r\n",
 		GET "Content-Length: 18446744073709551616\r\n\r\n",
 		GET "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -96,7 +98,8 @@ Test(gate, lets_what_is_only_unusual_pass)
 		GET "x!#$%&'*+-.^_`|~9: y\r\n\r\n", GET "TRANSFER-ENCODING: \tChunked \r\n\r\n",
 		"GET / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
 		"BREW http://x/%zz?{}|\\^ HTTP/1.1\r\nhost: x\r\n\r\n",
-		GET "Content-Length: 18446744073709551614\r\n\r\n", GET "Content-Length: 000\r\n\r\n",
+		GET "Content-Length: 18446744073709551614\r\n\r\n", GET "Content-Length: 0\r\n\r\n",
+		GET "Content-Length:\t7 \t\r\n\r\n", GET "Content_Length: x\r\nTransfer_Encoding: x\r\n\r\n",
 	};
 
 	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
@@ -105,10 +108,42 @@ Test(gate, lets_what_is_only_unusual_pass)
 
 Test(gate, speaks_two_versions)
 {
+	static const char *const no_version[] = {
+		"HTTP/1.10", "HTTP/01.1", "HTTP/1", "HTTP/2", "HTTP/1.", "HTTP/ 1.1", "HTTP /1.1", "http/1.1", "HTTP/1,1",
+		"HTTP/1.1 ", "HTTP/11.", "HTTP/1.x",
+	};
+
 	cr_assert_eq(judge_text("GET / HTTP/2.0\r\n"), 505);
 	cr_assert_eq(judge_text("GET / HTTP/1.2\r\n"), 505);
-	cr_assert_eq(judge_text("GET / HTTP/1.10\r\n"), 505);
 	cr_assert_eq(judge_text("GET / HTTP/0.9\r\n"), 505);
+	cr_assert_eq(judge_text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
+	for (size_t i = 0; i < sizeof(no_version) / sizeof(*no_version); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "GET / %s\r\n", no_version[i]);
+		cr_assert_eq(judge_text(line), 400, "%s", no_version[i]);
+	}
+}
+
+Test(gate, refuses_what_isn_t_http_before_its_first_line_ends)
+{
+	cr_assert_eq(judge_text("\x16\x03\x01"), 400);
+	cr_assert_eq(judge("\0", 1, NULL), 400);
+	cr_assert_eq(judge_text("\xff"), 400);
+	cr_assert_eq(judge_text("\r\n "), 400);
+}
+
+Test(gate, knows_a_head_request_also_when_it_refuses_it)
+{
+	struct gate g;
+	const char *const refused = "HEAD / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", *const begun = "HEAD /";
+
+	cr_assert_eq(judge(refused, strlen(refused), &g), 400);
+	cr_assert(g.is_head);
+	cr_assert_eq(judge(begun, strlen(begun), &g), GATE_MORE);
+	cr_assert(g.is_head);
+	cr_assert_eq(judge(GET, strlen(GET), &g), GATE_MORE);
+	cr_assert(!g.is_head);
 }
 
 Test(gate, bounds_lines_fields_and_heads)
