@@ -51,7 +51,7 @@ worker_exports := $(call exports,pthread_create:threads_create thrd_create:threa
 # serves), and what the tests need beside.
 packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
 	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
-packages_test := libcriterion-dev pkgconf perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev vim git procps
+packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev vim git procps
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(call objects_of,$(server_modules)) $(BUILD)/obj/main.c.o

@@ -57,3 +57,16 @@ $(BUILD)/$(release).tar.gz: FORCE
 	$(Q)$(list_files) | LC_ALL=C sort | tar -cf - --format=gnu --no-recursion --files-from=- --owner=0 --group=0 \
 		--numeric-owner --mode=u=rwX,go=rX --mtime=@$(SOURCE_DATE_EPOCH) --transform='s,^,$(release)/,S' | \
 		gzip -9n >$@
+
+# debian/ is Debian's and is put beside the sources here, as there: what Debian changes of it
+# needs no release of ours.
+debian := $(BUILD)/deb/$(release)
+
+.PHONY: deb
+deb: dist ## build the Debian packages in build/deb, offline: DEB_BUILD_OPTIONS=nocheck
+	rm -rf $(BUILD)/deb
+	mkdir -p $(BUILD)/deb
+	cp $(BUILD)/$(release).tar.gz $(BUILD)/deb/devserve_$(VERSION).orig.tar.gz
+	tar -xf $(BUILD)/$(release).tar.gz -C $(BUILD)/deb
+	cp -a $(debian)/packaging/debian $(debian)/debian
+	cd $(debian) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc

@@ -76,6 +76,10 @@ test: ## build and run all tests; T=20 runs one tier, T=10-unit-base what starts
 	@$(MAKE) --silent $(VENV)/ready || true
 	@$(prove) $(T)
 
+.PHONY: check
+check: all test-programs ## the same, but install and download nothing: what can't run is skipped
+	@$(prove) $(T)
+
 .PHONY: test-long
 test-long: ## the same with thousands of swaps and long fuzzing (T_LONG=1)
 	@$(MAKE) --no-print-directory test T_LONG=1
