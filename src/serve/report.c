@@ -65,6 +65,16 @@ bool reports_busy(const struct reports *r)
 	return r->n > 0;
 }
 
+bool reports_are_due(const struct reports *rs, const char *deployment)
+{
+	const struct report *r;
+
+	LIST_FOREACH(r, &rs->list, entry)
+		if (strcmp(r->deployment, deployment) == 0)
+			return true;
+	return false;
+}
+
 static void report_free(struct report *r)
 {
 	LIST_REMOVE(r, entry);

@@ -21,6 +21,9 @@ struct reports *reports_new(uv_loop_t *loop, struct events *events, void (*on_id
 
 bool reports_busy(const struct reports *r);
 
+/* Whether an event for @deployment is still to come. */
+bool reports_are_due(const struct reports *r, const char *deployment);
+
 /* No event comes any more. NULL is fine. Returns NULL. */
 struct reports *reports_free(struct reports *r);
 

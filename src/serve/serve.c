@@ -100,6 +100,8 @@ static void stop(struct serve *s)
 	if (s->control)
 		control_stop(s->control);
 	plugins_free(&s->plugins);
+	if (s->terminal)
+		terminal_set_reports(s->terminal, NULL);
 	s->news.reports = reports_free(s->news.reports);
 	s->builder = builder_free(s->builder);
 	if (s->ingress)
@@ -388,6 +390,8 @@ static void open_sinks(struct serve *s)
 	else
 		s->terminal = terminal_new(s->events, s->o);
 	s->news.reports = reports_new(&s->loop, s->events, on_reported, s);
+	if (s->terminal)
+		terminal_set_reports(s->terminal, s->news.reports);
 }
 
 /* A check's are its own: the server that may run beside it tidies up among its. */

@@ -6,8 +6,8 @@
  * its save.done prints nothing, nor does that of a save which changed nothing or which a
  * newer one overtook.
  *
- * The compiler's text goes out as it is, colours included. All other text may come from a
- * plugin, so it loses its control characters: a log line must not move the cursor.
+ * After a crash the report takes longest, for debug information is read for it. Who took over
+ * and what serves again wait for it, so that the story is always told in the same order.
  */
 
 #include "serve/terminal.h"
@@ -15,165 +15,122 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
-#include "base/clock.h"
+#include "base/columns.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "serve/compiler_text.h"
+#include "serve/crash_text.h"
 #include "serve/event.h"
 #include "serve/options.h"
-#include "serve/output.h"
+#include "serve/progress.h"
+#include "serve/report.h"
+#include "serve/screen.h"
+#include "serve/style.h"
 
-struct terminal {
-	struct events *events; /* borrowed */
-	struct output *output;
-	bool color;
+#define FEW 4 /* plugins whose first builds need no line of their own */
+
+
+/* A line that waits for the report of its deployment's crash. */
+struct held {
+	TAILQ_ENTRY(held) entry;
+	char *deployment, *line;
 };
 
-/* Style */
-
-static const char *style(const struct terminal *t, const char *code)
-{
-	return t->color ? code : "";
-}
-
-#define PLAIN(t) style(t, "\033[0m")
-#define BOLD(t) style(t, "\033[1m")
-#define DIM(t) style(t, "\033[2m")
-#define RED(t) style(t, "\033[31m")
-#define GREEN(t) style(t, "\033[32m")
-#define YELLOW(t) style(t, "\033[33m")
+struct terminal {
+	struct events *events;         /* borrowed */
+	const struct reports *reports; /* borrowed; or NULL */
+	struct style style;
+	struct screen *screen;
+	struct progress *progress;
+	TAILQ_HEAD(, held) held;
+	char *headline;    /* where the server is, once it is known */
+	char *prompt;      /* lies over the progress; or NULL */
+	bool quiet;        /* log lines are not shown */
+	uint64_t n_hidden; /* how many were not */
+	size_t n_told;     /* first builds that had ended at the last line of progress */
+};
 
 bool terminal_has_color(int fd, bool no_color)
 {
-	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-
-	return !no_color && !(none && *none) && term && strcmp(term, "dumb") != 0 && isatty(fd);
+	return style_has_color(fd, no_color);
 }
 
-/* ESC '[' parameters letter */
-static size_t escape_sequence(const char *s, size_t size)
-{
-	size_t n = 2;
+/* Lines for events. Each gets the terminal's style and appends to @b. */
 
-	if (size < 3 || s[0] != '\033' || s[1] != '[')
-		return 0;
-	while (n < size && (unsigned char)s[n] >= 0x20 && (unsigned char)s[n] < 0x40)
-		n++;
-	return n < size ? n + 1 : n;
+static void put_reason(struct buffer *b, const struct event *e)
+{
+	if (!e->reason)
+		return;
+	buffer_puts(b, ": ");
+	style_sentence(b, e->reason);
 }
 
-static void put_harmless(struct buffer *b, const char *s, size_t size)
+static void put_generation(struct buffer *b, const char *before, const struct event *e)
 {
-	for (size_t i = 0; i < size;) {
-		size_t escape = escape_sequence(s + i, size - i);
-		unsigned char c = (unsigned char)s[i], next = i + 1 < size ? (unsigned char)s[i + 1] : 0;
-		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+	if (e->generation)
+		buffer_printf(b, "%sgeneration %" PRIu32, before, e->generation);
+}
 
-		if (escape) {
-			i += escape;
-			continue;
-		}
-		buffer_putc(b, (c < 0x20 && c != '\t') || c == 0x7f || c1 ? '?' : s[i]);
-		i += c1 ? 2 : 1;
+static void put_listening(const struct style *s, struct buffer *b, const struct event *e)
+{
+	buffer_printf(b, "%sdevserve%s " DEVSERVE_VERSION "  %s  %s\n", BOLD(s), PLAIN(s), e->url, e->path);
+}
+
+static void put_ready(const struct style *s, struct buffer *b, const struct event *e)
+{
+	bool all = e->n_serving == e->n_deployments;
+
+	buffer_printf(b, "%sready%s", BOLD(s), PLAIN(s));
+	if (e->took_ns) {
+		buffer_puts(b, " in ");
+		style_duration(b, e->took_ns);
 	}
+	if (e->n_deployments)
+		buffer_printf(b, "  %s%u of %u serve%s", all ? "" : RED(s), e->n_serving, e->n_deployments,
+			      all ? "" : PLAIN(s));
+	buffer_printf(b, "  %s\n", e->url ? e->url : "");
 }
 
-/* A sentence; several lines become one. */
-static void put_sentence(struct buffer *b, const char *s)
+static void put_removed(const struct style *s, struct buffer *b, const struct event *e)
 {
-	_cleanup_free_ char *line = xstrdup(s);
-	size_t size = strlen(line);
-
-	while (size && strchr("\n .", line[size - 1]))
-		size--;
-	for (size_t i = 0; i < size; i++)
-		if (line[i] == '\n')
-			line[i] = ' ';
-	put_harmless(b, line, size);
-}
-
-static void put_name(const struct terminal *t, struct buffer *b, const char *name)
-{
-	buffer_printf(b, "%s%s%s", BOLD(t), name ? name : "devserve", PLAIN(t));
-}
-
-static void put_clock(const struct terminal *t, struct buffer *b)
-{
-	time_t now = (time_t)(clock_wall_ns() / NS_PER_S);
-	struct tm local;
-	char text[16];
-
-	localtime_r(&now, &local);
-	strftime(text, sizeof(text), "%H:%M:%S", &local);
-	buffer_printf(b, "%s%s%s ", DIM(t), text, PLAIN(t));
-}
-
-static void put_ms(struct buffer *b, uint64_t ns)
-{
-	buffer_printf(b, "%.*f", ns < NS_PER_MS ? 1 : 0, (double)ns / NS_PER_MS);
-}
-
-static void put_duration(struct buffer *b, uint64_t ns)
-{
-	if (ns < 10 * NS_PER_S) {
-		put_ms(b, ns);
-		buffer_puts(b, " ms");
-	} else {
-		buffer_printf(b, "%.1f s", (double)ns / NS_PER_S);
-	}
+	style_head(s, b, e->deployment);
+	buffer_puts(b, "removed\n");
 }
 
 /* " (settle 10, gcc 78, trial 4, swap 0.2)" */
-static void put_stages(const struct terminal *t, struct buffer *b, const struct event *e)
+static void put_stages(const struct style *s, struct buffer *b, const struct event *e)
 {
 	const char *between = "";
 
 	if (!e->n_stages && !e->cached)
 		return;
-	buffer_printf(b, " %s(", DIM(t));
+	buffer_printf(b, " %s(", DIM(s));
 	for (size_t i = 0; i < e->n_stages; i++) {
 		buffer_printf(b, "%s%s ", between, e->stages[i].name);
-		put_ms(b, e->stages[i].ns);
+		style_ms(b, e->stages[i].ns);
 		between = ", ";
 	}
 	if (e->cached)
 		buffer_printf(b, "%sno compile", between);
-	buffer_printf(b, ")%s", PLAIN(t));
+	buffer_printf(b, ")%s", PLAIN(s));
 }
 
-/* Events */
-
-static void put_server_listening(struct terminal *t, struct buffer *b, const struct event *e)
-{
-	buffer_printf(b, "%sdevserve%s " DEVSERVE_VERSION "  %s  %s\n", BOLD(t), PLAIN(t), e->url, e->path);
-}
-
-static void put_server_ready(struct terminal *t, struct buffer *b, const struct event *e)
-{
-	buffer_printf(b, "%sready%s", BOLD(t), PLAIN(t));
-	if (e->took_ns) {
-		buffer_puts(b, " in ");
-		put_duration(b, e->took_ns);
-	}
-	buffer_printf(b, "  %s\n", e->url ? e->url : "");
-}
-
-static void put_save(struct terminal *t, struct buffer *b, const struct event *e)
+static void put_save(const struct style *s, struct buffer *b, const struct event *e)
 {
 	if (!e->outcome || strcmp(e->outcome, "swapped") != 0)
 		return;
-	put_clock(t, b);
-	put_name(t, b, e->deployment);
-	buffer_printf(b, "  %sgen ", GREEN(t));
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%sgen ", GREEN(s));
 	if (e->from && e->from != e->generation)
 		buffer_printf(b, "%" PRIu32 "→", e->from);
-	buffer_printf(b, "%" PRIu32 "%s  %s ", e->generation, PLAIN(t),
+	buffer_printf(b, "%" PRIu32 "%s  %s ", e->generation, PLAIN(s),
 		      e->from ? "saved→serving" : "serving after");
-	put_duration(b, e->took_ns);
-	put_stages(t, b, e);
+	style_duration(b, e->took_ns);
+	put_stages(s, b, e);
 	buffer_putc(b, '\n');
 }
 
@@ -187,145 +144,105 @@ static void put_serving(struct buffer *b, const struct event *e)
 		buffer_puts(b, "; nothing serves yet\n");
 }
 
-static size_t count_errors(const struct event *e)
+static bool is_error(const struct diagnostic *d)
 {
+	return d->severity && strstr(d->severity, "error");
+}
+
+/* ", 2 errors, the first at matmul/matmul.c:3:5"; how many there are */
+static size_t put_errors(const struct style *s, struct buffer *b, const struct event *e)
+{
+	const struct diagnostic *first = NULL;
 	size_t n = 0;
 
-	for (size_t i = 0; i < e->n_diagnostics; i++)
-		n += e->diagnostics[i].severity && strstr(e->diagnostics[i].severity, "error");
+	for (size_t i = 0; i < e->n_diagnostics; i++) {
+		if (!is_error(&e->diagnostics[i]))
+			continue;
+		first = first ? first : &e->diagnostics[i];
+		n++;
+	}
+	if (!n)
+		return 0;
+	buffer_printf(b, ", %zu error%s", n, n == 1 ? "" : "s");
+	if (first->file && first->line) {
+		buffer_puts(b, n == 1 ? " at " : ", the first at ");
+		style_place(s, b, first->file, first->line, first->column);
+	}
 	return n;
 }
 
-static void put_compiler_text(struct buffer *b, const char *text)
+static void put_build_failed(const struct style *s, struct buffer *b, const struct event *e)
 {
-	if (!text || !*text)
-		return;
-	buffer_puts(b, text);
-	if (b->data[b->size - 1] != '\n')
-		buffer_putc(b, '\n');
-}
-
-static void put_build_failed(struct terminal *t, struct buffer *b, const struct event *e)
-{
-	size_t n = count_errors(e);
-
-	put_compiler_text(b, e->text);
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": %sbuild failed%s", RED(t), PLAIN(t));
-	if (n) {
-		buffer_printf(b, ", %zu error%s", n, n == 1 ? "" : "s");
-	} else if (e->reason) {
-		buffer_puts(b, ": ");
-		put_sentence(b, e->reason);
-	}
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%sbuild failed%s", RED(s), PLAIN(s));
+	if (!put_errors(s, b, e))
+		put_reason(b, e);
 	put_serving(b, e);
 }
 
-static void put_failure(struct terminal *t, struct buffer *b, const struct event *e,
-			const char *what)
+static void put_failure(const struct style *s, struct buffer *b, const struct event *e)
 {
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": %s%s%s", RED(t), what, PLAIN(t));
-	if (e->reason) {
-		buffer_puts(b, ": ");
-		put_sentence(b, e->reason);
-	}
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%s%s%s", RED(s), e->kind == EVENT_TRIAL_FAILED ? "trial failed" : "swap refused", PLAIN(s));
+	put_reason(b, e);
 	put_serving(b, e);
 }
 
-static void put_worker_died(struct terminal *t, struct buffer *b, const struct event *e)
+static void put_worker_died(const struct style *s, struct buffer *b, const struct event *e)
 {
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": %sworker %d died%s", RED(t), e->pid, PLAIN(t));
-	if (e->generation)
-		buffer_printf(b, " in generation %" PRIu32, e->generation);
-	if (e->reason) {
-		buffer_puts(b, ": ");
-		put_sentence(b, e->reason);
-	}
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%sworker %d died%s", RED(s), e->pid, PLAIN(s));
+	put_generation(b, " in ", e);
+	put_reason(b, e);
 	buffer_putc(b, '\n');
 }
 
-static void put_place(struct buffer *b, const struct event_frame *f)
+static void put_crashed(const struct style *s, struct buffer *b, const struct event *e)
 {
-	if (!f->file[0])
-		return;
-	put_harmless(b, f->file, strlen(f->file));
-	buffer_printf(b, ":%u", f->line);
-}
-
-/* The first frame whose source the author can read. */
-static const struct event_frame *frame_to_show(const struct event *e)
-{
-	for (size_t i = 0; i < e->n_frames; i++)
-		if (e->frames[i].text[0])
-			return &e->frames[i];
-	return NULL;
-}
-
-static void put_crash_report(struct terminal *t, struct buffer *b, const struct event *e)
-{
-	const struct event_frame *f = frame_to_show(e);
-
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": %scrashed%s", RED(t), PLAIN(t));
-	if (e->generation)
-		buffer_printf(b, " in generation %" PRIu32, e->generation);
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%scrashed%s", RED(s), PLAIN(s));
+	put_generation(b, " in ", e);
 	buffer_puts(b, ": it ");
-	put_sentence(b, e->what ? e->what : e->reason ? e->reason : "");
+	style_sentence(b, e->what ? e->what : e->reason ? e->reason : "");
 	buffer_putc(b, '\n');
-	if (f) {
-		buffer_printf(b, "    %s", BOLD(t));
-		put_place(b, f);
-		buffer_printf(b, "%s\n %6u │ ", PLAIN(t), f->line);
-		put_harmless(b, f->text, strlen(f->text));
-		buffer_putc(b, '\n');
-	}
-	if (e->call) {
-		buffer_puts(b, "    called with ");
-		put_sentence(b, e->call);
-		buffer_putc(b, '\n');
-	}
-	for (size_t i = 0; i < e->n_frames; i++) {
-		buffer_printf(b, "    %s#%zu ", DIM(t), i);
-		put_harmless(b, e->frames[i].function, strlen(e->frames[i].function));
-		buffer_puts(b, "  ");
-		put_place(b, &e->frames[i]);
-		buffer_printf(b, "%s\n", PLAIN(t));
-	}
 }
 
-static void put_worker_replaced(struct terminal *t, struct buffer *b, const struct event *e)
+static void put_worker_replaced(const struct style *s, struct buffer *b, const struct event *e)
 {
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": worker %d took over", e->pid);
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "worker %d took over", e->pid);
 	if (e->took_ns) {
 		buffer_puts(b, " after ");
-		put_duration(b, e->took_ns);
+		style_duration(b, e->took_ns);
 	}
-	if (e->generation)
-		buffer_printf(b, ", generation %" PRIu32, e->generation);
+	put_generation(b, ", ", e);
 	buffer_putc(b, '\n');
 }
 
-static void put_fell_back(struct terminal *t, struct buffer *b, const struct event *e)
+static void put_fell_back(const struct style *s, struct buffer *b, const struct event *e)
 {
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": %sgeneration %" PRIu32 " crashed%s (", RED(t), e->from, PLAIN(t));
-	put_sentence(b, e->reason ? e->reason : "");
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%sgeneration %" PRIu32 " crashed%s (", RED(s), e->from, PLAIN(s));
+	style_sentence(b, e->reason ? e->reason : "");
 	buffer_printf(b, "), generation %" PRIu32 " serves again; %" PRIu32 " isn't loaded until its source "
 		      "changes\n", e->generation, e->from);
 }
 
-static void put_notice(struct terminal *t, struct buffer *b, const struct event *e)
+static void put_overflow(const struct style *s, struct buffer *b, const struct event *e)
 {
-	put_name(t, b, e->deployment);
-	buffer_printf(b, ": %s", YELLOW(t));
-	put_sentence(b, e->reason ? e->reason : "");
-	buffer_printf(b, "%s\n", PLAIN(t));
+	style_head(s, b, e->deployment);
+	buffer_puts(b, "more changed at once than the kernel tells of; looked at everything\n");
 }
 
-static void put_log(struct terminal *t, struct buffer *b, const struct event *e)
+static void put_notice(const struct style *s, struct buffer *b, const struct event *e)
+{
+	style_head(s, b, e->deployment);
+	buffer_puts(b, YELLOW(s));
+	style_sentence(b, e->reason ? e->reason : "");
+	buffer_printf(b, "%s\n", PLAIN(s));
+}
+
+static void put_log(const struct style *s, struct buffer *b, const struct event *e)
 {
 	bool serious = e->level && (strcmp(e->level, "error") == 0 || strcmp(e->level, "warning") == 0);
 	const char *line = e->text ? e->text : "";
@@ -333,85 +250,220 @@ static void put_log(struct terminal *t, struct buffer *b, const struct event *e)
 	while (*line) {
 		size_t size = strcspn(line, "\n");
 
-		buffer_printf(b, "%s%s │ %s", DIM(t), e->deployment ? e->deployment : "devserve",
-			      serious ? PLAIN(t) : "");
-		put_harmless(b, line, size);
-		buffer_printf(b, "%s\n", PLAIN(t));
+		buffer_printf(b, "%s%s │ %s", DIM(s), e->deployment ? e->deployment : "devserve",
+			      serious ? PLAIN(s) : "");
+		style_harmless(b, line, size);
+		buffer_printf(b, "%s\n", PLAIN(s));
 		line += size + (line[size] == '\n');
 	}
 }
 
+typedef void (*put_fn)(const struct style *s, struct buffer *b, const struct event *e);
+
+static void put_compiler_text(const struct style *s, struct buffer *b, const struct event *e)
+{
+	compiler_text(s, b, e->text);
+}
+
+static void put_stopped(const struct style *s, struct buffer *b, const struct event *e)
+{
+	(void)s, (void)e;
+	buffer_puts(b, "stopped\n");
+}
+
+/*
+ * Verbatim text before and after a line of ours, which alone is broken where it is too long.
+ * What isn't here prints nothing.
+ */
+static const struct telling {
+	put_fn before, line, after;
+} tellings[] = {
+	[EVENT_SERVER_LISTENING] = { .line = put_listening },
+	[EVENT_SERVER_READY] = { .line = put_ready },
+	[EVENT_SERVER_STOPPED] = { .line = put_stopped },
+	[EVENT_DEPLOYMENT_REMOVED] = { .line = put_removed },
+	[EVENT_BUILD_FAILED] = { .before = put_compiler_text, .line = put_build_failed },
+	[EVENT_BUILD_WARNED] = { .before = put_compiler_text },
+	[EVENT_TRIAL_FAILED] = { .line = put_failure },
+	[EVENT_SWAP_REFUSED] = { .line = put_failure },
+	[EVENT_SAVE_DONE] = { .line = put_save },
+	[EVENT_WORKER_DIED] = { .line = put_worker_died },
+	[EVENT_CRASH_REPORT] = { .line = put_crashed, .after = crash_text },
+	[EVENT_WORKER_REPLACED] = { .line = put_worker_replaced },
+	[EVENT_DEPLOYMENT_FELL_BACK] = { .line = put_fell_back },
+	[EVENT_WATCH_OVERFLOW] = { .line = put_overflow },
+	[EVENT_NOTICE] = { .line = put_notice },
+	[EVENT_LOG] = { .before = put_log },
+};
+
+static void put_folded(struct terminal *t, struct buffer *b, const struct buffer *line)
+{
+	columns_fold(b, buffer_text(line), line->size, screen_columns(t->screen));
+}
+
 static void put_event(struct terminal *t, struct buffer *b, const struct event *e)
 {
-	switch (e->kind) {
-	case EVENT_SERVER_LISTENING:
-		put_server_listening(t, b, e);
-		break;
-	case EVENT_SERVER_READY:
-		put_server_ready(t, b, e);
-		break;
-	case EVENT_SERVER_STOPPED:
-		buffer_puts(b, "stopped\n");
-		break;
-	case EVENT_DEPLOYMENT_REMOVED:
-		put_name(t, b, e->deployment);
-		buffer_puts(b, ": removed\n");
-		break;
-	case EVENT_BUILD_FAILED:
-		put_build_failed(t, b, e);
-		break;
-	case EVENT_BUILD_WARNED:
-		put_compiler_text(b, e->text);
-		break;
-	case EVENT_TRIAL_FAILED:
-		put_failure(t, b, e, "trial failed");
-		break;
-	case EVENT_SWAP_REFUSED:
-		put_failure(t, b, e, "swap refused");
-		break;
-	case EVENT_SAVE_DONE:
-		put_save(t, b, e);
-		break;
-	case EVENT_WORKER_DIED:
-		put_worker_died(t, b, e);
-		break;
-	case EVENT_CRASH_REPORT:
-		put_crash_report(t, b, e);
-		break;
-	case EVENT_WORKER_REPLACED:
-		put_worker_replaced(t, b, e);
-		break;
-	case EVENT_DEPLOYMENT_FELL_BACK:
-		put_fell_back(t, b, e);
-		break;
-	case EVENT_WATCH_OVERFLOW:
-		buffer_puts(b, "more changed at once than the kernel tells of; looked at everything\n");
-		break;
-	case EVENT_NOTICE:
-		put_notice(t, b, e);
-		break;
-	case EVENT_LOG:
-		put_log(t, b, e);
-		break;
-	case EVENT_DEPLOYMENT_ADDED:
-	case EVENT_BUILD_STARTED:
-	case EVENT_SWAP_DONE:
-		break;
+	struct telling how = (size_t)e->kind < ARRAY_SIZE(tellings) ? tellings[e->kind] : (struct telling){ NULL };
+	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
+
+	if (how.before)
+		how.before(&t->style, b, e);
+	if (how.line)
+		how.line(&t->style, &line, e);
+	put_folded(t, b, &line);
+	if (how.after)
+		how.after(&t->style, b, e);
+}
+
+/* What waits for a report */
+
+static void hold(struct terminal *t, const char *deployment, struct buffer *text)
+{
+	struct held *h = xcalloc(1, sizeof(*h));
+
+	h->deployment = xstrdup(deployment);
+	h->line = buffer_steal(text);
+	TAILQ_INSERT_TAIL(&t->held, h, entry);
+}
+
+/* @deployment NULL: of all. */
+static void release(struct terminal *t, const char *deployment)
+{
+	struct held *h, *next;
+
+	for (h = TAILQ_FIRST(&t->held); h; h = next) {
+		next = TAILQ_NEXT(h, entry);
+		if (deployment && strcmp(h->deployment, deployment) != 0)
+			continue;
+		screen_print(t->screen, h->line, strlen(h->line));
+		TAILQ_REMOVE(&t->held, h, entry);
+		free(h->deployment);
+		free(h->line);
+		free(h);
 	}
+}
+
+static bool must_wait(const struct terminal *t, const struct event *e)
+{
+	return (e->kind == EVENT_WORKER_REPLACED || e->kind == EVENT_DEPLOYMENT_FELL_BACK) && t->reports &&
+	       reports_are_due(t->reports, e->deployment);
+}
+
+void terminal_set_reports(struct terminal *t, const struct reports *reports)
+{
+	t->reports = reports;
+	if (!reports)
+		release(t, NULL);
+}
+
+/* The line below */
+
+static void show_live(struct terminal *t)
+{
+	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
+
+	if (t->style.color && !t->prompt)
+		progress_describe(t->progress, &line);
+	screen_set_live(t->screen, t->prompt ? t->prompt : line.size ? line.data : NULL);
+}
+
+/* Where no line can be written over, each quarter of the first builds has one. */
+static void tell_progress(struct terminal *t)
+{
+	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
+	size_t done, all;
+
+	progress_count(t->progress, &done, &all);
+	if (t->style.color || all <= FEW || done == all || done * 4 / all == t->n_told * 4 / all)
+		return;
+	t->n_told = done;
+	buffer_printf(&line, "building %zu/%zu\n", done, all);
+	screen_print(t->screen, line.data, line.size);
+}
+
+void terminal_set_prompt(struct terminal *t, const char *prompt)
+{
+	free(t->prompt);
+	t->prompt = prompt ? xstrdup(prompt) : NULL;
+	show_live(t);
+}
+
+void terminal_redraw(struct terminal *t)
+{
+	screen_redraw(t->screen);
+}
+
+/* All of it */
+
+static bool is_hidden(struct terminal *t, const struct event *e)
+{
+	if (e->kind != EVENT_LOG || !t->quiet)
+		return false;
+	t->n_hidden++;
+	return true;
+}
+
+static void tell(struct terminal *t, const struct event *e)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	put_event(t, &text, e);
+	if (text.size && must_wait(t, e))
+		hold(t, e->deployment, &text);
+	else if (text.size)
+		screen_print(t->screen, text.data, text.size);
+	if (e->kind == EVENT_SERVER_LISTENING) {
+		free(t->headline);
+		t->headline = buffer_steal(&text);
+	}
+	if (e->kind == EVENT_CRASH_REPORT)
+		release(t, e->deployment);
 }
 
 static void on_event(void *context, const struct event *e, const char *json, size_t size)
 {
 	struct terminal *t = context;
-	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	uint64_t dropped = output_take_dropped(t->output);
 
 	(void)json, (void)size;
-	if (dropped)
-		buffer_printf(&text, "(%" PRIu64 " messages were not printed)\n", dropped);
-	put_event(t, &text, e);
-	if (text.size)
-		output_write(t->output, text.data, text.size);
+	if (!is_hidden(t, e))
+		tell(t, e);
+	if (!progress_take(t->progress, e))
+		return;
+	tell_progress(t);
+	show_live(t);
+}
+
+void terminal_say(struct terminal *t, const char *line)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	columns_fold(&text, line, strlen(line), screen_columns(t->screen));
+	buffer_putc(&text, '\n');
+	screen_print(t->screen, text.data, text.size);
+}
+
+void terminal_toggle_logs(struct terminal *t)
+{
+	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
+
+	t->quiet = !t->quiet;
+	if (t->quiet) {
+		terminal_say(t, "log lines are hidden; l shows them again");
+	} else if (t->n_hidden) {
+		buffer_printf(&line, "log lines are shown; %" PRIu64 " were hidden: devserve logs NAME has them",
+			      t->n_hidden);
+		terminal_say(t, line.data);
+	} else {
+		terminal_say(t, "log lines are shown");
+	}
+	t->n_hidden = 0;
+}
+
+void terminal_clear(struct terminal *t)
+{
+	screen_clear(t->screen);
+	if (t->headline)
+		screen_print(t->screen, t->headline, strlen(t->headline));
 }
 
 struct terminal *terminal_new(struct events *events, const struct options *o)
@@ -419,8 +471,10 @@ struct terminal *terminal_new(struct events *events, const struct options *o)
 	struct terminal *t = xcalloc(1, sizeof(*t));
 
 	t->events = events;
-	t->color = terminal_has_color(STDOUT_FILENO, o->no_color);
-	t->output = output_new(STDOUT_FILENO);
+	style_init(&t->style, STDOUT_FILENO, o->root ? o->root : OPTIONS_DEFAULT_ROOT, o->no_color);
+	t->screen = screen_new(STDOUT_FILENO);
+	t->progress = progress_new();
+	TAILQ_INIT(&t->held);
 	events_add_sink(events, on_event, t);
 	return t;
 }
@@ -430,7 +484,12 @@ struct terminal *terminal_free(struct terminal *t)
 	if (!t)
 		return NULL;
 	events_remove_sink(t->events, on_event, t);
-	output_free(t->output);
+	release(t, NULL);
+	screen_free(t->screen);
+	progress_free(t->progress);
+	style_fini(&t->style);
+	free(t->headline);
+	free(t->prompt);
 	free(t);
 	return NULL;
 }

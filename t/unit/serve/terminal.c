@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
@@ -53,9 +54,9 @@ static struct buffer read_all(void)
 /* The time of day becomes 00:00:00. */
 static void normalise(char *text)
 {
-	for (char *c = text; (c = strchr(c, ':')) && c[1] && c[2] && c[3] == ':'; c += 6)
-		if (c - text >= 2)
-			memcpy(c - 2, "00:00:00", 8);
+	for (char *c = text; strlen(c) >= 8; c++)
+		if (c[2] == ':' && c[5] == ':' && (c == text || c[-1] == '\n') && isdigit((unsigned char)*c))
+			memcpy(c, "00:00:00", 8);
 }
 
 static void expect(const struct event *e, const char *expected)
@@ -101,16 +102,20 @@ Test(terminal, an_unchanged_or_overtaken_save_prints_nothing)
 
 Test(terminal, what_the_compiler_said_is_printed_as_it_said_it)
 {
-	char error[] = "error", note[] = "note", fatal[] = "fatal error";
+	char error[] = "error", note[] = "note", fatal[] = "fatal error", file[] = "/elsewhere/matmul.c";
 	const struct diagnostic diagnostics[] = {
-		{ .severity = error }, { .severity = note }, { .severity = fatal },
+		{ .severity = note }, { .severity = error, .file = file, .line = 3, .column = 5 }, { .severity = fatal },
 	};
 
 	expect(&(struct event){ .kind = EVENT_BUILD_FAILED, .deployment = "matmul", .generation = 7,
-				.text = "matmul.c:3:5: \033[31merror\033[0m: expected ';'\n   3 | x",
+				.text = "matmul.c:3:5: error: expected ';'\n   3 | x",
 				.diagnostics = diagnostics, .n_diagnostics = 3 },
-	       "matmul.c:3:5: \033[31merror\033[0m: expected ';'\n   3 | x\n"
-	       "matmul: build failed, 2 errors; generation 7 still serves\n");
+	       "matmul.c:3:5: error: expected ';'\n   3 | x\n"
+	       "00:00:00 matmul  build failed, 2 errors, the first at /elsewhere/matmul.c:3:5; "
+	       "generation 7 still serves\n");
+	expect(&(struct event){ .kind = EVENT_BUILD_FAILED, .deployment = "matmul", .generation = 7,
+				.diagnostics = diagnostics, .n_diagnostics = 2 },
+	       "00:00:00 matmul  build failed, 1 error at /elsewhere/matmul.c:3:5; generation 7 still serves\n");
 	expect(&(struct event){ .kind = EVENT_BUILD_WARNED, .deployment = "m", .text = "warning: w\n" },
 	       "warning: w\n");
 }
@@ -118,28 +123,102 @@ Test(terminal, what_the_compiler_said_is_printed_as_it_said_it)
 Test(terminal, a_failure_says_why_and_what_serves)
 {
 	expect(&(struct event){ .kind = EVENT_TRIAL_FAILED, .deployment = "m", .reason = "create() said\nno.\n" },
-	       "m: trial failed: create() said no; nothing serves yet\n");
+	       "00:00:00 m  trial failed: create() said no; nothing serves yet\n");
 	expect(&(struct event){ .kind = EVENT_SWAP_REFUSED, .deployment = "m", .generation = 3, .reason = "r" },
-	       "m: swap refused: r; generation 3 still serves\n");
+	       "00:00:00 m  swap refused: r; generation 3 still serves\n");
 	expect(&(struct event){ .kind = EVENT_BUILD_FAILED, .deployment = "m", .reason = "no compiler" },
-	       "m: build failed: no compiler; nothing serves yet\n");
+	       "00:00:00 m  build failed: no compiler; nothing serves yet\n");
 }
 
 Test(terminal, a_death_and_the_takeover_are_told)
 {
 	expect(&(struct event){ .kind = EVENT_WORKER_DIED, .deployment = "m", .generation = 3, .pid = 42,
 				.reason = "segmentation fault" },
-	       "m: worker 42 died in generation 3: segmentation fault\n");
+	       "00:00:00 m  worker 42 died in generation 3: segmentation fault\n");
 	expect(&(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = "m", .generation = 3, .pid = 43,
 				.took_ns = 340000 },
-	       "m: worker 43 took over after 0.3 ms, generation 3\n");
+	       "00:00:00 m  worker 43 took over after 0.3 ms, generation 3\n");
+}
+
+Test(terminal, ready_says_how_many_of_how_many_serve)
+{
+	expect(&(struct event){ .kind = EVENT_SERVER_READY, .url = "http://localhost:1", .took_ns = 48000000,
+				.n_deployments = 3, .n_serving = 2 },
+	       "ready in 48 ms  2 of 3 serve  http://localhost:1\n");
+	expect(&(struct event){ .kind = EVENT_SERVER_READY, .url = "http://localhost:1" },
+	       "ready  http://localhost:1\n");
+}
+
+static struct event_frame frame(const char *function, unsigned line)
+{
+	return (struct event_frame){ .function = function, .file = "/m/m.c", .text = "", .line = line };
+}
+
+Test(terminal, frames_of_a_recursion_are_folded)
+{
+	struct event_frame frames[12];
+
+	for (size_t i = 0; i < 12; i++)
+		frames[i] = i == 0 ? frame("leaf", 1) : i < 6 ? frame("walk", 2) : i == 11 ? frame("infer", 9) :
+			    i % 2 ? frame("even", 3) : frame("odd", 4);
+	expect(&(struct event){ .kind = EVENT_CRASH_REPORT, .deployment = "m", .generation = 3,
+				.what = "ran out of stack", .frames = frames, .n_frames = 12 },
+	       "00:00:00 m  crashed in generation 3: it ran out of stack\n"
+	       "    #0 leaf  /m/m.c:1\n"
+	       "    #1 walk  /m/m.c:2\n"
+	       "       … 5 times\n"
+	       "    #6 odd  /m/m.c:4\n"
+	       "    #7 even  /m/m.c:3\n"
+	       "    #8 odd  /m/m.c:4\n"
+	       "    #9 even  /m/m.c:3\n"
+	       "    #10 odd  /m/m.c:4\n"
+	       "    #11 infer  /m/m.c:9\n");
+}
+
+Test(terminal, frames_that_call_each_other_are_folded_together)
+{
+	struct event_frame frames[8];
+
+	for (size_t i = 0; i < 8; i++)
+		frames[i] = i == 7 ? frame("infer", 9) : i % 2 ? frame("even", 3) : frame("odd", 4);
+	expect(&(struct event){ .kind = EVENT_CRASH_REPORT, .deployment = "m", .reason = "died",
+				.frames = frames, .n_frames = 8 },
+	       "00:00:00 m  crashed: it died\n"
+	       "    #0 odd  /m/m.c:4\n"
+	       "    #1 even  /m/m.c:3\n"
+	       "       … these 2, 3 times\n"
+	       "    #6 odd  /m/m.c:4\n"
+	       "    #7 infer  /m/m.c:9\n");
+}
+
+Test(terminal, without_a_terminal_progress_is_a_line_a_quarter)
+{
+	char name[] = "a";
+	struct terminal *t;
+	struct buffer text;
+
+	redirect();
+	t = terminal_new(events, &plain);
+	for (unsigned i = 0; i < 8; i++, name[0]++)
+		events_emit(events, &(struct event){ .kind = EVENT_DEPLOYMENT_ADDED, .deployment = name });
+	for (unsigned i = 0; i < 8; i++) {
+		name[0] = (char)('a' + i);
+		events_emit(events, &(struct event){ .kind = EVENT_BUILD_STARTED, .deployment = name, .build = i + 1 });
+		events_emit(events, &(struct event){ .kind = EVENT_SAVE_DONE, .deployment = name, .build = i + 1,
+						     .outcome = "build-failed" });
+	}
+	terminal_free(t);
+	events_free(events);
+	text = read_all();
+	cr_expect_str_eq(buffer_text(&text), "building 2/8\nbuilding 4/8\nbuilding 6/8\n");
+	buffer_fini(&text);
 }
 
 Test(terminal, a_log_line_cannot_move_the_cursor)
 {
 	expect(&(struct event){ .kind = EVENT_LOG, .deployment = "m", .level = "info",
-				.text = "a\033[2Jb\rc\tä\xc2\x9b" "1m\033\n\nz\033[" },
-	       "m │ ab?c\tä?1m?\nm │ \nm │ z?[\n");
+				.text = "a\033[2Jb\rc\tä\xc2\x9b" "1m\033\n\nz\033[\n\033]0;title\ax\033]8;;http://evil" },
+	       "m │ ab?c\tä?1m\nm │ \nm │ z\nm │ x\n");
 }
 
 Test(terminal, colour_needs_a_terminal_that_has_it)
