@@ -252,39 +252,6 @@ def limits():
         ok(a and a[0] == 404, "a client that sends a large unwanted body can still read why", a)
 
 
-def browsers():
-    def hosts(*names):
-        return [(f"Host: {n}", ) for n in names]
-
-    def head(path, *fields, method="GET"):
-        return "".join(f"{l}\r\n" for l in (f"{method} {path} HTTP/1.1", *fields, "")).encode()
-
-    port = address[1]
-    for (field, ) in hosts("localhost", f"localhost:{port}", "LOCALHOST:1", "a.localhost", f"127.0.0.1:{port}",
-                           "127.1.2.3", "[::1]", f"[::1]:{port}"):
-        a = ask(head("/v2", field))
-        ok(a and a[0] == 200, f"{field} is us", a)
-    for (field, ) in hosts("evil.example", "localhost.evil.example", "evil-localhost", "10.0.0.1", "[fe80::1]",
-                           "127.0.0.1.nip.io", "2130706433", "0.0.0.0"):
-        a = ask(head("/v2", field))
-        ok(a and a[0] in (403, 421) and error_of(a), f"{field} is not", a)
-    for (field, ) in hosts("", "localhost, evil", "user@localhost", "localhost/x", "localhost:80x", "[::1"):
-        a = ask(head("/v2", field))
-        ok(a and a[0] == 400, f"{field!r} is malformed", a)
-    own = f"Origin: http://{host}"
-    for fields, status in (((own, ), 200), (("Origin: null", ), 403), (("Origin: http://localhost:1", ), 403),
-                           (("Origin: https://evil.example", ), 403), (("Sec-Fetch-Site: cross-site", ), 403),
-                           (("Sec-Fetch-Site: same-site", ), 403), (("Sec-Fetch-Site: same-origin", own), 200),
-                           (("Sec-Fetch-Site: none", ), 200),
-                           (("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"), 403)):
-        a = ask(infer(1, *fields))
-        ok(a and a[0] == status, f"infer with {', '.join(fields)}: {status}", a)
-    a = ask(infer(1, own))
-    ok("access-control-allow-origin" not in a[1], "no CORS", a)
-    ok(a[1].get("x-content-type-options") == "nosniff" and
-       a[1].get("cross-origin-resource-policy") == "same-origin", "answers are guarded", a)
-
-
 def error_bodies():
     with Line() as line:
         for kind, body in (("no JSON", b"{"), ("no inputs", b"{}"), ("empty", b""),
@@ -330,4 +297,4 @@ server = serve()
 host, address = server.host, server.address
 slow = Slow()
 run(answers_and_headers, names_and_targets, split_anywhere, pipelining, not_reading, chunks, expectations,
-    methods, versions_and_closing, limits, browsers, error_bodies, slow.check)
+    methods, versions_and_closing, limits, error_bodies, slow.check)

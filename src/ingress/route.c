@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "deploy/handle.h"
 #include "ingress/allowed.h"
 #include "ingress/connection.h"
 #include "ingress/exchange.h"
@@ -111,7 +112,7 @@ void route_refuse_method(const struct head *h, const char *allow, struct plan *p
 }
 
 /* Judged by what it was going to do, and before it is told that it can't. */
-static void authorize_plan(struct ingress *in, const struct head *h, struct plan *p)
+static void authorize_plan(struct ingress *in, struct exchange *x, const struct head *h, struct plan *p)
 {
 	struct principal who = {
 		.host = h->host,
@@ -138,6 +139,8 @@ static void authorize_plan(struct ingress *in, const struct head *h, struct plan
 	if (status) {
 		p->allow = NULL;
 		refuse(p, status, why);
+		if (x->handle)
+			x->handle = handle_unref(x->handle); /* nothing of it is to be told */
 	}
 }
 
@@ -184,7 +187,7 @@ void route_plan(struct ingress *in, struct exchange *x, struct head *h, struct p
 	if (h->origin.at)
 		x->origin = allowed_find(in->authority.origins, h->origin);
 	plan(in, x, h, &p);
-	authorize_plan(in, h, &p);
+	authorize_plan(in, x, h, &p);
 	if (!p.status && !p.health)
 		check_place(x, &p);
 	*ret = p;

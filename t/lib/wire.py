@@ -39,28 +39,29 @@ def ok(good, sentence, seen=None):
 class Server:
     """`url`, `host` as in a Host header, `address` as for connect(); `process` where it is ours."""
 
-    def __init__(self, *args, env=None, prefix=()):
+    def __init__(self, *args):
         self.root = self.process = None
+        self.events = []  # until it was ready
         self.url = os.environ.get("DEVSERVE_URL") if not args else None
         if not self.url:
-            self.start(args, env, prefix)
+            self.start(args)
         parts = urllib.parse.urlsplit(self.url)
         self.host, self.address = parts.netloc, (parts.hostname, parts.port)
 
-    def start(self, args, env, prefix):
+    def start(self, args):
         build = os.environ.get("DEVSERVE_BUILD", str(TREE / "build"))
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="devserve-http1-"))
         atexit.register(shutil.rmtree, self.root, True)
         shutil.copytree(TREE / "plugins" / "simple", self.root / "simple",
                         ignore=shutil.ignore_patterns(".devserve"))
         self.process = subprocess.Popen(
-            [*prefix, f"{build}/devserve", str(self.root), "--port", "0", "--json", *args],
-            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+            [f"{build}/devserve", str(self.root), "--port", "0", "--json", *args],
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         atexit.register(self.stop)
         for line in self.process.stdout:
-            event = json.loads(line)
-            if event["event"] == "server.ready":
-                self.url = event["url"]
+            self.events.append(json.loads(line))
+            if self.events[-1]["event"] == "server.ready":
+                self.url = self.events[-1]["url"]
                 return
         sys.exit("1..0 # the server ended before it was ready")
 
@@ -79,13 +80,16 @@ class Server:
         return self.process is None or self.process.poll() is None
 
 
-def serve(*args, **more):
-    """Start what the functions below ask, and wait until `simple` serves."""
+def serve(*args):
+    """Start what the functions below ask from now on, and wait until `simple` serves. Ends the one before."""
     global here, beside
-    here = Server(*args, **more)
+    if here and here.process:
+        here.stop()
+    here = Server(*args)
     beside = Line()
     deadline = time.monotonic() + PATIENCE
-    while ask(get("/v2/models/simple/ready"))[0] != 200:
+    token = (f"Authorization: Bearer {here.token}",) if here.process else ()
+    while ask(get("/v2/models/simple/ready", *token))[0] != 200:
         if time.monotonic() > deadline:
             sys.exit("not ok 1 - simple is ready\n1..1")
         time.sleep(0.02)
@@ -97,8 +101,7 @@ def run(*tests):
     for test in tests:
         print(f"# {test.__name__}")
         test()
-    ok(is_sum(ask(infer(1)), 1), "and the server is well")
-    ok(here.lives(), "it is the same server")
+        ok(here.lives(), "the server lives")
     print(f"1..{count}")
     sys.exit(failed > 0)
 
