@@ -4,6 +4,7 @@
 # here touches the network but `make deps`, which `make serve` and `make test` call first.
 
 VERSION := 0.1.0
+RELEASED := 2026-11-27
 PREFIX ?= /usr/local
 BUILD ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 comma := ,
@@ -26,14 +27,14 @@ harden := -fstack-protector-strong -fstack-clash-protection -fPIE \
 	$(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 warn := -Wall -Wextra -Wshadow -Wvla -Walloca -Wwrite-strings -Wformat-security $(if $(DEVELOPER),-Werror)
-common := -D_GNU_SOURCE -DDEVSERVE_VERSION='"$(VERSION)"' -Isrc -Iinclude -fvisibility=hidden \
-	-MMD -MP -ffile-prefix-map=$(CURDIR)=. $(harden) $(sanitize) $(warn)
+common := -D_GNU_SOURCE -DDEVSERVE_VERSION='"$(VERSION)"' -DDEVSERVE_RELEASED='"$(RELEASED)"' -Isrc -Iinclude \
+	-fvisibility=hidden -MMD -MP -ffile-prefix-map=$(CURDIR)=. $(harden) $(sanitize) $(warn)
 all_cflags := -std=c11 $(common) -Wpedantic -Wmissing-prototypes -Wstrict-prototypes $(CPPFLAGS) $(CFLAGS)
 all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXXFLAGS)
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base ring infer image watch build config weights replica deploy ingress serve cli
+server_modules := base command ring infer image watch build config weights replica deploy ingress serve cli
 worker_modules := base ring worker
 watcher_modules := base watcher
 debug_modules := base debug
@@ -51,7 +52,8 @@ worker_exports := $(call exports,pthread_create:threads_create thrd_create:threa
 # serves), and what the tests need beside.
 packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
 	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
-packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev vim git procps
+packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev \
+	vim git procps mandoc zsh fish
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(call objects_of,$(server_modules)) $(BUILD)/obj/main.c.o
@@ -61,8 +63,11 @@ debug_objects := $(call objects_of,$(debug_modules))
 all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects) $(debug_objects))
 programs := $(BUILD)/devserve $(addprefix $(BUILD)/devserve-,worker watch debug)
 
+# What the program says of itself (src/command/): its manual, and completions for three shells.
+pages := $(BUILD)/devserve.1 $(addprefix $(BUILD)/completions/,bash zsh fish)
+
 .PHONY: all
-all: $(programs) ## build devserve and its helpers (the default)
+all: $(programs) $(pages) ## build devserve and its helpers (the default)
 
 $(BUILD)/devserve: $(server_objects)
 	@echo "  LINK $@"
@@ -79,6 +84,13 @@ $(BUILD)/devserve-watch: $(watcher_objects)
 $(BUILD)/devserve-debug: $(debug_objects)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(debug_libs)
+
+$(BUILD)/devserve.1: $(BUILD)/devserve
+	$(Q)$< help --man >$@.new && mv $@.new $@
+
+$(BUILD)/completions/%: $(BUILD)/devserve
+	@mkdir -p $(@D)
+	$(Q)$< completion $* >$@.new && mv $@.new $@
 
 $(BUILD)/obj/%.c.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

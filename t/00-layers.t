@@ -17,17 +17,18 @@ my %may = ( # folders, or single headers
 	watcher => ['base', 'watch/protocol.h', 'watch/filter.h'],
 	build => ['base'],
 	debug => ['base'],
+	command => ['base'],
 	config => ['base'],
 	weights => ['base', 'ring', 'infer'],
 	worker => ['base', 'ring'],
 	replica => ['base', 'ring', 'infer'],
 	deploy => ['base', 'infer', 'image', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
 	ingress => ['base', 'infer', 'deploy/handle.h'],
-	serve => [qw(base ring infer image watch build config weights replica deploy ingress)],
-	cli => [qw(base ring infer image watch build config weights replica deploy ingress serve)],
+	serve => [qw(base command ring infer image watch build config weights replica deploy ingress)],
+	cli => [qw(base command ring infer image watch build config weights replica deploy ingress serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
-my %blind = map { $_ => 1 } qw(base watch watcher build debug config);
+my %blind = map { $_ => 1 } qw(base command watch watcher build debug config);
 
 sub includes {
 	my ($file) = @_;

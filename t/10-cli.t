@@ -19,7 +19,7 @@ delete $ENV{$_} for grep { /^DEVSERVE_/ || $_ eq 'NO_COLOR' } keys %ENV;
 
 my $place = tempdir(CLEANUP => 1);
 chdir $place or die;
-my @verbs = qw(new status wait logs check inspect clean help version);
+my @verbs = qw(new check status wait logs inspect clean completion help version);
 
 sub slurp {
 	my ($file) = @_;
@@ -61,9 +61,9 @@ sub refuses {
 	is_deeply([grep { length > 80 } split /\n/, $out], [], '--help fits into 80 columns');
 	unlike($out, qr/\e/, '--help has no colour in a file');
 	like($out, qr/^  $_ /m, "--help names $_") for @verbs;
-	is((run("devserve $_"))[1], $out, "devserve $_") for '-h', 'help', 'help help';
+	is((run("devserve $_"))[1], $out, "devserve $_") for '-h', 'help';
 }
-for my $verb (qw(new status wait logs check inspect clean)) {
+for my $verb (@verbs) {
 	my ($status, $out, $err) = run("devserve $verb --help");
 
 	is("$status$err", '0', "devserve $verb --help");
@@ -98,7 +98,14 @@ refuses('devserve ./kernel.c', 1,
 	"devserve: ./kernel.c is not a directory; name the directory that it is in\n");
 refuses('devserve status --urk x', 2,
 	"devserve: there is no option --urk; did you mean --url?\nTry 'devserve status --help'.\n");
-refuses('devserve status now', 2, "devserve: 'now' is one argument too many\nTry 'devserve status --help'.\n");
+refuses('devserve status a b', 2,
+	"devserve: one ROOT is taken, not both 'a' and 'b'\nTry 'devserve status --help'.\n");
+refuses('devserve version now', 2, "devserve: 'now' is one argument too many\nTry 'devserve version --help'.\n");
+refuses('devserve completion csh', 2,
+	"devserve: SHELL takes bash, zsh, fish or names, not 'csh'\nTry 'devserve completion --help'.\n");
+refuses('devserve status now', 69, "devserve: there is no directory now\n");
+refuses("devserve $_", 69, "devserve: no server runs for .: there is no ./.devserve/run.json; 'devserve .' starts one\n")
+	for 'status .', 'status --root .', 'wait m --root .';
 refuses('devserve wait', 2,
 	"devserve: which deployment? 'devserve status' lists them\nTry 'devserve wait --help'.\n");
 refuses('devserve wait m --timeout 0', 2,

@@ -31,26 +31,18 @@
 
 struct clean_options {
 	const char *root, *state_dir;
-	bool help;
 };
 
 static const struct option_row rows[] = {
-	{ "state-dir", 0, "DIR", OPTION_STRING, NULL, 0, 0, "what the server was given as --state-dir",
-	  offsetof(struct clean_options, state_dir) },
-	{ "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this",
-	  offsetof(struct clean_options, help) },
+	OPTION_ROW(clean_options, root, "root", 0, "DIR", DIRECTORY, OPTIONS_DEFAULT_ROOT, 0, 0,
+		   "the directory of the deployments"),
+	OPTION_ROW(clean_options, state_dir, "state-dir", 0, "DIR", DIRECTORY, NULL, 0, 0,
+		   "what the server was given as --state-dir"),
+	OPTION_HELP_ROW,
 };
 
-static const struct command command = {
-	.name = "devserve clean",
-	.synopsis = "[OPTION]... [ROOT]",
-	.about = "Remove the objects and images that were built for the deployments in ROOT\n"
-		 "(" OPTIONS_DEFAULT_ROOT "). They are made again when they are needed; generations go on\n"
-		 "counting. A running server keeps working.",
-	.rows = rows,
-	.n_rows = ARRAY_SIZE(rows),
-	.operand = "ROOT",
-	.operand_offset = offsetof(struct clean_options, root),
+static const struct operand operands[] = {
+	{ .name = "ROOT", .kind = OPTION_DIRECTORY, .offset = offsetof(struct clean_options, root) },
 };
 
 static uint64_t freed, n_files; /* nftw() passes no context */
@@ -172,19 +164,26 @@ static void print_freed(void)
 	       (unsigned long long)n_files);
 }
 
-int cli_clean(int argc, char **argv)
+static int run(void *options)
 {
+	const struct clean_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	_cleanup_free_ char *state_dir = NULL;
-	struct clean_options o = { .root = NULL };
+	_cleanup_free_ char *state_dir = state_directory(o->root, o->state_dir);
 
-	if (command_parse(&command, argc, argv, &o, &why) != 0)
-		return cli_usage_error(&command, &why);
-	if (o.help)
-		return cli_print_help(&command);
-	state_dir = state_directory(o.root ? o.root : OPTIONS_DEFAULT_ROOT, o.state_dir);
 	if (clean(state_dir, &why) < 0)
 		return cli_error(&why);
 	print_freed();
 	return EXIT_SUCCESS;
 }
+
+const struct command cli_clean = {
+	.name = "clean",
+	.help = "remove what was built",
+	.about = "Remove the objects and images that were built for the deployments in ROOT "
+		 "(" OPTIONS_DEFAULT_ROOT "). They are made again when they are needed; generations go "
+		 "on counting. A running server keeps working.",
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	.size = sizeof(struct clean_options),
+	.run = run,
+};

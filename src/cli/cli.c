@@ -1,55 +1,35 @@
 /* SPDX-License-Identifier: MIT */
+
+/*
+ * Every command goes the same way: its table is read into a struct of its own, help and
+ * version are answered here, its function runs, and what it printed must have arrived.
+ */
+
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/suggestion.h"
-#include "cli/inspect.h"
-#include "cli/new.h"
-#include "serve/options.h"
-#include "serve/serve.h"
-
-static const struct verb verbs[] = {
-	{ "new", cli_new, "write a first deployment" },
-	{ "status", cli_status, "show what a running server serves" },
-	{ "wait", cli_wait, "wait until the newest save serves or failed" },
-	{ "logs", cli_logs, "print what a deployment printed" },
-	{ "check", cli_check, "build and try every deployment, then exit" },
-	{ "inspect", cli_inspect, "show what an image declares, without running it" },
-	{ "clean", cli_clean, "remove what was built" },
-	{ "help", cli_help, "print the help of a command" },
-	{ "version", cli_version, "print the version" },
-};
-
-const struct verb *cli_find_verb(const char *word)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (strcmp(verbs[i].name, word) == 0)
-			return &verbs[i];
-	return NULL;
-}
-
-static void put_verbs(struct buffer *b)
-{
-	buffer_puts(b, "\nEvery option can come from the environment: DEVSERVE_MAX_BODY=1G.\n"
-		       "\nCommands:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		buffer_printf(b, "  %-10s %s\n", verbs[i].name, verbs[i].help);
-	buffer_puts(b, "\n'devserve help COMMAND' says more about one.\n");
-}
+#include "base/wrap.h"
+#include "command/help.h"
+#include "serve/style.h"
 
 int cli_print_help(const struct command *c)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	const struct help_style style = {
+		.width = terminal_width(STDOUT_FILENO),
+		.color = style_has_color(STDOUT_FILENO, false),
+	};
 
-	command_help(c, &text);
-	if (c == &server_command)
-		put_verbs(&text);
+	command_help(&cli_program, c, style, &text);
 	fputs(text.data, stdout);
 	return EXIT_SUCCESS;
 }
@@ -68,8 +48,10 @@ int cli_error(const struct buffer *why)
 
 int cli_usage_error(const struct command *c, const struct buffer *why)
 {
+	_cleanup_free_ char *name = command_full_name(&cli_program, c);
+
 	cli_error(why);
-	fprintf(stderr, "Try '%s --help'.\n", c->name);
+	fprintf(stderr, "Try '%s --help'.\n", name);
 	return EXIT_USAGE;
 }
 
@@ -78,12 +60,12 @@ int cli_unknown_word(const char *word)
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	struct suggestion s = { .word = word };
 
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		suggestion_consider(&s, verbs[i].name);
+	for (size_t i = 1; i < cli_program.n_commands; i++)
+		suggestion_consider(&s, cli_program.commands[i]->name);
 	buffer_printf(&why, "'%s' is neither a directory nor a command", word);
 	if (s.best)
 		buffer_printf(&why, "; did you mean '%s'?", s.best);
-	return cli_usage_error(&server_command, &why);
+	return cli_usage_error(&cli_serve, &why);
 }
 
 void cli_print_json(const struct buffer *json)
@@ -95,46 +77,39 @@ void cli_print_json(const struct buffer *json)
 	printf("%.*s\n", (int)size, buffer_text(json));
 }
 
-int cli_help(int argc, char **argv)
+static int act(const struct command *c, const struct option_row *action)
 {
-	char option[] = "--help";
-	const struct verb *verb;
-	bool itself;
-
-	if (argc < 2)
-		return cli_print_help(&server_command);
-	verb = cli_find_verb(argv[1]);
-	itself = verb && verb->run == cli_help;
-	if (itself || strcmp(argv[1], option) == 0 || strcmp(argv[1], "-h") == 0)
-		return cli_print_help(&server_command);
-	if (!verb)
-		return cli_unknown_word(argv[1]);
-	return verb->run(2, (char *[]){ argv[1], option, NULL });
+	return action->letter == 'h' ? cli_print_help(c) : cli_print_version();
 }
 
-int cli_version(int argc, char **argv)
-{
-	(void)argc, (void)argv;
-	return cli_print_version();
-}
-
-int cli_check(int argc, char **argv)
+static int run(const struct command *c, int argc, char **argv)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	struct command command = server_command;
-	struct options o = { .root = NULL };
+	_cleanup_free_ void *options = xcalloc(1, c->size);
+	const struct option_row *action;
 
-	command.name = "devserve check";
-	command.about = "Build and try every deployment in ROOT (" OPTIONS_DEFAULT_ROOT "), report, and exit:\n"
-			"0 when all could serve, 4 when one doesn't build, 1 otherwise. For hooks and CI.";
-	command.examples = NULL;
-	if (options_parse(&command, argc, argv, &o, &why) != 0)
-		return cli_usage_error(&command, &why);
-	if (o.help)
-		return cli_print_help(&command);
-	if (o.version)
-		return cli_print_version();
-	if (options_check_root(&o, &why) < 0)
-		return cli_error(&why);
-	return serve_check(&o);
+	if (command_parse(c, argc, argv, options, &action, &why) != 0)
+		return cli_usage_error(c, &why);
+	return action ? act(c, action) : c->run(options);
+}
+
+/* A disk that is full must not look like success; a reader who has enough (`| head`) does. */
+static int close_output(int status)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed)
+		return status;
+	if (errno == EPIPE)
+		return status;
+	fprintf(stderr, "devserve: cannot write: %s\n", errno ? strerror(errno) : "the output has failed");
+	return status ? status : EXIT_FAILURE;
+}
+
+int cli_main(int argc, char **argv)
+{
+	const struct command *c = argc > 1 ? command_find(&cli_program, argv[1]) : NULL;
+
+	return close_output(c ? run(c, argc - 1, argv + 1) : run(&cli_serve, argc, argv));
 }

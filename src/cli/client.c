@@ -118,15 +118,28 @@ static char *read_token_file(const char *path)
 	return token;
 }
 
+/* Who names a directory means its server, not whichever answers at the usual port. */
+static int refuse_root(const char *root, const char *path, struct buffer *why)
+{
+	if (file_is_directory(root))
+		buffer_printf(why, "no server runs for %s: there is no %s; 'devserve %s' starts one", root,
+			      path, root);
+	else
+		buffer_printf(why, "there is no directory %s", root);
+	return EXIT_UNAVAILABLE;
+}
+
 int client_find(const struct client_options *o, struct client *ret, struct buffer *why)
 {
-	_cleanup_free_ char *directory = state_directory(OPTIONS_DEFAULT_ROOT, o->state_dir);
+	_cleanup_free_ char *directory = state_directory(o->root ? o->root : OPTIONS_DEFAULT_ROOT, o->state_dir);
 	_cleanup_free_ char *path = path_join(directory, "run.json");
 	_cleanup_client_ struct client run = CLIENT_NULL;
 	struct client c = CLIENT_NULL;
 	int r;
 
 	read_run_file(&run, path);
+	if (o->root && !o->url && !run.run_file)
+		return refuse_root(o->root, path, why);
 	r = parse_url(&c, o->url ? o->url : run.run_file ? run.url : DEFAULT_URL, why);
 	if (r != 0)
 		return r;
@@ -195,6 +208,8 @@ static int refuse_connection(const struct client *c, const char *reason, struct 
 	buffer_printf(why, "no server answers at %s: %s", c->url, reason);
 	if (c->run_file && c->pid && kill(c->pid, 0) < 0 && errno == ESRCH)
 		buffer_printf(why, "; the one that wrote %s has ended", c->run_file);
+	else if (!c->run_file && strcmp(c->url, DEFAULT_URL) == 0)
+		buffer_puts(why, "; 'devserve' starts one for " OPTIONS_DEFAULT_ROOT);
 	return EXIT_UNAVAILABLE;
 }
 

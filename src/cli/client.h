@@ -7,7 +7,7 @@
  * Finds the running server and asks it something, blocking, over HTTP/1.1.
  *
  * The server is the one of --url or DEVSERVE_URL, else the one that wrote run.json in the
- * state directory of ./plugins, else http://127.0.0.1:8000. The token of DEVSERVE_TOKEN_FILE
+ * state directory of ROOT, else, where no root was named, http://127.0.0.1:8000. The token of DEVSERVE_TOKEN_FILE
  * (a run.json, or the bare token) goes to any of them; that of run.json only to the server
  * which wrote it.
  */
@@ -32,26 +32,28 @@ struct client {
 #define CLIENT_NULL { .url = NULL }
 #define _cleanup_client_ __attribute__((cleanup(client_fini)))
 
-/* What the verbs that ask a server have in common; a row for each in CLIENT_ROWS. */
+/* What the commands that ask a server have in common; a row for each in CLIENT_ROWS. */
 struct client_options {
 	const char *name; /* the operand, where there is one */
-	const char *url, *state_dir;
+	const char *url, *root, *state_dir;
 	unsigned timeout; /* seconds */
-	bool json, no_color, help;
+	bool json, no_color;
 };
 
-#define CLIENT_ROW(field, name, letter, argument, kind, fallback, min, max, help) \
-	{ name, letter, argument, kind, fallback, min, max, help,                 \
-	  offsetof(struct client_options, field) }
-#define CLIENT_ROWS                                                                           \
-	CLIENT_ROW(json, "json", 0, NULL, OPTION_BOOL, NULL, 0, 0, "print the answer as JSON"), \
-	CLIENT_ROW(url, "url", 0, "URL", OPTION_STRING, NULL, 0, 0,                           \
-		   "ask the server there"),                                                   \
-	CLIENT_ROW(state_dir, "state-dir", 0, "DIR", OPTION_STRING, NULL, 0, 0,               \
-		   "where the server's run.json is"),                                         \
-	CLIENT_ROW(help, "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this")
+#define CLIENT_ROW(...) OPTION_ROW(client_options, __VA_ARGS__)
+#define CLIENT_ROWS                                                                             \
+	CLIENT_ROW(json, "json", 0, NULL, BOOL, NULL, 0, 0, "print the answer as JSON"),        \
+	CLIENT_ROW(root, "root", 0, "DIR", DIRECTORY, NULL, 0, 0,                               \
+		   "ask the server of that directory (" OPTIONS_DEFAULT_ROOT ")"),              \
+	CLIENT_ROW(state_dir, "state-dir", 0, "DIR", DIRECTORY, NULL, 0, 0,                     \
+		   "what the server was given as --state-dir"),                                 \
+	CLIENT_ROW(url, "url", 0, "URL", STRING, NULL, 0, 0, "ask the server there"),           \
+	OPTION_HELP_ROW
 
-/* 0, or EXIT_USAGE with a sentence in @why: what is no URL. Doesn't connect. */
+/*
+ * Doesn't connect. 0; EXIT_USAGE for what is no URL, EXIT_UNAVAILABLE for a root that was
+ * named and has no server; a sentence in @why.
+ */
 int client_find(const struct client_options *o, struct client *ret, struct buffer *why);
 void client_fini(struct client *c);
 

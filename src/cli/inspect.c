@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/inspect.h"
-
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,32 +8,22 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "image/inspect.h"
-#include "serve/options.h"
 
 struct inspect_options {
 	const char *path;
-	bool json, help;
+	bool json;
 };
 
 static const struct option_row rows[] = {
-	{ "json", 0, NULL, OPTION_BOOL, NULL, 0, 0, "print one JSON object",
-	  offsetof(struct inspect_options, json) },
-	{ "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this",
-	  offsetof(struct inspect_options, help) },
+	OPTION_ROW(inspect_options, json, "json", 0, NULL, BOOL, NULL, 0, 0, "print one JSON object"),
+	OPTION_HELP_ROW,
 };
 
-static const struct command command = {
-	.name = "devserve inspect",
-	.synopsis = "[OPTION]... FILE",
-	.about = "Show what the image FILE, a shared object, declares: its tensors, batching, and "
-		 "what\n"
-		 "it needs. None of its code runs. An image that can't be served is refused with "
-		 "the\n"
-		 "reason and exit status 1.",
-	.rows = rows,
-	.n_rows = ARRAY_SIZE(rows),
-	.operand = "FILE",
-	.operand_offset = offsetof(struct inspect_options, path),
+static const struct operand operands[] = {
+	{ .name = "FILE",
+	  .kind = OPTION_FILE,
+	  .offset = offsetof(struct inspect_options, path),
+	  .missing = "which image? name its file" },
 };
 
 static int inspect(const struct inspect_options *o, struct buffer *page)
@@ -60,21 +48,23 @@ static int inspect(const struct inspect_options *o, struct buffer *page)
 	return EXIT_SUCCESS;
 }
 
-int cli_inspect(int argc, char **argv)
+static int run(void *options)
 {
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL, page = BUFFER_NULL;
-	struct inspect_options o = { .path = NULL };
-	int r;
+	_cleanup_buffer_ struct buffer page = BUFFER_NULL;
+	int r = inspect(options, &page);
 
-	if (command_parse(&command, argc, argv, &o, &why) != 0)
-		return cli_usage_error(&command, &why);
-	if (o.help)
-		return cli_print_help(&command);
-	if (!o.path) {
-		buffer_puts(&why, "which image? name its file");
-		return cli_usage_error(&command, &why);
-	}
-	r = inspect(&o, &page);
 	fputs(buffer_text(&page), stdout);
 	return r;
 }
+
+const struct command cli_inspect = {
+	.name = "inspect",
+	.help = "show what an image declares, without running it",
+	.about = "Show what the image FILE, a shared object, declares: its tensors, batching, and what "
+		 "it needs. None of its code runs. An image that can't be served is refused with the "
+		 "reason and exit status 1.",
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	.size = sizeof(struct inspect_options),
+	.run = run,
+};

@@ -27,30 +27,29 @@
 struct logs_options {
 	const char *name, *root, *state_dir;
 	unsigned lines;
-	bool follow, json, help;
+	bool follow, json;
 };
 
-#define ROW(field, name, letter, argument, kind, fallback, min, max, help) \
-	{ name, letter, argument, kind, fallback, min, max, help, offsetof(struct logs_options, field) }
+#define ROW(...) OPTION_ROW(logs_options, __VA_ARGS__)
 
 static const struct option_row rows[] = {
-	ROW(lines, "lines", 'n', "N", OPTION_UNSIGNED, "50", 0, 1000000, "print the last N lines"),
-	ROW(follow, "follow", 'f', NULL, OPTION_BOOL, NULL, 0, 0, "go on with what is printed from now on"),
-	ROW(json, "json", 0, NULL, OPTION_BOOL, NULL, 0, 0, "print each line as a JSON object"),
-	ROW(root, "root", 0, "DIR", OPTION_STRING, OPTIONS_DEFAULT_ROOT, 0, 0, "the directory of the plugins"),
-	ROW(state_dir, "state-dir", 0, "DIR", OPTION_STRING, NULL, 0, 0, "what the server was given as --state-dir"),
-	ROW(help, "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this"),
+	ROW(lines, "lines", 'n', "N", UNSIGNED, "50", 0, 1000000, "print the last N lines"),
+	ROW(follow, "follow", 'f', NULL, BOOL, NULL, 0, 0, "go on with what is printed from now on"),
+	ROW(json, "json", 0, NULL, BOOL, NULL, 0, 0, "print each line as a JSON object"),
+	ROW(root, "root", 0, "DIR", DIRECTORY, OPTIONS_DEFAULT_ROOT, 0, 0, "the directory of the deployments"),
+	ROW(state_dir, "state-dir", 0, "DIR", DIRECTORY, NULL, 0, 0, "what the server was given as --state-dir"),
+	OPTION_HELP_ROW,
 };
 
-static const struct command command = {
-	.name = "devserve logs",
-	.synopsis = "[OPTION]... NAME",
-	.about = "Print what the deployment NAME has printed and logged. No server is needed.",
-	.examples = "  devserve logs -f matmul\n",
-	.rows = rows,
-	.n_rows = ARRAY_SIZE(rows),
-	.operand = "NAME",
-	.operand_offset = offsetof(struct logs_options, name),
+static const struct operand operands[] = {
+	{ .name = "NAME",
+	  .kind = OPTION_DEPLOYMENT,
+	  .offset = offsetof(struct logs_options, name),
+	  .missing = "which deployment? Give its name" },
+};
+
+static const struct example examples[] = {
+	{ "devserve logs -f matmul", "the last lines, then what comes" },
 };
 
 /* "TIME gen N LEVEL TEXT", as the event is told; what isn't so is text alone. */
@@ -183,23 +182,29 @@ static int print(const struct logs_options *o, const char *path, struct buffer *
 	return EXIT_SUCCESS;
 }
 
-int cli_logs(int argc, char **argv)
+static int run(void *options)
 {
+	const struct logs_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	_cleanup_free_ char *directory = NULL, *path = NULL;
-	struct logs_options o = { .name = NULL };
+	_cleanup_free_ char *directory = state_directory(o->root, o->state_dir);
+	_cleanup_free_ char *path = xasprintf("%s/logs/%s.log", directory, o->name);
 	int status;
 
-	if (command_parse(&command, argc, argv, &o, &why) != 0)
-		return cli_usage_error(&command, &why);
-	if (o.help)
-		return cli_print_help(&command);
-	if (!o.name || strchr(o.name, '/')) {
-		buffer_puts(&why, "which deployment? Give its name");
-		return cli_usage_error(&command, &why);
+	if (strchr(o->name, '/')) {
+		buffer_printf(&why, "'%s' is no name of a deployment", o->name);
+		return cli_usage_error(&cli_logs, &why);
 	}
-	directory = state_directory(o.root, o.state_dir);
-	path = xasprintf("%s/logs/%s.log", directory, o.name);
-	status = print(&o, path, &why);
+	status = print(o, path, &why);
 	return status == EXIT_SUCCESS || !why.size ? status : cli_error(&why);
 }
+
+const struct command cli_logs = {
+	.name = "logs",
+	.help = "print what a deployment printed",
+	.about = "Print what the deployment NAME has printed and logged. No server is needed.",
+	COMMAND_EXAMPLES(examples),
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	.size = sizeof(struct logs_options),
+	.run = run,
+};

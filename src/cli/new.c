@@ -6,8 +6,6 @@
  * watches sees it once and builds it once.
  */
 
-#include "cli/new.h"
-
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,30 +24,25 @@
 
 struct new_options {
 	const char *name, *language, *root;
-	bool help;
 };
 
 static const struct option_row rows[] = {
-	{ "lang", 0, "LANGUAGE", OPTION_STRING, "c", 0, 0, "c, c++ or cuda",
-	  offsetof(struct new_options, language) },
-	{ "root", 0, "DIR", OPTION_STRING, OPTIONS_DEFAULT_ROOT, 0, 0, "where the deployments are",
-	  offsetof(struct new_options, root) },
-	{ "help", 'h', NULL, OPTION_ACTION, NULL, 0, 0, "print this",
-	  offsetof(struct new_options, help) },
+	OPTION_CHOICE_ROW(new_options, language, "lang", 0, "LANGUAGE", "c c++ cuda", "c",
+			  "the source's language: c, c++ or cuda"),
+	OPTION_ROW(new_options, root, "root", 0, "DIR", DIRECTORY, OPTIONS_DEFAULT_ROOT, 0, 0,
+		   "the directory of the deployments"),
+	OPTION_HELP_ROW,
 };
 
-static const struct command command = {
-	.name = "devserve new",
-	.synopsis = "[OPTION]... NAME",
-	.about = "Write the source of a first deployment called NAME, which compiles and answers "
-		 "as it\n"
-		 "is. Existing files are left alone.",
-	.examples = "  devserve new relu                 write ./plugins/relu/relu.c\n"
-		    "  devserve new relu --lang cuda     write ./plugins/relu/relu.cu\n",
-	.rows = rows,
-	.n_rows = ARRAY_SIZE(rows),
-	.operand = "NAME",
-	.operand_offset = offsetof(struct new_options, name),
+static const struct operand operands[] = {
+	{ .name = "NAME",
+	  .offset = offsetof(struct new_options, name),
+	  .missing = "what should it be called? give a name" },
+};
+
+static const struct example examples[] = {
+	{ "devserve new relu", "write ./plugins/relu/relu.c" },
+	{ "devserve new relu --lang cuda", "write ./plugins/relu/relu.cu" },
 };
 
 /* The server ignores names that start with '.' or '_'. */
@@ -64,16 +57,12 @@ static bool is_name(const char *name)
 
 static int check_name(const char *name, struct buffer *why)
 {
-	if (name && is_name(name))
+	if (is_name(name))
 		return 0;
-	if (name)
-		buffer_printf(
-			why,
-			"a deployment can't be called '%s'; use up to %d of A-Z a-z 0-9 _ . -, "
-			"a letter or digit first",
-			name, MAX_NAME);
-	else
-		buffer_puts(why, "what should it be called? give a name");
+	buffer_printf(why,
+		      "a deployment can't be called '%s'; use up to %d of A-Z a-z 0-9 _ . -, a letter "
+		      "or digit first",
+		      name, MAX_NAME);
 	return EXIT_USAGE;
 }
 
@@ -126,26 +115,28 @@ static int write_source(const struct new_options *o, const struct template *t, s
 	return EXIT_SUCCESS;
 }
 
-int cli_new(int argc, char **argv)
+static int run(void *options)
 {
+	const struct new_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	struct new_options o = { .name = NULL };
-	const struct template *t;
 	int r;
 
-	if (command_parse(&command, argc, argv, &o, &why) != 0)
-		return cli_usage_error(&command, &why);
-	if (o.help)
-		return cli_print_help(&command);
-	if (check_name(o.name, &why) != 0)
-		return cli_usage_error(&command, &why);
-	t = template_find(o.language);
-	if (!t) {
-		buffer_printf(&why, "--lang takes c, c++ or cuda, not '%s'", o.language);
-		return cli_usage_error(&command, &why);
-	}
-	r = check_free(&o, &why);
+	if (check_name(o->name, &why) != 0)
+		return cli_usage_error(&cli_new, &why);
+	r = check_free(o, &why);
 	if (r == 0)
-		r = write_source(&o, t, &why);
+		r = write_source(o, template_find(o->language), &why);
 	return r == 0 ? r : cli_error(&why);
 }
+
+const struct command cli_new = {
+	.name = "new",
+	.help = "write a first deployment",
+	.about = "Write the source of a first deployment called NAME, which compiles and answers as "
+		 "it is. Existing files are left alone.",
+	COMMAND_EXAMPLES(examples),
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	.size = sizeof(struct new_options),
+	.run = run,
+};

@@ -9,22 +9,17 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
-#include "serve/terminal.h"
+#include "serve/style.h"
 
 #define TIMEOUT_MS 10000
 
 static const struct option_row rows[] = {
-	CLIENT_ROW(no_color, "no-color", 0, NULL, OPTION_BOOL, NULL, 0, 0, "print without colour"),
+	CLIENT_ROW(no_color, "no-color", 0, NULL, BOOL, NULL, 0, 0, "print without colour"),
 	CLIENT_ROWS,
 };
 
-static const struct command command = {
-	.name = "devserve status",
-	.synopsis = "[OPTION]...",
-	.about = "Show what the running server serves: generations, workers, requests. Exits with 69\n"
-		 "when no server answers.",
-	.rows = rows,
-	.n_rows = ARRAY_SIZE(rows),
+static const struct operand operands[] = {
+	{ .name = "ROOT", .kind = OPTION_DIRECTORY, .offset = offsetof(struct client_options, root) },
 };
 
 enum { NAME, STATE, GENERATION, STALE, REPLICAS, REQUESTS, FAILED, QUEUE, MEAN, LAST_SAVE, N_COLUMNS };
@@ -166,7 +161,7 @@ static void print_reasons(const struct json_reader *r)
 
 static void print(const struct json_reader *r, const struct client *c, bool no_color)
 {
-	struct table t = { .color = terminal_has_color(STDOUT_FILENO, no_color) };
+	struct table t = { .color = style_has_color(STDOUT_FILENO, no_color) };
 
 	print_head(r, c);
 	table_init(&t, r);
@@ -199,21 +194,29 @@ static int ask(const struct client_options *o, const struct client *c, struct bu
 	return 0;
 }
 
-int cli_status(int argc, char **argv)
+static int run(void *options)
 {
+	const struct client_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	_cleanup_client_ struct client client = CLIENT_NULL;
-	struct client_options o = { .name = NULL };
-	int r = command_parse(&command, argc, argv, &o, &why);
+	int r = client_find(o, &client, &why);
 
-	if (r == 0 && o.help)
-		return cli_print_help(&command);
+	if (r == EXIT_USAGE)
+		return cli_usage_error(&cli_status, &why);
 	if (r == 0)
-		r = client_find(&o, &client, &why);
-	if (r != 0)
-		return cli_usage_error(&command, &why);
-	r = ask(&o, &client, &why);
+		r = ask(o, &client, &why);
 	if (r != 0)
 		cli_error(&why);
 	return r;
 }
+
+const struct command cli_status = {
+	.name = "status",
+	.help = "show what a running server serves",
+	.about = "Show what the running server serves: generations, workers, requests. Exits with 69 "
+		 "when no server answers.",
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	.size = sizeof(struct client_options),
+	.run = run,
+};

@@ -11,21 +11,27 @@
 #include "cli/json_reader.h"
 
 static const struct option_row rows[] = {
-	CLIENT_ROW(timeout, "timeout", 0, "SECONDS", OPTION_UNSIGNED, "120", 1, 86400,
+	CLIENT_ROW(timeout, "timeout", 0, "SECONDS", UNSIGNED, "120", 1, 86400,
 		   "give up after that time"),
 	CLIENT_ROWS,
 };
 
-static const struct command command = {
-	.name = "devserve wait",
-	.synopsis = "[OPTION]... NAME",
-	.about = "Wait until the newest save of the deployment NAME serves or failed. Exits with 0\n"
-		 "when it serves, 4 when it doesn't build, 69 when no server answers, 1 otherwise.",
-	.examples = "  devserve wait matmul && ./measure\n",
-	.rows = rows,
-	.n_rows = ARRAY_SIZE(rows),
-	.operand = "NAME",
-	.operand_offset = offsetof(struct client_options, name),
+static const struct operand operands[] = {
+	{ .name = "NAME",
+	  .kind = OPTION_DEPLOYMENT,
+	  .offset = offsetof(struct client_options, name),
+	  .missing = "which deployment? 'devserve status' lists them" },
+};
+
+static const struct example examples[] = {
+	{ "devserve wait matmul && ./measure", "measure what was just saved" },
+};
+
+static const struct exit_status exits[] = {
+	{ 0, "It serves." },
+	{ 1, "It was refused, its trial failed, or it isn't known in time." },
+	{ 4, "It doesn't build." },
+	{ 69, "No server answers." },
 };
 
 static char *path_of(const char *name)
@@ -92,25 +98,30 @@ static int wait_for_save(const struct client_options *o, const struct client *c,
 	return r;
 }
 
-int cli_wait(int argc, char **argv)
+static int run(void *options)
 {
+	const struct client_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	_cleanup_client_ struct client client = CLIENT_NULL;
-	struct client_options o = { .name = NULL };
-	int r = command_parse(&command, argc, argv, &o, &why);
+	int r = client_find(o, &client, &why);
 
-	if (r == 0 && o.help)
-		return cli_print_help(&command);
-	if (r == 0 && !o.name) {
-		buffer_puts(&why, "which deployment? 'devserve status' lists them");
-		r = EXIT_USAGE;
-	}
+	if (r == EXIT_USAGE)
+		return cli_usage_error(&cli_wait, &why);
 	if (r == 0)
-		r = client_find(&o, &client, &why);
-	if (r != 0)
-		return cli_usage_error(&command, &why);
-	r = wait_for_save(&o, &client, &why);
+		r = wait_for_save(o, &client, &why);
 	if (why.size)
 		cli_error(&why);
 	return r;
 }
+
+const struct command cli_wait = {
+	.name = "wait",
+	.help = "wait until the newest save serves or failed",
+	.about = "Wait until the newest save of the deployment NAME serves or failed.",
+	COMMAND_EXAMPLES(examples),
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	COMMAND_EXITS(exits),
+	.size = sizeof(struct client_options),
+	.run = run,
+};

@@ -11,9 +11,22 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/suggestion.h"
+#include "command/help.h"
 #include "serve/options.h"
 
+static const struct operand operands[] = {
+	{ .name = "ROOT", .kind = OPTION_DIRECTORY, .offset = offsetof(struct options, root) },
+};
+static const struct command server = {
+	.about = "Serve.",
+	COMMAND_ROWS(options_rows),
+	COMMAND_OPERANDS(operands),
+};
+static const struct command *const commands[] = { &server };
+static const struct program program = { .name = "devserve", .commands = commands, .n_commands = 1 };
+
 static struct options o;
+static const struct option_row *action;
 static struct buffer why = BUFFER_NULL;
 
 /* Words in one string; they stay, for the options point into them. */
@@ -21,7 +34,7 @@ static int parse(const char *line)
 {
 	static char words[256];
 	char *argv[32] = { NULL }, *rest = words;
-	int argc = 0;
+	int argc = 0, r;
 
 	cr_assert_lt(strlen(line), sizeof(words));
 	memcpy(words, line, strlen(line) + 1);
@@ -29,7 +42,8 @@ static int parse(const char *line)
 		argc++;
 	o = (struct options){ .root = NULL };
 	buffer_reset(&why);
-	return options_parse(&server_command, argc, argv, &o, &why);
+	r = command_parse(&server, argc, argv, &o, &action, &why);
+	return r == 0 && !action ? options_settle(&o, &why) : r;
 }
 
 static void expect_refusal(const char *line, const char *sentence)
@@ -63,7 +77,7 @@ Test(options, without_any_the_defaults_hold)
 	cr_expect_eq(o.max_connections, 1024);
 	cr_expect(o.head_timeout_s == 10 && o.body_timeout_s == 5 && o.send_timeout_s == 30);
 	cr_expect(o.idle_timeout_s == 75 && o.min_rate == 1024);
-	cr_expect(!o.json && !o.no_color && !o.poll && !o.help && !o.version);
+	cr_expect(!o.json && !o.no_color && !o.poll && !action);
 }
 
 Test(options, every_option_has_a_field_of_its_own)
@@ -127,7 +141,7 @@ Test(options, a_bad_variable_is_named_unless_a_flag_overrides_it)
 	expect_refusal("devserve", "DEVSERVE_SETTLE_MS takes a number from 0 to 10000, not 'soon'");
 	cr_expect_eq(parse("devserve --settle-ms 1"), 0);
 	cr_expect_eq(parse("devserve --help"), 0, "help must always be had");
-	cr_expect(o.help);
+	cr_expect_str_eq(action->name, "help");
 }
 
 Test(options, actions_are_not_read_from_the_environment)
@@ -135,7 +149,7 @@ Test(options, actions_are_not_read_from_the_environment)
 	setenv("DEVSERVE_VERSION", "0.1.0", 1);
 	setenv("DEVSERVE_HELP", "1", 1);
 	cr_assert_eq(parse("devserve"), 0);
-	cr_expect(!o.version && !o.help);
+	cr_expect_null(action);
 }
 
 Test(options, numbers_are_read_to_their_end)
@@ -183,6 +197,7 @@ Test(options, what_is_missing_or_too_much_is_said)
 {
 	expect_refusal("devserve --port", "--port needs a value: --port PORT");
 	expect_refusal("devserve --host=", "--host needs a value: --host ADDRESS");
+	expect_refusal("devserve --help=now", "--help takes no value");
 	expect_refusal("devserve --json=maybe", "--json takes yes or no, not 'maybe'");
 	expect_refusal("devserve a b", "one ROOT is taken, not both 'a' and 'b'");
 }
@@ -192,12 +207,14 @@ Test(options, help_shows_every_option_on_a_line_that_fits)
 	struct buffer text = BUFFER_NULL;
 	char *line, *rest;
 
-	command_help(&server_command, &text);
-	for (size_t i = 0; i < server_command.n_rows; i++) {
-		const struct option_row *row = &server_command.rows[i];
-		char *name = xasprintf("--%s ", row->name);
+	cr_assert_leq(server.n_rows, 64, "as many as the parser can mark");
+	command_help(&program, &server, (struct help_style){ .width = 80 }, &text);
+	for (size_t i = 0; i < server.n_rows; i++) {
+		const struct option_row *row = &server.rows[i];
+		char *name = xasprintf("--%s", row->name);
 
 		cr_expect(strstr(text.data, name), "%s is not there", name);
+		cr_expect_lt(strlen(option_help(row)), 60, "--%s: a clause", row->name);
 		cr_expect(row->fallback == NULL || strstr(text.data, row->fallback));
 		free(name);
 	}
@@ -210,7 +227,9 @@ Test(options, help_shows_every_option_on_a_line_that_fits)
 Test(options, help_ends_the_parsing)
 {
 	cr_assert_eq(parse("devserve --help --frobnicate"), 0);
-	cr_expect(o.help);
+	cr_expect_str_eq(action->name, "help");
+	cr_assert_eq(parse("devserve --version"), 0);
+	cr_expect_str_eq(action->name, "version");
 }
 
 Test(options, a_root_must_be_a_directory)
