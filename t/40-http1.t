@@ -79,6 +79,30 @@ def split_anywhere():
             ok(good(a, 3), f"a {kind} request may come byte by byte", a)
 
 
+def two_glued():
+    """Where one ends and the next begins doesn't depend on how they come."""
+    head = get("/v2/models/simple", method="HEAD")
+    for kind, first, second, is_first, is_second in (
+            ("JSON and binary", infer(3), binary_request(4), lambda a: is_sum(a, 3), lambda a: is_binary_sum(a, 4)),
+            ("binary and JSON", binary_request(4), infer(3), lambda a: is_binary_sum(a, 4), lambda a: is_sum(a, 3)),
+            ("chunked and GET", chunk_post(chunked(json_body(3), 5) + b"0\r\nA: b\r\n\r\n"), get("/v2/models/nope"),
+             lambda a: is_sum(a, 3), lambda a: a and a[0] == 404),
+            ("an unwanted body and JSON", post("/nope", json_body(9)), infer(3), lambda a: a and a[0] == 404,
+             lambda a: is_sum(a, 3)),
+            ("HEAD and JSON", head, infer(3), lambda a: a and a[0] == 200, lambda a: is_sum(a, 3))):
+        data, bad = first + second, []
+        with Line() as line:
+            for cut in range(1, len(data)):
+                line.send(data[:cut])
+                turn()
+                line.send(data[cut:])
+                a, b = line.answer(first is head), line.answer()
+                if not (is_first(a) and is_second(b)):
+                    bad = [cut, a, b]
+                    break
+        ok(not bad, f"{kind}, glued together, may be cut anywhere", bad)
+
+
 def pipelining():
     n = 1000
     with Line() as line:
@@ -296,5 +320,5 @@ class Slow:
 server = serve()
 host, address = server.host, server.address
 slow = Slow()
-run(answers_and_headers, names_and_targets, split_anywhere, pipelining, not_reading, chunks, expectations,
+run(answers_and_headers, names_and_targets, split_anywhere, two_glued, pipelining, not_reading, chunks, expectations,
     methods, versions_and_closing, limits, error_bodies, slow.check)
