@@ -34,12 +34,17 @@ all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXX
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base command ring infer image watch build config weights replica deploy ingress serve cli
+server_modules := base command http ring infer image watch build config weights replica deploy ingress serve cli
 worker_modules := base ring worker
 watcher_modules := base watcher
 debug_modules := base debug
 
-server_libs := -luv -lhttp_parser -lsimdjson -lyaml -lxxhash -lz -lstdc++ -lm
+# llhttp is what became of http_parser, and the one to have where both are.
+has_header = $(shell $(CC) $(CPPFLAGS) -E -include $(1) -xc /dev/null -o /dev/null 2>/dev/null && echo yes)
+http := $(if $(call has_header,llhttp.h),llhttp,http_parser)
+http_rivals := $(filter-out $(BUILD)/obj/http/$(http).c.o,$(BUILD)/obj/http/llhttp.c.o $(BUILD)/obj/http/http_parser.c.o)
+
+server_libs := -luv -l$(http) -lsimdjson -lyaml -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
 debug_libs := -ldw -lelf -lxxhash -luv -lstdc++
@@ -56,7 +61,7 @@ packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-c
 	vim git procps mandoc zsh fish
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
-server_objects := $(call objects_of,$(server_modules)) $(BUILD)/obj/main.c.o
+server_objects := $(filter-out $(http_rivals),$(call objects_of,$(server_modules))) $(BUILD)/obj/main.c.o
 worker_objects := $(call objects_of,$(worker_modules))
 watcher_objects := $(call objects_of,$(watcher_modules))
 debug_objects := $(call objects_of,$(debug_modules))

@@ -10,6 +10,7 @@ use Test::More;
 
 my %may = ( # folders, or single headers
 	base => [],
+	http => ['base'],
 	ring => ['base'],
 	infer => ['base'],
 	image => ['base', 'infer'],
@@ -23,12 +24,12 @@ my %may = ( # folders, or single headers
 	worker => ['base', 'ring'],
 	replica => ['base', 'ring', 'infer'],
 	deploy => ['base', 'infer', 'image', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
-	ingress => ['base', 'infer', 'deploy/handle.h'],
+	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
 	serve => [qw(base command ring infer image watch build config weights replica deploy ingress)],
-	cli => [qw(base command ring infer image watch build config weights replica deploy ingress serve)],
+	cli => [qw(base command http ring infer image watch build config weights replica deploy ingress serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
-my %blind = map { $_ => 1 } qw(base command watch watcher build debug config);
+my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config);
 
 sub includes {
 	my ($file) = @_;

@@ -9,7 +9,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <http_parser.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,6 +22,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/json_reader.h"
+#include "http/parser.h"
+#include "http/url.h"
 
 #define DEFAULT_URL "http://127.0.0.1:8000"
 #define LONGEST_ANSWER (UINT64_C(64) << 20)
@@ -31,7 +32,7 @@ struct answer {
 	const struct client *client;
 	int fd;
 	uint64_t until_ns; /* UINT64_MAX: for ever */
-	http_parser parser;
+	unsigned status; /* 0: not known yet */
 	bool complete, enough;
 	struct buffer *body;    /* all of it, or what isn't a line yet */
 	client_line_fn on_line; /* NULL: all of it */
@@ -42,18 +43,16 @@ struct answer {
 
 static int parse_url(struct client *c, const char *url, struct buffer *why)
 {
-	struct http_parser_url u;
+	struct url u;
 
-	http_parser_url_init(&u);
-	if (http_parser_parse_url(url, strlen(url), 0, &u) != 0 ||
-	    strncasecmp(url, "http://", 7) != 0) {
+	if (url_read(url, &u) < 0) {
 		buffer_printf(why, "'%s' is not a URL such as " DEFAULT_URL, url);
 		return EXIT_USAGE;
 	}
 	free(c->url);
 	free(c->host);
-	c->host = xstrndup(url + u.field_data[UF_HOST].off, u.field_data[UF_HOST].len);
-	c->port = u.port ? u.port : 80;
+	c->host = xstrndup(u.host, u.host_size);
+	c->port = u.port;
 	c->url = xasprintf(strchr(c->host, ':') ? "http://[%s]:%u" : "http://%s:%u", c->host,
 			   c->port);
 	return 0;
@@ -268,9 +267,9 @@ static void take_lines(struct answer *a)
 	}
 }
 
-static int on_body(http_parser *parser, const char *bytes, size_t size)
+static int on_body(void *context, const char *bytes, size_t size)
 {
-	struct answer *a = parser->data;
+	struct answer *a = context;
 
 	if (a->body->size + size > LONGEST_ANSWER)
 		return 1;
@@ -280,42 +279,41 @@ static int on_body(http_parser *parser, const char *bytes, size_t size)
 	return a->enough;
 }
 
-static int on_complete(http_parser *parser)
+static void on_complete(void *context)
 {
-	struct answer *a = parser->data;
+	struct answer *a = context;
 
 	a->complete = true;
-	return 0;
+}
+
+static int take_bytes(struct answer *a, struct answer_parser *parser, const char *bytes, size_t n)
+{
+	int r = answer_parser_take(parser, bytes, n);
+
+	a->status = answer_parser_status(parser);
+	if (a->complete || a->enough)
+		return 0;
+	return n == 0 ? -ECONNRESET : r;
 }
 
 static int read_answer(struct answer *a)
 {
-	const http_parser_settings settings = {
-		.on_body = on_body,
-		.on_message_complete = on_complete,
-	};
+	static const struct answer_events events = { .on_body = on_body, .on_complete = on_complete };
+	struct answer_parser *parser = answer_parser_new(&events, a);
 	char bytes[16384];
 	int r = 0;
 
-	http_parser_init(&a->parser, HTTP_RESPONSE);
-	a->parser.data = a;
 	while (r == 0 && !a->complete && !a->enough) {
 		ssize_t n = recv(a->fd, bytes, sizeof(bytes), 0);
 
-		if (n < 0 && errno == EAGAIN)
+		if (n >= 0)
+			r = take_bytes(a, parser, bytes, (size_t)n);
+		else if (errno == EAGAIN)
 			r = wait_for(a->fd, POLLIN, a->until_ns);
-		else if (n < 0 && errno != EINTR)
+		else if (errno != EINTR)
 			r = -errno;
-		if (n < 0)
-			continue;
-		http_parser_execute(&a->parser, &settings, bytes, (size_t)n);
-		if (a->complete || a->enough)
-			break;
-		if (n == 0)
-			r = -ECONNRESET;
-		else if (HTTP_PARSER_ERRNO(&a->parser) != HPE_OK)
-			r = -EBADMSG;
 	}
+	answer_parser_free(parser);
 	return r;
 }
 
@@ -355,9 +353,9 @@ static int ask(struct answer *a, const char *path, uint64_t timeout_ms, int *ret
 	close(a->fd);
 	if (r < 0)
 		return explain(a, r, why);
-	if (a->parser.status_code == 401)
+	if (a->status == 401)
 		return explain_token(a->client, why);
-	*ret_status = (int)a->parser.status_code;
+	*ret_status = (int)a->status;
 	return 0;
 }
 

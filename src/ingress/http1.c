@@ -1,31 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * http_parser takes the head apart, and only the head: on_headers_complete says "no body",
- * so the parser is done where the head ends, and is made anew for the next request. (It
- * could be paused there instead; paused it doesn't consume the last line feed.) Bodies
- * are counted by the connection, which wants to read them to where they belong.
- *
- * The head is always contiguous, so each callback comes once with the whole text.
+ * A library takes the head apart, and only the head (http/parser.h). Bodies are counted by the
+ * connection, which wants to read them to where they belong.
  */
 
 #include "ingress/http1.h"
 
-#include <http_parser.h>
 #include <string.h>
 #include <strings.h>
 
-static int on_url(http_parser *p, const char *at, size_t size)
+#include "http/parser.h"
+
+static int on_target(void *context, const char *at, size_t size)
 {
-	struct head *h = p->data;
+	struct head *h = context;
 	struct span raw = { at, size };
 
 	return target_split(raw, &h->target);
 }
 
-static int on_field(http_parser *p, const char *at, size_t size)
+static int on_field(void *context, const char *at, size_t size)
 {
-	struct head *h = p->data;
+	struct head *h = context;
 
 	h->fields[h->n_fields].name = (struct span){ at, size };
 	return 0;
@@ -67,9 +64,9 @@ static int classify(struct head *h, struct span name, struct span value)
 	}
 }
 
-static int on_value(http_parser *p, const char *at, size_t size)
+static int on_value(void *context, const char *at, size_t size)
 {
-	struct head *h = p->data;
+	struct head *h = context;
 
 	while (size && (at[size - 1] == ' ' || at[size - 1] == '\t'))
 		size--;
@@ -77,20 +74,10 @@ static int on_value(http_parser *p, const char *at, size_t size)
 	return classify(h, h->fields[h->n_fields++].name, (struct span){ at, size });
 }
 
-static int on_complete(http_parser *p)
-{
-	struct head *h = p->data;
-
-	h->method = p->method;
-	h->keep_alive = http_should_keep_alive(p);
-	return 1;
-}
-
-static const http_parser_settings settings = {
-	.on_url = on_url,
-	.on_header_field = on_field,
-	.on_header_value = on_value,
-	.on_headers_complete = on_complete,
+static const struct head_events events = {
+	.on_target = on_target,
+	.on_field = on_field,
+	.on_value = on_value,
 };
 
 static int refuse(int status, const char *sentence, const char **ret_why)
@@ -99,34 +86,33 @@ static int refuse(int status, const char *sentence, const char **ret_why)
 	return status;
 }
 
-static int explain(const http_parser *p, const char **ret_why)
+static int explain(int outcome, enum method method, const char *malformed, const char **ret_why)
 {
-	enum http_errno e = HTTP_PARSER_ERRNO(p);
-
-	if (e == HPE_INVALID_METHOD)
+	if (outcome == HEAD_METHOD_UNKNOWN)
 		return refuse(501, "This method is not known.", ret_why);
-	if (p->method == HTTP_CONNECT)
+	if (method == METHOD_CONNECT)
 		return refuse(501, "CONNECT is for proxies.", ret_why);
-	if (e == HPE_CB_url || e == HPE_INVALID_URL)
+	if (outcome == HEAD_TARGET_BAD)
 		return refuse(400, "The request target is malformed.", ret_why);
-	if (e == HPE_CB_header_value)
+	if (outcome == HEAD_VALUE_REFUSED)
 		return refuse(400, "A header field that may be there once is there twice.", ret_why);
-	return refuse(400, e == HPE_OK ? "The request is malformed." : http_errno_description(e), ret_why);
+	return refuse(400, malformed, ret_why);
 }
 
 int head_parse(struct head *h, const struct gate *g, const char *bytes, const char **ret_why)
 {
-	http_parser parser;
-	size_t n, size = g->at - g->start;
+	const char *malformed = NULL;
+	struct head_line line;
+	int outcome;
 
 	memset(h, 0, offsetof(struct head, fields));
-	http_parser_init(&parser, HTTP_REQUEST);
-	parser.data = h;
-	n = http_parser_execute(&parser, &settings, bytes + g->start, size);
+	outcome = parser_read_head(bytes + g->start, g->at - g->start, &events, h, &line, &malformed);
+	h->method = line.method;
+	h->keep_alive = line.keep_alive;
 	h->minor = g->minor;
 	h->chunked = g->chunked;
 	h->length = g->length;
-	if (n == size && HTTP_PARSER_ERRNO(&parser) == HPE_OK && parser.method != HTTP_CONNECT)
+	if (outcome == HEAD_READ && line.method != METHOD_CONNECT)
 		return 0;
-	return explain(&parser, ret_why);
+	return explain(outcome, line.method, malformed, ret_why);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "http/method.h"
 #include "ingress/gate.h"
 #include "ingress/target.h"
 
@@ -18,8 +19,8 @@ struct field {
 };
 
 struct head {
-	unsigned method; /* enum http_method */
-	unsigned minor;  /* HTTP/1.minor */
+	enum method method;
+	unsigned minor; /* HTTP/1.minor */
 	bool keep_alive;
 	bool chunked;
 	uint64_t length; /* of the body, unless chunked */

@@ -15,7 +15,6 @@
 
 #include "ingress/receive.h"
 
-#include <http_parser.h>
 #include <strings.h>
 
 #include "ingress/connection.h"
@@ -189,7 +188,7 @@ static void take_request(struct connection *c, const char *bytes)
 	}
 	x = exchange_new(c);
 	x->minor = h->minor;
-	x->head_only = h->method == HTTP_HEAD;
+	x->head_only = h->method == METHOD_HEAD;
 	x->close = c->last = !h->keep_alive;
 	c->receiving = x;
 	c->handled++;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ingress/route.h"
 
-#include <http_parser.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -14,7 +13,7 @@
 
 bool route_reads(const struct head *h)
 {
-	return h->method == HTTP_GET || h->method == HTTP_HEAD;
+	return h->method == METHOD_GET || h->method == METHOD_HEAD;
 }
 
 static void refuse(struct plan *p, int status, const char *sentence)
@@ -39,8 +38,8 @@ static bool matches_path(const struct route *r, struct span path)
 
 static bool matches_method(const struct route *r, const struct head *h)
 {
-	return strcmp(r->method, http_method_str((enum http_method)h->method)) == 0 ||
-	       (h->method == HTTP_HEAD && strcmp(r->method, "GET") == 0);
+	return strcmp(r->method, method_name(h->method)) == 0 ||
+	       (h->method == METHOD_HEAD && strcmp(r->method, "GET") == 0);
 }
 
 /* The longest path that matches, whatever the method. */
@@ -105,7 +104,7 @@ static void plan_control(struct ingress *in, const struct head *h, struct plan *
 void route_refuse_method(const struct head *h, const char *allow, struct plan *p)
 {
 	p->allow = allow;
-	if (h->method == HTTP_OPTIONS)
+	if (h->method == METHOD_OPTIONS)
 		refuse(p, 204, NULL);
 	else
 		refuse(p, 405, "Method Not Allowed");
@@ -125,7 +124,7 @@ static void authorize_plan(struct ingress *in, struct exchange *x, const struct 
 		.page = p->page,
 		.health = p->health,
 		.token = p->token,
-		.preflight = h->method == HTTP_OPTIONS && h->request_method.at,
+		.preflight = h->method == METHOD_OPTIONS && h->request_method.at,
 	};
 	const char *why;
 	int status = authorize(&in->authority, &who, &why);
@@ -170,7 +169,7 @@ static void plan(struct ingress *in, struct exchange *x, struct head *h, struct 
 
 	if (path->at[0] == '*') {
 		route_refuse_method(h, "GET, HEAD, POST, OPTIONS", p);
-		if (h->method != HTTP_OPTIONS)
+		if (h->method != METHOD_OPTIONS)
 			refuse(p, 400, "Only OPTIONS has the target \"*\".");
 	} else if (target_resolve(*path, &in->name, path) < 0) {
 		refuse(p, 400, "The path is malformed: no control bytes, backslashes, encoded slashes, \".\" and "

@@ -12,7 +12,6 @@
 
 #include "ingress/v2.h"
 
-#include <http_parser.h>
 #include <string.h>
 #include <strings.h>
 
@@ -311,7 +310,7 @@ static bool plan_infer(const struct head *h, struct plan *p)
 {
 	p->sink = SINK_INFER;
 	p->run = run_infer;
-	if (h->method != HTTP_POST)
+	if (h->method != METHOD_POST)
 		route_refuse_method(h, "POST, OPTIONS", p);
 	return true;
 }
