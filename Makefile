@@ -68,8 +68,8 @@ debug_objects := $(call objects_of,$(debug_modules))
 all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects) $(debug_objects))
 programs := $(BUILD)/devserve $(addprefix $(BUILD)/devserve-,worker watch debug)
 
-# What the program says of itself (src/command/): its manual, and completions for three shells.
-pages := $(BUILD)/devserve.1 $(addprefix $(BUILD)/completions/,bash zsh fish)
+# What the program says of itself: its manual, the schema of deployment.yaml, completions.
+pages := $(BUILD)/devserve.1 $(BUILD)/deployment.schema.json $(addprefix $(BUILD)/completions/,bash zsh fish)
 
 .PHONY: all
 all: $(programs) $(pages) ## build devserve and its helpers (the default)
@@ -92,6 +92,9 @@ $(BUILD)/devserve-debug: $(debug_objects)
 
 $(BUILD)/devserve.1: $(BUILD)/devserve
 	$(Q)$< help --man >$@.new && mv $@.new $@
+
+$(BUILD)/deployment.schema.json: $(BUILD)/devserve
+	$(Q)$< schema >$@.new && mv $@.new $@
 
 $(BUILD)/completions/%: $(BUILD)/devserve
 	@mkdir -p $(@D)

@@ -7,14 +7,19 @@ to = $(DESTDIR)$(PREFIX)
 headers := $(wildcard include/devserve/*.h include/devserve/ext/*.h)
 documents := $(wildcard LICENSE README.md ARCHITECTURE.md CHANGELOG.md)
 
-# Made by the program that is installed, and by `all`, so that `make install` only copies.
-generated :=
-all: $(generated)
+# Of $(pages): where each is looked for.
+places := devserve.1:share/man/man1/devserve.1 \
+	deployment.schema.json:share/devserve/deployment.schema.json \
+	completions/bash:share/bash-completion/completions/devserve \
+	completions/zsh:share/zsh/site-functions/_devserve \
+	completions/fish:share/fish/vendor_completions.d/devserve.fish
+from = $(firstword $(subst :, ,$(1)))
+into = $(lastword $(subst :, ,$(1)))
 
 # Below $(to); `make uninstall` removes these, and the directories that are ours.
 installed = bin/devserve $(addprefix libexec/devserve/devserve-,worker watch debug) $(headers) \
 	$(addprefix share/doc/devserve/,$(notdir $(documents)) LICENSE.GPL-2) \
-	share/pkgconfig/devserve.pc $(generated:$(BUILD)/%=%)
+	share/pkgconfig/devserve.pc $(foreach p,$(places),$(call into,$(p)))
 directories := libexec/devserve include/devserve/ext include/devserve share/devserve share/doc/devserve
 
 .PHONY: install
@@ -24,7 +29,7 @@ install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
 	$(foreach f,$(headers),install -D -m 644 $(f) $(to)/$(f)$(newline))
 	install -D -m 644 -t $(to)/share/doc/devserve $(documents)
 	install -D -m 644 src/watcher/LICENSE $(to)/share/doc/devserve/LICENSE.GPL-2
-	$(foreach f,$(generated),install -D -m 644 $(f) $(f:$(BUILD)/%=$(to)/%)$(newline))
+	$(foreach p,$(places),install -D -m 644 $(BUILD)/$(call from,$(p)) $(to)/$(call into,$(p))$(newline))
 	sed $(about:%=-e 's|@%|') packaging/devserve.pc.in >$(BUILD)/devserve.pc
 	install -D -m 644 -t $(to)/share/pkgconfig $(BUILD)/devserve.pc
 

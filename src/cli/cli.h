@@ -26,6 +26,7 @@ extern const struct command cli_help;
 extern const struct command cli_inspect;
 extern const struct command cli_logs;
 extern const struct command cli_new;
+extern const struct command cli_schema;
 extern const struct command cli_status;
 extern const struct command cli_version;
 extern const struct command cli_wait;

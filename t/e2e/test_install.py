@@ -47,6 +47,9 @@ def test_all_of_it_is_below_the_prefix(stage, tmp_path):
     assert files_below(stage) >= headers | {
         "bin/devserve", "libexec/devserve/devserve-watch", "libexec/devserve/devserve-worker",
         "libexec/devserve/devserve-debug", "share/pkgconfig/devserve.pc",
+        "share/man/man1/devserve.1", "share/devserve/deployment.schema.json",
+        "share/bash-completion/completions/devserve", "share/zsh/site-functions/_devserve",
+        "share/fish/vendor_completions.d/devserve.fish",
         "share/doc/devserve/LICENSE", "share/doc/devserve/LICENSE.GPL-2"}
     for f in tmp_path.rglob("*"):
         assert f.stat().st_mode & 0o777 == (0o755 if f.is_dir() or os.access(f, os.X_OK) else 0o644), f

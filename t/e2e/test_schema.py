@@ -18,7 +18,7 @@ import yaml
 import devserve as lib
 
 CORPUS = lib.TREE / "t/config"
-SCHEMA = json.loads(subprocess.run([lib.BUILD / "t/config_check"], check=True, capture_output=True).stdout)
+SCHEMA = json.loads(subprocess.run([lib.BUILD / "devserve", "schema"], check=True, capture_output=True).stdout)
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * For each deployment.yaml on the command line a line: "ok", or "LINE: what is wrong".
- * None: the JSON Schema.
- */
+/* For each deployment.yaml on the command line a line: "ok", or "LINE: what is wrong". */
 
 #include <stdio.h>
 
 #include "base/buffer.h"
 #include "config/config.h"
-#include "config/schema.h"
 
 static void check(const char *path)
 {
@@ -26,12 +22,6 @@ static void check(const char *path)
 
 int main(int argc, char **argv)
 {
-	if (argc == 1) {
-		_cleanup_buffer_ struct buffer b = BUFFER_NULL;
-
-		schema_write(&b);
-		puts(b.data);
-	}
 	for (int i = 1; i < argc; i++)
 		check(argv[i]);
 	return 0;
