@@ -83,13 +83,29 @@ static int additional_data(struct infer_request *r)
 				    "unexpected additional input data for model '%s'", r->name);
 }
 
+/* A chunked body doesn't say its size, but its JSON promises one, and memory is kept for it. */
+static int check_promise(struct infer_request *r)
+{
+	uint64_t total = r->json.size;
+
+	for (uint32_t i = 0; i < r->n_binary; i++)
+		if (__builtin_add_overflow(total, r->binary[i].size, &total))
+			total = UINT64_MAX;
+	if (!r->max_body || total <= r->max_body)
+		return 0;
+	return infer_request_refuse(r, INFER_TOO_LARGE,
+				    "the inputs' sizes make a body of more than %" PRIu64
+				    " bytes (--max-body)",
+				    r->max_body);
+}
+
 /* What follows the JSON must be the binary tensors, to the byte. */
 static int check_body_size(struct infer_request *r)
 {
 	uint64_t left = r->body_size - r->json.size;
 
 	if (r->body_size == INFER_BODY_UNKNOWN)
-		return 0;
+		return check_promise(r);
 	for (uint32_t i = 0; i < r->n_binary; i++) {
 		if (r->binary[i].size > left)
 			return decode_missing_data(r, r->binary[i].input, r->binary[i].size - left);
@@ -105,6 +121,7 @@ static int keep_id(struct decoder *d)
 
 	buffer_reset(&r->json);
 	room_give(&r->json);
+	infer_request_charge(r, 0);
 	if (!d->id_size)
 		return 0;
 	r->json = room_take();
@@ -154,8 +171,11 @@ int decode_json(struct infer_request *r)
 	struct decoder d;
 	struct node root;
 	const char *why;
-	int e = json_parse(r->json.data, r->json.size, &root, &why);
+	int e = infer_request_charge(r, r->json.room + json_memory(r->json.data, r->json.size));
 
+	if (e)
+		return e;
+	e = json_parse(r->json.data, r->json.size, &root, &why);
 	if (e)
 		return bad_json(r, e);
 	d.r = r;

@@ -9,6 +9,7 @@
 
 #include "infer/decode.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -52,10 +53,18 @@ int decode_missing_data(struct infer_request *r, uint32_t input, uint64_t missin
 				    decode_input_name(r, input), missing, r->name);
 }
 
+static int too_large(struct infer_request *r)
+{
+	return infer_request_refuse(r, INFER_TOO_LARGE,
+				    "the inputs are larger than the memory for all requests "
+				    "(--max-memory)");
+}
+
 int decode_reserve(struct infer_request *r)
 {
 	uint64_t at[DEVSERVE_MAX_TENSORS], total = 0;
 	void *base;
+	int e;
 
 	for (uint32_t i = 0; i < r->n_inputs; i++) {
 		uint64_t size = r->inputs[i].size ? r->inputs[i].size : 1;
@@ -63,12 +72,15 @@ int decode_reserve(struct infer_request *r)
 		at[i] = total;
 		if (__builtin_add_overflow(total, size, &total) ||
 		    __builtin_add_overflow(total, ALIGNMENT - 1, &total))
-			return infer_request_refuse(r, INFER_TOO_LARGE, "the inputs are too large");
+			return too_large(r);
 		total &= ~(uint64_t)(ALIGNMENT - 1);
 	}
 	if (!total)
 		return 0;
-	if (r->memory->reserve(r->memory, total, &base, &r->block) < 0)
+	e = r->memory->reserve(r->memory, total, &base, &r->block);
+	if (e == -EFBIG)
+		return too_large(r);
+	if (e < 0)
 		return infer_request_refuse(r, INFER_UNAVAILABLE,
 					    "no memory for %" PRIu64 " bytes of inputs now", total);
 	r->has_block = true;

@@ -121,6 +121,24 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 	return 0;
 }
 
+/*
+ * Each of these has up to two entries in the list of places, one of them for the value behind
+ * it, which has up to two words in the document. Strings are copied.
+ */
+size_t json_memory(const char *text, size_t size)
+{
+	size_t n = 0;
+
+	if (size <= MAX_KEPT_CAPACITY)
+		return 0;
+	for (size_t i = 0; i < size; i++) {
+		char c = text[i];
+
+		n += (c == ',') | (c == ':') | (c == '[') | (c == '{') | (c == ']') | (c == '}');
+	}
+	return size + n * (2 * sizeof(uint32_t) + 2 * sizeof(uint64_t));
+}
+
 void json_close(void)
 {
 	if (parser && parser->capacity() > MAX_KEPT_CAPACITY)

@@ -51,6 +51,9 @@ struct node {
 /* 0 and the outermost value, or JSON_E_*; *@ret_why is a static text then. */
 int json_parse(const char *text, size_t size, struct node *ret, const char **ret_why);
 
+/* Bytes of memory that json_parse() writes to, at most; 0 for what it keeps anyway. */
+size_t json_memory(const char *text, size_t size);
+
 /* The document isn't needed any more; gives memory back if it was a large one. */
 void json_close(void);
 

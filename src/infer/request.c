@@ -2,6 +2,7 @@
 #include "infer/request.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "infer/memory.h"
 #include "infer/room.h"
 #include "infer/signature.h"
+
+#define SMALL (64 * 1024) /* of JSON: counting costs more than it is worth */
 
 void infer_request_init(struct infer_request *r, const char *name, struct signature *s,
 			struct infer_memory *memory)
@@ -24,12 +27,37 @@ void infer_request_init(struct infer_request *r, const char *name, struct signat
 
 void infer_request_fini(struct infer_request *r)
 {
+	infer_request_charge(r, 0);
 	if (r->has_block)
 		r->memory->release(r->memory, r->block);
 	room_give(&r->json);
 	buffer_fini(&r->error);
 	signature_unref(r->signature);
 	memset(r, 0, offsetof(struct infer_request, done));
+}
+
+int infer_request_charge(struct infer_request *r, size_t size)
+{
+	int e = 0;
+
+	if (size <= SMALL)
+		size = 0;
+	if (size == r->charged)
+		return 0;
+	r->memory->discharge(r->memory, r->charged);
+	r->charged = 0;
+	if (size)
+		e = r->memory->charge(r->memory, size);
+	if (e == -EFBIG)
+		return infer_request_refuse(r, INFER_TOO_LARGE,
+					    "JSON would take %zu bytes of memory, which is more than "
+					    "all requests may (--max-memory); use binary tensors",
+					    size);
+	if (e < 0)
+		return infer_request_refuse(r, INFER_UNAVAILABLE,
+					    "no memory for %zu bytes of JSON now", size);
+	r->charged = size;
+	return 0;
 }
 
 int infer_request_refuse(struct infer_request *r, enum infer_status status, const char *format, ...)
@@ -62,7 +90,7 @@ static int make_room(struct infer_request *r)
 
 	if (left > SIZE_MAX - JSON_PADDING || !room_for(&r->json, (size_t)left + JSON_PADDING))
 		return infer_request_refuse(r, INFER_UNAVAILABLE, "no memory for the request now");
-	return 0;
+	return infer_request_charge(r, r->json.room);
 }
 
 int infer_request_body(struct infer_request *r, uint64_t body_size, uint64_t json_size)
@@ -158,7 +186,7 @@ static int place_raw(struct infer_request *r)
 	memcpy((char *)r->inputs[0].data + r->receiving_at, buffer_text(&r->json), size);
 	r->receiving_at += size;
 	room_give(&r->json);
-	return 0;
+	return infer_request_charge(r, 0);
 }
 
 /* The body ended before its JSON did, or where the JSON ends with it. */

@@ -36,6 +36,7 @@ struct signature;
 struct infer_request {
 	/* What came in. */
 	const char *name;            /* of the deployment, for sentences; borrowed */
+	uint64_t max_body;           /* bytes that a body may have, or 0: any; ingress sets it */
 	struct signature *signature; /* counted */
 	char *id;                    /* or NULL; followed by a NUL, may hold others */
 	size_t id_size;
@@ -59,6 +60,7 @@ struct infer_request {
 	bool decoded;         /* inputs have shape, size and memory */
 	uint64_t body_size, json_size, received;
 	struct buffer json;   /* the JSON; then, once it was read, the id */
+	size_t charged;       /* bytes of JSON that `memory` counts for us */
 	uint32_t n_binary;
 	uint32_t receiving;   /* index of the binary tensor whose bytes come next */
 	uint64_t receiving_at;
@@ -118,6 +120,12 @@ int infer_request_filled(struct infer_request *r, size_t n);
 
 /* The body has ended. Afterwards `inputs`, `batch` and `wanted` are complete and true. */
 int infer_request_end(struct infer_request *r);
+
+/*
+ * JSON takes @size bytes now: text, and what reading it needs. Small ones aren't counted. 0, or
+ * refused as what doesn't fit into the budget.
+ */
+int infer_request_charge(struct infer_request *r, size_t size);
 
 /* Set status and sentence; the first of several stays. Returns the status that stays. */
 int infer_request_refuse(struct infer_request *r, enum infer_status status, const char *format, ...)

@@ -245,7 +245,8 @@ int infer_response_encode(struct infer_request *r, const char *name, struct buff
 {
 	size_t before = json->size;
 
-	if (r->status == INFER_OK && !encode(r, name, json)) {
+	if (r->status == INFER_OK && !encode(r, name, json) &&
+	    !infer_request_charge(r, json->size)) {
 		*ret_n = list_parts(r, iov, ret_binary);
 		return 0;
 	}

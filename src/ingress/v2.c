@@ -150,6 +150,7 @@ void v2_receive(struct exchange *x, const struct head *h)
 		return;
 	}
 	infer_request_init(&x->r, handle->name, handle->signature, handle->memory);
+	x->r.max_body = x->c->in->options.max_body;
 	x->has_request = true;
 	r = infer_request_body(&x->r, h->chunked ? INFER_BODY_UNKNOWN : h->length, json_size_of(h));
 	if (r)

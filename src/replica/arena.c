@@ -109,7 +109,7 @@ static int memory_reserve(struct infer_memory *m, size_t size, void **ret, uint6
 	uint64_t offset = arena_reserve(a, size);
 
 	if (!offset)
-		return -ENOMEM;
+		return size > a->budget->limit ? -EFBIG : -ENOMEM;
 	*ret = a->base + offset;
 	*ret_block = offset;
 	return 0;
@@ -118,6 +118,23 @@ static int memory_reserve(struct infer_memory *m, size_t size, void **ret, uint6
 static void memory_release(struct infer_memory *m, uint64_t block)
 {
 	arena_release(container_of(m, struct arena, memory), block);
+}
+
+static int memory_charge(struct infer_memory *m, size_t size)
+{
+	struct arena_budget *b = container_of(m, struct arena, memory)->budget;
+
+	if (size > b->limit)
+		return -EFBIG;
+	if (b->used + size > b->limit)
+		return -ENOMEM;
+	b->used += size;
+	return 0;
+}
+
+static void memory_discharge(struct infer_memory *m, size_t size)
+{
+	container_of(m, struct arena, memory)->budget->used -= size;
 }
 
 static struct arena_books *books_new(uint64_t size)
@@ -151,6 +168,8 @@ int arena_init(struct arena *a, const char *name, struct arena_budget *budget)
 	a->base = map;
 	a->memory.reserve = memory_reserve;
 	a->memory.release = memory_release;
+	a->memory.charge = memory_charge;
+	a->memory.discharge = memory_discharge;
 	a->books = books_new(size);
 	cut(a->books, 0); /* offset 0 means "none" */
 	return 0;

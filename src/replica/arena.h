@@ -18,7 +18,7 @@
 
 #include "infer/memory.h"
 
-/* What all arenas together may hand out. */
+/* What all arenas together may hand out, and requests take beside. */
 struct arena_budget {
 	uint64_t limit, used; /* bytes */
 };

@@ -136,7 +136,7 @@ def bad(what, column=None):
 
 # rule, deployment, body [and size of its JSON], what it says (… stands for anything)
 RULES = [
-    # the text
+    # the text, and what reading it takes
     ("an empty text is no request", "simple", b" ", bad("the text ends where a value was expected", 2)),
     ("a text that ends early", "simple", b'{"inputs":[', bad("the text ends where a value was expected", 12)),
     ("a trailing comma", "simple", b'{"inputs":[1,]}', bad("a value was expected", 14)),
@@ -383,3 +383,26 @@ def test_requests_like_these_leave_no_memory_and_no_descriptors(server):
         all_of_them()
     after = of_server()
     assert after[1] == before[1] and after[0] - before[0] < 8 << 10, (before, after)
+
+
+def test_json_counts_against_the_memory_of_all_requests(root, serve):
+    root.write("texts.c", TEXTS)
+    server = serve("--max-memory", "64M")
+    sentence = "JSON would take {} bytes of memory, which is more than all requests may (--max-memory); use binary tensors"
+
+    def refused(body, status, sentence):
+        answer = infer(server.client, "texts", *(body if isinstance(body, tuple) else (body,)))
+        assert answer.status == status and matches(sentence, answer.json["error"]), answer
+        assert infer(server.new_client(), "texts", texts('["a"]')).output("SAME") == ["a"]
+        server.client = server.new_client()
+
+    refused(texts('["a"' + ' ' * (40 << 20) + "]"), 413, sentence.format("…"))  # the text, and what reading it takes
+    refused(texts("[" + "1," * (5 << 20) + "1]", 1), 413, sentence.format("…"))  # dense text takes more
+    # an answer: two bytes of a text may become six
+    big = pack_one("\x01" * (12 << 20))
+    refused(bytes_tensor(big), 413, sentence.format("…"))
+    assert infer(server.client, "texts", *bytes_tensor(pack_one("a" * (12 << 20)))).status == 200
+
+
+def pack_one(text):
+    return struct.pack("<I", len(text)) + text.encode()

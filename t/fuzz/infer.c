@@ -44,7 +44,23 @@ static void release(struct infer_memory *m, uint64_t block)
 	free((void *)(uintptr_t)block);
 }
 
-static struct infer_memory memory = { reserve, release };
+static size_t n_charged;
+
+static int charge(struct infer_memory *m, size_t size)
+{
+	(void)m;
+	n_charged += size;
+	return 0;
+}
+
+static void discharge(struct infer_memory *m, size_t size)
+{
+	(void)m;
+	assert(size <= n_charged);
+	n_charged -= size;
+}
+
+static struct infer_memory memory = { reserve, release, charge, discharge };
 
 static void add_port(struct signature *s, const char *name, uint32_t dtype, int64_t first, int64_t second)
 {
@@ -169,6 +185,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		answer(&r);
 	}
 	infer_request_fini(&r);
-	assert(n_live == 0);
+	assert(n_live == 0 && n_charged == 0);
 	return 0;
 }

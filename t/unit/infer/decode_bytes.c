@@ -103,6 +103,24 @@ Test(decode_bytes, wants_bytes_to_tile_their_tensor)
 		     "got 8 (at inputs[0].parameters.binary_data_size)");
 }
 
+Test(decode_bytes, sizes_beyond_what_a_body_may_have_reserve_nothing)
+{
+	const char *json = input_x("BYTES", "[1]", "\"parameters\":{\"binary_data_size\":1000}");
+	size_t size = strlen(json);
+	struct client c;
+
+	client_init(&c, signature_one(DEVSERVE_BYTES, -1));
+	c.r.max_body = size + 999;
+	expect_refused(&c, client_send(&c, json, size, size, SIZE_MAX, true), INFER_TOO_LARGE,
+		       "the inputs' sizes make a body of more than *");
+	cr_expect_eq(c.memory.n_reserved, 0);
+	client_reset(&c);
+	c.r.max_body = size + 1000;
+	expect_refused(&c, client_send(&c, json, size, size, SIZE_MAX, true), INFER_INVALID,
+		       "unexpected size for input 'X', expecting 1000 additional bytes for model 'm'");
+	client_fini(&c);
+}
+
 Test(decode_bytes, lying_binary_sizes_reserve_nothing)
 {
 	struct client c;
@@ -142,6 +160,7 @@ Test(decode_bytes, lying_binary_sizes_reserve_nothing)
 				    "BYTES", "[1]",
 				    "\"parameters\":{\"binary_data_size\":18446744073709551615}")),
 			    SIZE_MAX, true),
-		INFER_TOO_LARGE, "the inputs are too large");
+		INFER_TOO_LARGE,
+		"the inputs are larger than the memory for all requests (--max-memory)");
 	client_fini(&c);
 }

@@ -444,3 +444,76 @@ Test(request, does_not_allocate_in_steady_state)
 	}
 	client_fini(&c);
 }
+
+/* JSON of one number and @size bytes in all. */
+static char *padded_json(size_t size)
+{
+	static const char json[] = "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"INT32\",\"shape\":[1],"
+				   "\"data\":[7]}]}";
+	char *text = xmalloc(size + 1);
+
+	memset(text, ' ', size);
+	memcpy(text, json, sizeof(json) - 1);
+	text[size] = '\0';
+	return text;
+}
+
+Test(request, counts_large_json_until_it_was_read)
+{
+	char *json = padded_json(3 << 20);
+	size_t size = strlen(json);
+	struct client c;
+
+	client_init(&c, signature_one(DEVSERVE_INT32, -1));
+	cr_assert_eq(infer_request_body(&c.r, size, INFER_BODY_UNKNOWN), 0);
+	cr_expect_geq(c.memory.charged, size);
+	cr_assert_eq(client_put(&c, json, size, SIZE_MAX), 0);
+	cr_expect_eq(c.memory.charged, 0);
+	cr_expect_eq(infer_request_end(&c.r), 0);
+	client_reset(&c);
+	cr_assert_eq(infer_request_body(&c.r, INFER_BODY_UNKNOWN, INFER_BODY_UNKNOWN), 0);
+	cr_expect_eq(c.memory.charged, 0);
+	cr_assert_eq(client_put(&c, json, size, 10000), 0);
+	cr_expect_geq(c.memory.charged, size);
+	client_reset(&c); /* the client is gone: see there that nothing is left */
+	cr_assert_eq(client_send(&c, json, size, INFER_BODY_UNKNOWN, 10000, true), 0);
+	cr_expect_eq(c.memory.charged, 0);
+	client_fini(&c);
+	free(json);
+}
+
+Test(request, does_not_count_small_json)
+{
+	char *json = padded_json(60000);
+	struct client c;
+
+	client_init(&c, signature_one(DEVSERVE_INT32, -1));
+	cr_assert_eq(infer_request_body(&c.r, 60000, INFER_BODY_UNKNOWN), 0);
+	cr_expect_eq(c.memory.charged, 0);
+	cr_assert_eq(client_put(&c, json, 60000, SIZE_MAX), 0);
+	client_fini(&c);
+	free(json);
+}
+
+Test(request, refuses_json_that_the_budget_has_no_room_for)
+{
+	char *json = padded_json(40 << 20);
+	size_t size = strlen(json);
+	struct client c;
+
+	client_init(&c, signature_one(DEVSERVE_INT32, -1));
+	expect_refused(&c, infer_request_body(&c.r, TEST_LIMIT, INFER_BODY_UNKNOWN), INFER_TOO_LARGE,
+		       "JSON would take *");
+	client_reset(&c);
+	/* The text would fit, but not beside what reading it takes. */
+	expect_refused(&c, client_send_json(&c, json), INFER_TOO_LARGE, "JSON would take *");
+	client_reset(&c);
+	c.memory.charged = TEST_LIMIT / 2;
+	expect_refused(&c, infer_request_body(&c.r, size, INFER_BODY_UNKNOWN), INFER_UNAVAILABLE,
+		       "no memory for *");
+	infer_request_fini(&c.r);
+	cr_expect_eq(c.memory.charged, TEST_LIMIT / 2);
+	c.memory.charged = 0;
+	client_fini(&c);
+	free(json);
+}

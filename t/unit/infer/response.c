@@ -330,3 +330,28 @@ Test(response, floats_survive_the_way_through_json)
 	buffer_fini(&a.json);
 	client_fini(&c);
 }
+
+Test(response, counts_large_json_as_long_as_the_request_lives)
+{
+	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+	struct answer a;
+	struct client c;
+
+	buffer_puts(&b, "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP64\",\"shape\":[9000],\"data\":[0.1");
+	for (int i = 1; i < 9000; i++)
+		buffer_puts(&b, ",0.12345678901");
+	buffer_puts(&b, "]}]}");
+	answer_init(&a);
+	client_init(&c, signature_one(DEVSERVE_FP64, -1));
+	cr_assert_eq(client_send_json(&c, b.data), 0);
+	cr_expect_eq(c.memory.charged, 0);
+	cr_assert_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), 0);
+	cr_expect_geq(c.memory.charged, a.json.size);
+	client_reset(&c);
+	cr_assert_eq(client_send_json(&c, b.data), 0);
+	c.memory.full = true;
+	cr_expect_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), INFER_UNAVAILABLE);
+	cr_expect(says(&c, "no memory for *"));
+	client_fini(&c);
+	buffer_fini(&a.json);
+}

@@ -21,7 +21,7 @@
 struct test_memory {
 	struct infer_memory memory; /* first */
 	unsigned n_live, n_reserved;
-	size_t largest;
+	size_t largest, charged;
 	bool full;
 };
 
@@ -48,10 +48,29 @@ static inline void test_release(struct infer_memory *memory, uint64_t block)
 	free((void *)(uintptr_t)block);
 }
 
-#define TEST_MEMORY                                      \
-	{                                                \
-		.memory = { test_reserve, test_release } \
-	}
+#define TEST_LIMIT (64u << 20) /* what is charged */
+
+static inline int test_charge(struct infer_memory *memory, size_t size)
+{
+	struct test_memory *m = (struct test_memory *)memory;
+
+	if (size > TEST_LIMIT)
+		return -27;
+	if (m->full || m->charged + size > TEST_LIMIT)
+		return -12;
+	m->charged += size;
+	return 0;
+}
+
+static inline void test_discharge(struct infer_memory *memory, size_t size)
+{
+	struct test_memory *m = (struct test_memory *)memory;
+
+	cr_assert_leq(size, m->charged);
+	m->charged -= size;
+}
+
+#define TEST_MEMORY { .memory = { test_reserve, test_release, test_charge, test_discharge } }
 
 static inline uint32_t copy_ports(const struct devserve_port *from, struct signature_port *to)
 {
@@ -120,6 +139,7 @@ static inline void client_reset(struct client *c)
 	infer_request_fini(&c->r);
 	infer_request_fini(&c->r);
 	cr_expect_eq(c->memory.n_live, 0);
+	cr_expect_eq(c->memory.charged, 0);
 	cr_expect_eq(c->signature->n_refs, 1);
 	infer_request_init(&c->r, "m", c->signature, &c->memory.memory);
 }
