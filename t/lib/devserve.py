@@ -99,14 +99,19 @@ class Client:
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
         self.token = token
 
-    def call(self, method, path, body=None, headers=()):
+    def call(self, method, path, body=None, headers=(), chunks=None):
+        """`chunks`: pieces of bytes, sent as such in place of `body`."""
         headers = dict(headers)
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             headers.setdefault("Content-Type", "application/json")
-        self.connection.request(method, path, body, headers)
+        if chunks is None:
+            self.connection.request(method, path, body, headers)
+        else:
+            headers["Transfer-Encoding"] = "chunked"
+            self.connection.request(method, path, iter(chunks), headers, encode_chunked=True)
         response = self.connection.getresponse()
         return Answer(response, response.read())
 
