@@ -207,3 +207,11 @@ int chunk_decode(struct chunk *c, const char *bytes, size_t size, size_t *ret_us
 	*ret_used = size;
 	return CHUNK_MORE;
 }
+
+void chunk_unread(struct chunk *c, size_t n)
+{
+	if (!n)
+		return;
+	c->left += n;
+	c->state = DATA;
+}

@@ -39,3 +39,6 @@ struct chunk {
  */
 int chunk_decode(struct chunk *c, const char *bytes, size_t size, size_t *ret_used,
 		 size_t *ret_size);
+
+/* The last @n bytes of the payload that was told are given again. */
+void chunk_unread(struct chunk *c, size_t n);

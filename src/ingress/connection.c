@@ -18,6 +18,7 @@
 
 #include "base/memory.h"
 #include "deploy/handle.h"
+#include "ingress/body.h"
 #include "ingress/exchange.h"
 #include "ingress/listener.h"
 #include "ingress/receive.h"
@@ -61,6 +62,12 @@ static void linger(struct connection *c)
 	receive_set(c, true);
 }
 
+static bool may_go_on(const struct connection *c)
+{
+	return (c->receiving && body_is_behind(c->receiving)) ||
+	       (c->n_exchanges <= RECEIVE_MAX_QUEUE / 2 && c->unsent < RECEIVE_MAX_UNSENT);
+}
+
 void connection_settle(struct connection *c)
 {
 	if (c->closed)
@@ -73,7 +80,7 @@ void connection_settle(struct connection *c)
 			connection_close(c);
 		else if (!c->lingering)
 			linger(c);
-	} else if (c->paused && c->n_exchanges <= RECEIVE_MAX_QUEUE / 2 && c->unsent < RECEIVE_MAX_UNSENT) {
+	} else if (c->paused && may_go_on(c)) {
 		make_due(c);
 	}
 }
@@ -82,7 +89,7 @@ void connection_turn(struct connection *c)
 {
 	c->is_due = false;
 	c->busy = true;
-	c->handled = 0;
+	c->handled = c->unpacked = 0;
 	if (c->paused)
 		receive_bytes(c, NULL, 0);
 	c->busy = false;

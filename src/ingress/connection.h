@@ -47,6 +47,7 @@ struct connection {
 	STAILQ_HEAD(, exchange) queue; /* in the order of the requests */
 	unsigned n_exchanges;
 	unsigned handled;      /* requests, in this turn of the loop */
+	unsigned unpacked;     /* bytes of bodies, likewise */
 	uint64_t unsent;       /* bytes of finished answers */
 
 	uv_write_t write;

@@ -16,6 +16,7 @@
 
 #include "base/memory.h"
 #include "deploy/handle.h"
+#include "ingress/coders.h"
 #include "ingress/connection.h"
 #include "ingress/http1.h"
 #include "ingress/listener.h"
@@ -41,15 +42,21 @@ struct exchange *exchange_new(struct connection *c)
 	return x;
 }
 
+void exchange_release_outputs(struct exchange *x)
+{
+	if (x->borrowed)
+		handle_release(x->handle, &x->r);
+	x->borrowed = false;
+}
+
 static void leave_deploy(struct exchange *x)
 {
 	if (x->submitted)
 		handle_cancel(x->handle, &x->r);
-	if (x->borrowed)
-		handle_release(x->handle, &x->r);
+	exchange_release_outputs(x);
 	if (x->has_request)
 		infer_request_fini(&x->r);
-	x->submitted = x->borrowed = x->has_request = false;
+	x->submitted = x->has_request = false;
 	if (x->handle)
 		x->handle = handle_unref(x->handle);
 }
@@ -63,7 +70,7 @@ static void tell_gone(struct exchange *x)
 		on_gone(x->gone_context);
 }
 
-static void recycle(struct buffer *b)
+void exchange_recycle(struct buffer *b)
 {
 	if (b->room > KEEP_ROOM)
 		buffer_fini(b);
@@ -73,7 +80,8 @@ static void recycle(struct buffer *b)
 
 void exchange_discard(struct exchange *x)
 {
-	struct buffer *buffers[] = { &x->out, &x->more, &x->path, &x->query, &x->fields, &x->body };
+	struct buffer *buffers[] = { &x->out, &x->more, &x->packing.out, &x->path, &x->query, &x->fields,
+				     &x->body };
 
 	for (size_t i = 0; i < ARRAY_SIZE(buffers); i++)
 		buffer_fini(buffers[i]);
@@ -86,21 +94,25 @@ void exchange_free(struct exchange *x)
 
 	tell_gone(x);
 	leave_deploy(x);
+	packing_stop(x);
+	x->unpack = coders_give_unpack(&in->coders, x->unpack);
 	if (in->n_pool >= INGRESS_POOL) {
 		exchange_discard(x);
 		return;
 	}
-	recycle(&x->out);
-	recycle(&x->more);
-	recycle(&x->path);
-	recycle(&x->query);
-	recycle(&x->fields);
-	recycle(&x->body);
+	exchange_recycle(&x->out);
+	exchange_recycle(&x->more);
+	exchange_recycle(&x->packing.out);
+	exchange_recycle(&x->path);
+	exchange_recycle(&x->query);
+	exchange_recycle(&x->fields);
+	exchange_recycle(&x->body);
 	x->state = EXCHANGE_RECEIVING;
 	x->plan = (struct plan){ .sink = SINK_DROP };
 	x->head_only = x->close = x->expects = x->chunked = x->deferred = false;
 	x->origin = (struct span){ .at = NULL };
-	x->received = 0;
+	x->received = x->unpacked = 0;
+	x->behind = false;
 	x->generation = 0;
 	x->start = x->counted = 0;
 	x->n_iov = x->iov_at = 0;
@@ -135,73 +147,6 @@ void exchange_keep(struct exchange *x, const struct head *h)
 	target_decode_query(h->target.query, &x->query);
 	for (unsigned i = 0; i < h->n_fields; i++)
 		keep_pair(&x->fields, h->fields[i].name, h->fields[i].value);
-}
-
-bool exchange_room(struct exchange *x, void **ret, size_t *ret_size)
-{
-	if (x->plan.sink != SINK_INFER)
-		return false;
-	infer_request_room(&x->r, ret, ret_size);
-	return *ret_size > 0;
-}
-
-void exchange_filled(struct exchange *x, size_t size)
-{
-	int r = infer_request_filled(&x->r, size);
-
-	if (r)
-		exchange_refuse(x, infer_status_http((enum infer_status)r),
-				buffer_text(&x->r.error));
-}
-
-static void take_infer(struct exchange *x, const char *bytes, size_t size)
-{
-	while (size && x->state == EXCHANGE_RECEIVING) {
-		size_t room;
-		void *to;
-
-		if (!exchange_room(x, &to, &room)) {
-			exchange_refuse(x, 400, "unexpected additional input data for model");
-			return;
-		}
-		if (room > size)
-			room = size;
-		memcpy(to, bytes, room);
-		exchange_filled(x, room);
-		bytes += room;
-		size -= room;
-	}
-}
-
-uint64_t exchange_max_body(const struct exchange *x)
-{
-	return x->plan.sink == SINK_COLLECT ? EXCHANGE_MAX_CONTROL : x->c->in->options.max_body;
-}
-
-void exchange_refuse_size(struct exchange *x, uint64_t size)
-{
-	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
-
-	buffer_printf(&b, "The request's body of %llu bytes exceeds the maximum of %llu bytes%s.",
-		      (unsigned long long)size, (unsigned long long)exchange_max_body(x),
-		      x->plan.sink == SINK_INFER ? "; --max-body raises it" : "");
-	exchange_refuse(x, 413, buffer_text(&b));
-}
-
-void exchange_take(struct exchange *x, const void *bytes, size_t size)
-{
-	x->received += size;
-	if (x->received > exchange_max_body(x))
-		exchange_refuse_size(x, x->received);
-	else if (x->plan.sink == SINK_COLLECT)
-		buffer_append(&x->body, bytes, size);
-	else if (x->plan.sink == SINK_INFER)
-		take_infer(x, bytes, size);
-}
-
-void exchange_body_ended(struct exchange *x)
-{
-	x->plan.run(x);
 }
 
 struct buffer *exchange_begin(struct exchange *x)

@@ -16,6 +16,8 @@
 
 #include "base/buffer.h"
 #include "infer/request.h"
+#include "ingress/coding.h"
+#include "ingress/packing.h"
 #include "ingress/response.h"
 
 struct connection;
@@ -24,6 +26,7 @@ struct handle;
 struct head;
 struct ingress;
 struct route;
+struct unpack;
 
 #define EXCHANGE_MAX_CONTROL (1024 * 1024) /* bytes of a control route's body */
 #define EXCHANGE_MAX_STREAM (1024 * 1024)  /* bytes that a stream's client may lag behind */
@@ -69,6 +72,9 @@ struct exchange {
 	bool chunked;         /* the answer */
 	struct span origin;   /* of another, allowed, whose page asks; into the options */
 	uint64_t received;    /* bytes of the body */
+	struct unpack *unpack; /* that it comes through, or NULL */
+	uint64_t unpacked;    /* bytes that have become of it */
+	bool behind;          /* more of it can be unpacked than has been */
 
 	struct handle *handle; /* counted, or NULL */
 	uint32_t generation;
@@ -83,6 +89,9 @@ struct exchange {
 	size_t counted; /* bytes of it in the connection's `unsent` */
 	struct iovec iov[DEVSERVE_MAX_TENSORS];
 	int n_iov, iov_at;
+	enum coding coding;   /* that the client wants it in */
+	bool must_pack;       /* it takes nothing else */
+	struct packing packing;
 
 	/* Control routes. */
 	struct buffer path, query, fields, body;
@@ -102,15 +111,6 @@ void exchange_discard(struct exchange *x);
 /* Copy what a route's handler may ask for. */
 void exchange_keep(struct exchange *x, const struct head *h);
 
-/* Take @size bytes of the body. It may be answered afterwards. */
-void exchange_take(struct exchange *x, const void *bytes, size_t size);
-
-/* Where the body's next bytes belong, if it is received in place; _filled(): they are there. */
-bool exchange_room(struct exchange *x, void **ret, size_t *ret_size);
-void exchange_filled(struct exchange *x, size_t size);
-
-void exchange_body_ended(struct exchange *x);
-
 /*
  * The answer's body is appended to the buffer that _begin() returns; then _send() puts the
  * head before it. `iov`, where set, follows. _send() fills what @r doesn't say of the
@@ -119,15 +119,17 @@ void exchange_body_ended(struct exchange *x);
 struct buffer *exchange_begin(struct exchange *x);
 void exchange_send(struct exchange *x, struct response *r);
 
+/* Outputs that were borrowed from deploy aren't read any more. */
+void exchange_release_outputs(struct exchange *x);
+
+/* Empty @b, and free what is more than an exchange should keep. */
+void exchange_recycle(struct buffer *b);
+
 /* {"error": @sentence} */
 void exchange_refuse(struct exchange *x, int status, const char *sentence);
 
 /* 204, with the methods of its plan. */
 void exchange_allow(struct exchange *x);
-
-/* 413: the body of @size bytes would be too large. */
-void exchange_refuse_size(struct exchange *x, uint64_t size);
-uint64_t exchange_max_body(const struct exchange *x);
 
 /* The server ends a stream; its handler is told. */
 void exchange_hang_up(struct exchange *x);

@@ -53,6 +53,10 @@ static int classify(struct head *h, struct span name, struct span value)
 		return keep(name, "sec-fetch-site", value, &h->site) ||
 		       keep(name, "sec-fetch-mode", value, &h->mode) ||
 		       keep(name, "sec-fetch-dest", value, &h->destination);
+	case 15:
+		if (!h->accept_encoding.at)
+			keep(name, "accept-encoding", value, &h->accept_encoding);
+		return 0;
 	case 16:
 		return keep(name, "content-encoding", value, &h->content_encoding);
 	case 29:

@@ -29,6 +29,7 @@ struct head {
 	/* Those that the server itself looks at; at NULL: not sent. */
 	struct span host, origin, site, mode, destination, authorization;
 	struct span expect, content_encoding, json_size;
+	struct span accept_encoding; /* the first; it is a list, which may go on in another field */
 	struct span request_method; /* Access-Control-Request-Method */
 
 	unsigned n_fields;

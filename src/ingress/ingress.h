@@ -35,6 +35,7 @@ struct ingress_options {
 	uint64_t max_body;       /* bytes; 413 above */
 	unsigned max_connections; /* beyond, health is answered, all else 503 */
 	struct patience patience;
+	unsigned compression;    /* zlib's level for answers to clients that want them packed; 0: never */
 	const char *token;       /* for routes that need it; for everything but health beyond loopback */
 	const char *allow_host;  /* names that it is called by beside its own, separated by commas */
 	const char *allow_origin; /* origins whose pages may use it; NULL: only its own */

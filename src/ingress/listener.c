@@ -98,6 +98,7 @@ static void on_connection(uv_stream_t *listener, int status)
 static void on_later(uv_idle_t *idle)
 {
 	struct ingress *in = idle->data;
+	bool more = packing_turn(in);
 	struct connection *c, *last = TAILQ_LAST(&in->due, connections);
 
 	do {
@@ -107,7 +108,7 @@ static void on_later(uv_idle_t *idle)
 		TAILQ_REMOVE(&in->due, c, due);
 		connection_turn(c);
 	} while (c != last);
-	if (TAILQ_EMPTY(&in->due))
+	if (TAILQ_EMPTY(&in->due) && !more)
 		uv_idle_stop(idle);
 }
 
@@ -135,6 +136,7 @@ static void free_ingress(struct ingress *in)
 		SLIST_REMOVE_HEAD(&in->pool, pool);
 		exchange_discard(x);
 	}
+	coders_fini(&in->coders);
 	buffer_fini(&in->name);
 	buffer_fini(&in->sentence);
 	free_options(&in->options);
@@ -414,6 +416,8 @@ static struct ingress *make(uv_loop_t *loop, struct deploy *deploy, const struct
 	in->options.version = copy(o->version);
 	TAILQ_INIT(&in->connections);
 	TAILQ_INIT(&in->due);
+	packing_queue_init(&in->packing);
+	in->coders.level = (int)o->compression;
 	SLIST_INIT(&in->pool);
 	uv_timer_init(loop, &in->tick);
 	uv_idle_init(loop, &in->later);

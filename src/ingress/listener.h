@@ -13,8 +13,10 @@
 
 #include "base/buffer.h"
 #include "ingress/authorize.h"
+#include "ingress/coders.h"
 #include "ingress/http1.h"
 #include "ingress/ingress.h"
+#include "ingress/packing.h"
 #include "ingress/response.h"
 
 #define INGRESS_MAX_LISTENERS 8
@@ -34,12 +36,15 @@ struct ingress {
 	unsigned n_listeners;
 	unsigned waiting; /* bit i: listener i has a connection there is no room for */
 	uv_timer_t tick;  /* once a second while there are connections */
-	uv_idle_t later;  /* active while `due` isn't empty */
+	uv_idle_t later;  /* active while `due` or `packing` isn't empty */
 	unsigned n_handles;
 
 	struct connections connections;
 	struct connections due; /* to be looked at in the next turn of the loop */
 	unsigned n_connections;
+
+	struct packing_queue packing; /* likewise */
+	struct coders coders;
 
 	SLIST_HEAD(, exchange) pool;
 	unsigned n_pool;

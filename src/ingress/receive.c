@@ -17,6 +17,7 @@
 
 #include <strings.h>
 
+#include "ingress/body.h"
 #include "ingress/connection.h"
 #include "ingress/exchange.h"
 #include "ingress/listener.h"
@@ -70,27 +71,54 @@ static void end_body(struct connection *c)
 	c->receiving = NULL;
 	next_request(c);
 	if (x)
-		exchange_body_ended(x);
+		body_end(x);
 }
 
-static void deliver(struct connection *c, const char *bytes, size_t size)
+/* Returns how many are taken: fewer than @size where the body is behind. */
+static size_t deliver(struct connection *c, const char *bytes, size_t size)
 {
-	patience_came(c, size);
+	size_t used = size;
+
 	if (c->receiving)
-		exchange_take(c->receiving, bytes, size);
+		used = body_take(c->receiving, bytes, size);
 	else if ((c->dropped += size) > MAX_DROP)
 		stop_listening(c);
+	patience_came(c, used);
+	return used;
+}
+
+static bool is_behind(const struct connection *c)
+{
+	return c->receiving && body_is_behind(c->receiving);
+}
+
+static void end_body_if_whole(struct connection *c)
+{
+	if (!c->body_left && c->state == CONNECTION_BODY && !is_behind(c))
+		end_body(c);
 }
 
 static size_t take_body(struct connection *c, const char *bytes, size_t size)
 {
+	size_t used;
+
 	if (size > c->body_left)
 		size = (size_t)c->body_left;
 	c->body_left -= size;
-	deliver(c, bytes, size);
-	if (!c->body_left && c->state == CONNECTION_BODY)
-		end_body(c);
-	return size;
+	used = deliver(c, bytes, size);
+	c->body_left += size - used;
+	end_body_if_whole(c);
+	return used;
+}
+
+/* Without a new byte. Returns whether new ones may be looked at. */
+static bool catch_up(struct connection *c)
+{
+	if (!is_behind(c))
+		return true;
+	deliver(c, NULL, 0);
+	end_body_if_whole(c);
+	return !is_behind(c);
 }
 
 static void fail_body(struct connection *c, int status, const char *sentence)
@@ -107,11 +135,13 @@ static size_t take_chunks(struct connection *c, const char *bytes, size_t size)
 	int r = chunk_decode(&c->chunk, bytes, size, &used, &n);
 
 	if (r < CHUNK_BAD && c->receiving &&
-	    c->chunk.left > exchange_max_body(c->receiving))
-		exchange_refuse_size(c->receiving, c->chunk.left);
+	    c->chunk.left > body_max(c->receiving))
+		body_refuse_size(c->receiving, c->chunk.left);
 	switch (r) {
 	case CHUNK_DATA:
-		deliver(c, bytes + used - n, n);
+		n -= deliver(c, bytes + used - n, n);
+		chunk_unread(&c->chunk, n);
+		used -= n;
 		break;
 	case CHUNK_END:
 		end_body(c);
@@ -155,18 +185,24 @@ static void prepare_sink(struct exchange *x, const struct head *h)
 static void accept_request(struct connection *c, struct exchange *x, const struct head *h)
 {
 	bool has_body = c->state == CONNECTION_BODY || c->state == CONNECTION_CHUNKED;
+	enum coding coding = coding_of(h->content_encoding);
 
 	x->expects = has_body && h->expect.at && h->minor > 0;
 	if (x->plan.status == 204)
 		exchange_allow(x);
 	else if (x->plan.status)
 		exchange_refuse(x, x->plan.status, x->plan.sentence);
+	else if (has_body && coding == CODING_UNKNOWN)
+		exchange_refuse(x, 501, "Unsupported compression type: a body may come as gzip, deflate or "
+					"identity.");
 	else if (x->expects && !is_continue(h->expect))
 		exchange_refuse(x, 417, "The only expectation known is \"100-continue\".");
-	else if (!h->chunked && h->length > exchange_max_body(x))
-		exchange_refuse_size(x, h->length);
+	else if (!h->chunked && h->length > body_max(x))
+		body_refuse_size(x, h->length);
 	else
 		prepare_sink(x, h);
+	if (c->receiving == x && has_body)
+		body_begin(x, coding);
 	if (c->receiving != x)
 		return;
 	if (x->expects)
@@ -232,7 +268,9 @@ static size_t take(struct connection *c, const char *bytes, size_t size)
 {
 	size_t used = 0, n;
 
-	while (used < size) {
+	if (!catch_up(c))
+		return 0;
+	while (used < size && !is_behind(c)) {
 		switch (c->state) {
 		case CONNECTION_HEAD:
 			n = is_full(c) ? 0 : take_head(c, bytes + used, size - used);
@@ -284,7 +322,7 @@ void receive_bytes(struct connection *c, const char *bytes, size_t size)
 	}
 	if (!p->size && p->room > KEEP_PENDING)
 		buffer_fini(p);
-	c->paused = p->size && c->state == CONNECTION_HEAD && is_full(c);
+	c->paused = is_behind(c) || (p->size && c->state == CONNECTION_HEAD && is_full(c));
 	receive_set(c, !c->paused && !c->ended);
 }
 
@@ -293,7 +331,7 @@ static void receive_direct(struct connection *c, size_t size)
 {
 	c->body_left -= size;
 	patience_came(c, size);
-	exchange_filled(c->receiving, size);
+	body_filled(c->receiving, size);
 	if (!c->body_left && c->state == CONNECTION_BODY)
 		end_body(c);
 }
@@ -306,7 +344,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 
 	(void)suggested;
 	c->direct = c->state == CONNECTION_BODY && c->receiving && !c->pending.size &&
-		    exchange_room(c->receiving, &to, &size);
+		    body_room(c->receiving, &to, &size);
 	if (!c->direct) {
 		*ret = uv_buf_init(c->in->bytes, sizeof(c->in->bytes));
 		return;
@@ -346,7 +384,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct connection *c = (struct connection *)stream;
 
 	c->busy = true;
-	c->handled = 0;
+	c->handled = c->unpacked = 0;
 	if (n == UV_EOF)
 		end_reading(c);
 	else if (n < 0)

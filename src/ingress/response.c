@@ -44,6 +44,7 @@ static const struct {
 	{ 403, "HTTP/1.1 403 Forbidden\r\n" },
 	{ 404, "HTTP/1.1 404 Not Found\r\n" },
 	{ 405, "HTTP/1.1 405 Method Not Allowed\r\n" },
+	{ 406, "HTTP/1.1 406 Not Acceptable\r\n" },
 	{ 408, "HTTP/1.1 408 Request Timeout\r\n" },
 	{ 409, "HTTP/1.1 409 Conflict\r\n" },
 	{ 413, "HTTP/1.1 413 Content Too Large\r\n" },
@@ -105,6 +106,13 @@ static char *put_fields(char *to, const struct response *r)
 		to = put_text(to, r->type, 80);
 		to = PUT(to, "\r\n");
 	}
+	if (r->coding) {
+		to = PUT(to, "Content-Encoding: ");
+		to = put_text(to, r->coding, 20);
+		to = PUT(to, "\r\n");
+	}
+	if (r->packable)
+		to = PUT(to, "Vary: Accept-Encoding\r\n");
 	if (r->json_size != RESPONSE_NONE) {
 		to = PUT(to, "Inference-Header-Content-Length: ");
 		to = put_number(to, r->json_size);

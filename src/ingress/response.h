@@ -36,6 +36,8 @@ struct response {
 	const char *stale;    /* or NULL */
 	const char *allow;    /* or NULL: the methods, for 405 and for OPTIONS */
 	struct span origin;   /* of another, allowed: its page may read this. at NULL: none */
+	const char *coding;   /* that the body is packed in, or NULL */
+	bool packable;        /* another client's might be packed otherwise */
 	bool vary;            /* another origin's answer may differ */
 	bool retry;           /* Retry-After: 1 */
 	bool no_store;        /* no cache may keep it */

@@ -126,14 +126,35 @@ static uint64_t json_size_of(const struct head *h)
 	return n;
 }
 
-static bool is_plain(struct span encoding)
-{
-	return !encoding.size || (encoding.size == 8 && strncasecmp(encoding.at, "identity", 8) == 0);
-}
-
 static void refuse_infer(struct exchange *x, int status)
 {
 	exchange_refuse(x, infer_status_http((enum infer_status)status), buffer_text(&x->r.error));
+}
+
+/* What a packed body becomes isn't known; an empty one is empty. */
+static bool is_sized(const struct head *h)
+{
+	return !h->chunked && (!h->length || coding_of(h->content_encoding) == CODING_IDENTITY);
+}
+
+/* How the answer is to be packed. false: in no way that the client takes. */
+static bool choose_coding(struct exchange *x, const struct head *h)
+{
+	struct coding_wish w = CODING_WISH_NULL;
+
+	x->coding = CODING_IDENTITY;
+	x->must_pack = false;
+	if (!h->accept_encoding.at)
+		return true;
+	for (unsigned i = 0; i < h->n_fields; i++)
+		if (h->fields[i].name.size == 15 && strncasecmp(h->fields[i].name.at, "accept-encoding", 15) == 0)
+			coding_wish_read(&w, h->fields[i].value);
+	if (x->c->in->options.compression)
+		x->coding = coding_wish_best(&w);
+	else if (!coding_wish_takes_plain(&w))
+		x->coding = CODING_UNKNOWN;
+	x->must_pack = !coding_wish_takes_plain(&w);
+	return x->coding != CODING_UNKNOWN;
 }
 
 void v2_receive(struct exchange *x, const struct head *h)
@@ -145,14 +166,15 @@ void v2_receive(struct exchange *x, const struct head *h)
 		refuse_unavailable(x);
 		return;
 	}
-	if (!is_plain(h->content_encoding)) {
-		exchange_refuse(x, 501, "Unsupported compression type");
+	if (!choose_coding(x, h)) {
+		exchange_refuse(x, 406, "Answers come as gzip, deflate or identity, and Accept-Encoding takes "
+					"none of them.");
 		return;
 	}
 	infer_request_init(&x->r, handle->name, handle->signature, handle->memory);
 	x->r.max_body = x->c->in->options.max_body;
 	x->has_request = true;
-	r = infer_request_body(&x->r, h->chunked ? INFER_BODY_UNKNOWN : h->length, json_size_of(h));
+	r = infer_request_body(&x->r, is_sized(h) ? h->length : INFER_BODY_UNKNOWN, json_size_of(h));
 	if (r)
 		refuse_infer(x, r);
 }
@@ -170,8 +192,7 @@ static void take_outputs(struct exchange *x, int n)
 	for (int i = 0; i < n; i++)
 		buffer_append(&x->out, x->iov[i].iov_base, x->iov[i].iov_len);
 	x->n_iov = 0;
-	x->borrowed = false;
-	handle_release(x->handle, &x->r);
+	exchange_release_outputs(x);
 }
 
 static void answer(struct exchange *x)
@@ -191,7 +212,7 @@ static void answer(struct exchange *x)
 	if (binary)
 		r.json_size = json->size - RESPONSE_MAX_HEAD;
 	take_outputs(x, n);
-	exchange_send(x, &r);
+	packing_send(x, &r);
 }
 
 static void on_done(struct infer_request *r)

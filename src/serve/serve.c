@@ -496,6 +496,7 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 		.port = s->o->port,
 		.max_body = s->o->max_body,
 		.max_connections = count_connections(s),
+		.compression = s->o->compression,
 		.patience = { .head_ms = s->o->head_timeout_s * 1000,
 			      .body_ms = s->o->body_timeout_s * 1000,
 			      .send_ms = s->o->send_timeout_s * 1000,

@@ -87,6 +87,8 @@ class Tap:
             self.n += 1
             name = report.nodeid.split("::", 1)[1].replace("#", "").replace("_", " ")
             print(f"{worst[0]} {self.n} - {name}{worst[1]}", file=self.out)
+            for what, value in report.user_properties:
+                print(f"# {what}: {value}", file=self.out)
 
     def pytest_report_teststatus(self, report):
         return report.outcome, "", ""
