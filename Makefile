@@ -125,7 +125,7 @@ include packaging/packaging.mk t/t.mk $(wildcard bench/bench.mk)
 serve: ## build, then serve ./plugins in the foreground: PORT=8000 HOST= ARGS=
 	@$(call install_packages,$(packages_serve))
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/devserve ./plugins $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(ARGS) & \
+	@exec 3<&0; $(BUILD)/devserve ./plugins $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(ARGS) <&3 3<&- & \
 	server=$$!; trap : INT; trap 'kill $$server' TERM; wait $$server; status=$$?; \
 	while kill -0 $$server 2>/dev/null; do wait $$server; status=$$?; done; \
 	[ $$status -eq 130 ] || exit $$status # Ctrl-C is how it ends, not an error; kill reaches it too

@@ -58,23 +58,39 @@ static int width_of(wchar_t c)
 	return width < 0 ? 1 : width;
 }
 
-/* The character at @s, which isn't empty: its size in bytes. */
+/* Neither longer than it must be, nor half of a pair, nor beyond the last one. */
+static bool is_character(const unsigned char *u, size_t n)
+{
+	if (n == 3)
+		return !(u[0] == 0xe0 && u[1] < 0xa0) && !(u[0] == 0xed && u[1] >= 0xa0);
+	if (n == 4)
+		return !(u[0] == 0xf0 && u[1] < 0x90) && !(u[0] == 0xf4 && u[1] >= 0x90);
+	return true;
+}
+
+size_t utf8_size(const char *s, size_t size)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n = !size ? 0 : u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
+
+	if (n > size)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+	return n && is_character(u, n) ? n : 0;
+}
+
+/* The character at @s, which isn't empty: its size in bytes. What is none is taken byte by byte. */
 static size_t character(const char *s, size_t size, wchar_t *ret)
 {
 	const unsigned char *u = (const unsigned char *)s;
-	size_t n = u[0] < 0x80 ? 1 : u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : u[0] >= 0xc2 ? 2 : 0;
-	wchar_t c = n == 1 ? u[0] : n ? u[0] & (0x7f >> n) : 0;
+	size_t n = utf8_size(s, size);
 
-	*ret = u[0];
-	if (n < 2 || n > size)
-		return 1;
-	for (size_t i = 1; i < n; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 1;
-		c = c << 6 | (u[i] & 0x3f);
-	}
-	*ret = c;
-	return n;
+	*ret = n > 1 ? u[0] & (0x7f >> n) : u[0];
+	for (size_t i = 1; i < n; i++)
+		*ret = *ret << 6 | (u[i] & 0x3f);
+	return n ? n : 1;
 }
 
 /* The next character or escape sequence: its size, and the columns it takes. */

@@ -14,6 +14,9 @@ struct buffer;
 /* Bytes of the escape sequence that starts at @s, all of the rest if it doesn't end; 0: none starts. */
 size_t escape_size(const char *s, size_t size);
 
+/* Bytes of the UTF-8 character at @s; 0: it is none. */
+size_t utf8_size(const char *s, size_t size);
+
 /* Columns that a line takes: escape sequences none, what is no UTF-8 one a byte. */
 size_t columns_of(const char *line, size_t size);
 

@@ -50,6 +50,21 @@ static bool may_have_blanks(const struct style *s, const char *path)
 	return n > 1 && strncmp(path, s->root, n) == 0 && path[n] == '/';
 }
 
+/* "FILE: In function …", of a file whose name gets shorter. */
+static bool find_file(const struct style *s, const char *path, const char *end, struct place *ret)
+{
+	const char *p = path;
+	_cleanup_free_ char *copy = NULL;
+
+	while (p < end && !(*p == ':' && (p + 1 == end || p[1] == ' ' || p[1] == '\033')))
+		p++;
+	copy = xstrndup(path, (size_t)(p - path));
+	if (p == end || style_short(s, copy) == copy)
+		return false;
+	*ret = (struct place){ .path_size = (size_t)(p - path), .size = (size_t)(p - path) };
+	return true;
+}
+
 static bool find_place(const struct style *s, const char *path, const char *end, struct place *ret)
 {
 	bool blanks = may_have_blanks(s, path);
@@ -65,7 +80,7 @@ static bool find_place(const struct style *s, const char *path, const char *end,
 			break;
 	}
 	if (!n)
-		return false;
+		return find_file(s, path, end, ret);
 	m = number_after(p + n, end, ':', &ret->column);
 	ret->path_size = (size_t)(p - path);
 	ret->size = ret->path_size + n + m;

@@ -29,6 +29,7 @@
 #include "deploy/deploy.h"
 #include "ingress/ingress.h"
 #include "replica/hub.h"
+#include "serve/console.h"
 #include "serve/control.h"
 #include "serve/core.h"
 #include "serve/event.h"
@@ -59,6 +60,7 @@ struct serve {
 	struct builder *builder;
 	struct deploy *deploy;
 	struct weights *weights;
+	struct console *console;
 	struct control *control;
 	struct news news; /* its log and reports are ours: NULL once the server ends */
 	struct ingress *ingress;
@@ -99,6 +101,7 @@ static void stop(struct serve *s)
 	s->watch = NULL;
 	if (s->control)
 		control_stop(s->control);
+	console_stop(s->console);
 	plugins_free(&s->plugins);
 	if (s->terminal)
 		terminal_set_reports(s->terminal, NULL);
@@ -134,15 +137,25 @@ static void stop_in_time(struct serve *s)
 	stop(s);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void end(struct serve *s, int status)
 {
-	struct serve *s = handle->data;
-
-	s->status = number == SIGINT && !s->checking ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS;
+	s->status = status;
 	if (!s->stopping)
 		stop_in_time(s);
 	else
 		stop_now(s);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct serve *s = handle->data;
+
+	end(s, number == SIGINT && !s->checking ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static void on_quit(void *context)
+{
+	end(context, EXIT_SUCCESS);
 }
 
 /* Readiness */
@@ -166,6 +179,7 @@ static void tell_ready(struct serve *s)
 
 	plugins_count(&s->plugins, &e.n_deployments, &e.n_serving);
 	events_emit(s->events, &e);
+	console_greet(s->console);
 }
 
 static void tell_if_ready(struct serve *s)
@@ -541,6 +555,7 @@ static void dispose(struct serve *s)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->drain, NULL);
 	uv_close((uv_handle_t *)&s->tidy, NULL);
+	s->console = console_free(s->console);
 	s->news.log = log_free(s->news.log);
 	hub_close(&s->hub);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
@@ -561,6 +576,15 @@ static void dispose(struct serve *s)
 	free(s->root);
 }
 
+static void open_console(struct serve *s)
+{
+	s->console = console_new(&s->loop, &(struct console_options){ .plugins = &s->plugins,
+								      .terminal = s->terminal,
+								      .url = ingress_url(s->ingress),
+								      .quit = on_quit,
+								      .context = s });
+}
+
 static int run(struct serve *s)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
@@ -578,6 +602,8 @@ static int run(struct serve *s)
 	}
 	if (!s->checking)
 		tell_listening(s);
+	if (!s->checking && s->terminal)
+		open_console(s);
 	plugins_scan(&s->plugins, s->started_ns);
 	tell_if_ready(s);
 	hub_run(&s->hub);

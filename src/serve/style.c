@@ -88,19 +88,27 @@ const char *style_code(const struct style *s, const char *code)
 
 /* Phrases */
 
+/* C0 but the tab, DEL, and C1, which is two bytes. */
+static bool is_control(const char *s, size_t size)
+{
+	unsigned char c = (unsigned char)s[0];
+
+	return (c < 0x20 && c != '\t') || c == 0x7f || (size == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0);
+}
+
 void style_harmless(struct buffer *b, const char *text, size_t size)
 {
-	for (size_t i = 0; i < size;) {
-		unsigned char c = (unsigned char)text[i], next = i + 1 < size ? (unsigned char)text[i + 1] : 0;
-		size_t escape = escape_size(text + i, size - i);
-		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
-
-		if (escape) {
-			i += escape;
+	for (size_t i = 0, n; i < size; i += n) {
+		n = escape_size(text + i, size - i);
+		if (n)
 			continue;
+		n = utf8_size(text + i, size - i);
+		if (n && !is_control(text + i, n)) {
+			buffer_append(b, text + i, n);
+		} else {
+			buffer_putc(b, '?');
+			n = n ? n : 1;
 		}
-		buffer_putc(b, (c < 0x20 && c != '\t') || c == 0x7f || c1 ? '?' : text[i]);
-		i += c1 ? 2 : 1;
 	}
 }
 

@@ -49,7 +49,7 @@ const char *style_code(const struct style *s, const char *code);
 #define GREEN(s) style_code(s, "\033[32m")
 #define YELLOW(s) style_code(s, "\033[33m")
 
-/* Text without control characters: escape sequences are left out, others become '?'. */
+/* Text without escape sequences; control characters, and bytes that are no UTF-8, become '?'. */
 void style_harmless(struct buffer *b, const char *text, size_t size);
 
 /* A sentence without its full stop; several lines become one. */

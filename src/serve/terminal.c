@@ -381,6 +381,11 @@ static void tell_progress(struct terminal *t)
 	screen_print(t->screen, line.data, line.size);
 }
 
+bool terminal_is_live(const struct terminal *t)
+{
+	return screen_is_live(t->screen);
+}
+
 void terminal_set_prompt(struct terminal *t, const char *prompt)
 {
 	free(t->prompt);

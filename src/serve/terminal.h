@@ -26,6 +26,9 @@ void terminal_set_reports(struct terminal *t, const struct reports *reports);
 /* A line of its own, that is no event; broken where it is too long. */
 void terminal_say(struct terminal *t, const char *line);
 
+/* Whether stdout is a terminal where a prompt can be shown. */
+bool terminal_is_live(const struct terminal *t);
+
 /* What lies below the lines, in place of the progress, until it is set to NULL. */
 void terminal_set_prompt(struct terminal *t, const char *prompt);
 

@@ -79,6 +79,7 @@ Test(compiler_text, paths_in_it_are_shortened)
 	       "In file included from a.h:3,\n                 from b.c:1:\n");
 	prints(&s, "/home/ada/k.cu(12): error: z\n", "k.cu(12): error: z\n");
 	prints(&s, "/usr/bin/ld.gold: /x y/z.o: no\n", "/usr/bin/ld.gold: /x y/z.o: no\n");
+	prints(&s, "/home/ada/m.c: In function ‘infer’:\n", "m.c: In function ‘infer’:\n");
 	prints(&s, "see a/home/ada/b:3\n", "see a/home/ada/b:3\n");
 	style_fini(&s);
 }

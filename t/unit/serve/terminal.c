@@ -217,8 +217,8 @@ Test(terminal, without_a_terminal_progress_is_a_line_a_quarter)
 Test(terminal, a_log_line_cannot_move_the_cursor)
 {
 	expect(&(struct event){ .kind = EVENT_LOG, .deployment = "m", .level = "info",
-				.text = "a\033[2Jb\rc\tä\xc2\x9b" "1m\033\n\nz\033[\n\033]0;title\ax\033]8;;http://evil" },
-	       "m │ ab?c\tä?1m\nm │ \nm │ z\nm │ x\n");
+				.text = "a\033[2Jb\rc\tä\xc2\x9b" "1m\033\n\nz\033[\n\033]0;title\ax\033]8;;http://evil\na\x9b\xff" "b\xed\xa0\x80" },
+	       "m │ ab?c\tä?1m\nm │ \nm │ z\nm │ x\nm │ a??b???\n");
 }
 
 Test(terminal, colour_needs_a_terminal_that_has_it)

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: MIT
+"""What a person sees who runs devserve in a terminal, and what its keys do."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from devserve import BUILD, PATIENCE, TREE, Client, constant, deployment, x
+
+pytest.importorskip("pyte")
+from terminal import Terminal  # noqa: E402
+
+SERVER = BUILD / "devserve"
+
+
+@pytest.fixture
+def open_terminal(request, root, tmp_path):
+    """devserve on `root` in a terminal; `argv` for another program in it."""
+    request.node.servers = terminals = []
+
+    def start(*args, argv=None, wait="ready", cwd=tmp_path, **rest):
+        t = Terminal(argv or [SERVER, root.path, "--port", "0", *args], cwd=cwd, **rest)
+        terminals.append(t)
+        if wait:
+            t.wait_line(wait)
+        return t
+
+    yield start
+    for t in terminals:
+        t.stop()
+
+
+def url_of(t):
+    return re.search(r"http://[0-9.:]+", t.text)[0]
+
+
+def without_escapes(text):
+    return re.sub(r"\033(\[[0-9;]*[A-Za-z]|\]8;[^\033\a]*(\033\\|\a))", "", text)
+
+
+# What is printed
+
+def test_a_save_is_one_line_and_the_screen_shows_each_once(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal()
+    assert "1 of 1 serve" in t.wait_line("ready")
+    root.rename_over("one/one.c", constant(2))
+    line = t.wait_line("gen 1→2")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d one  gen 1→2  saved→serving \d+ ms \(settle \d.*swap [0-9.]+\)", line), line
+    t.wait(lambda: not any("building" in line for line in t.lines), "no live line")
+    assert [line.split()[0] for line in t.lines if "gen" not in line] == ["devserve", "ready", "h"], t.lines
+    assert sum("gen 1 " in line for line in t.lines) == 1
+
+
+def test_an_error_is_as_the_compiler_wrote_it_with_a_summary(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal()
+    root.rename_over("one/one.c", constant("nowhere") + "int f( {\n")
+    t.wait_line("build failed")
+    lines = "\n".join(t.lines)
+    assert re.search(r"^plugins/one/one\.c:\d+:\d+: error: ‘nowhere’ undeclared", lines, re.M), lines
+    assert re.search(r"^ +\d+ \| int f\( \{$", lines, re.M), lines
+    assert re.search(r"one  build failed, 2 errors, the first at plugins/one/one\.c:\d+:\d+; generation 1\s+still",
+                     lines), lines
+    assert lines.count("‘nowhere’ undeclared") == 1
+
+
+def test_places_are_links_where_the_terminal_knows_them(root, open_terminal):
+    root.write("one/one.c", constant("nowhere"))
+    t = open_terminal(env={"VTE_VERSION": "7200"})
+    links = re.findall(r"\033\]8;;([^\033\a]*)\033\\", t.text)
+    assert links and len(links) % 2 == 0 and set(links[1::2]) == {""}, links
+    assert set(links[::2]) == {f"file://{os.uname().nodename}{root.path}/one/one.c"}, links
+    assert t.text.count("\033]8;") == len(links)
+
+
+@pytest.mark.parametrize("env", [{}, {"VTE_VERSION": "7200", "TERM_URLS": "no"}, {"VTE_VERSION": "4000"},
+                                 {"VTE_VERSION": "7200", "NO_COLOR": "1"}])
+def test_there_are_no_links_elsewhere(root, open_terminal, env):
+    root.write("one/one.c", constant("nowhere"))
+    t = open_terminal(env=env)
+    assert "one.c:" in t.text and "\033]8" not in t.text
+
+
+@pytest.mark.parametrize("env,args", [({"NO_COLOR": "1"}, ()), ({"TERM": "dumb"}, ()), ({"TERM": ""}, ()),
+                                      ({}, ("--no-color",))])
+def test_without_colour_there_are_plain_lines_and_nothing_moves(root, open_terminal, env, args):
+    root.write("one/one.c", constant(1))
+    root.write("two/two.c", constant("nowhere"))
+    t = open_terminal(*args, env=env)
+    root.rename_over("one/one.c", constant(2))
+    t.wait_line("gen 1→2")
+    assert "\033" not in t.text and "\r" not in t.text.replace("\r\n", ""), t.text
+    assert "building" not in t.text
+
+
+def test_without_a_terminal_there_are_plain_lines(root, tmp_path):
+    root.write("one/one.c", constant("nowhere"))
+    process = subprocess.Popen([SERVER, root.path, "--port", "0"], stdin=subprocess.DEVNULL, text=True,
+                               stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm", "VTE_VERSION": "7200"})
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.startswith("ready"):
+            break
+    process.terminate()
+    said += process.stdout.read()
+    assert process.wait(PATIENCE) == 0
+    assert "\033" not in said and "keys" not in said and "0 of 1 serve" in said, said
+
+
+def test_what_a_plugin_prints_cannot_touch_the_terminal(root, open_terminal):
+    evil = r"\033[2J\033[5;5H\033]0;title\a\033]8;;http://evil/\a\033Pq\033\\\r\b\233""2J\302\233""2J"
+    root.write("one/one.c", deployment(f'\tputs("before{evil}after"); fflush(stdout); *y = 1;', "#include <stdio.h>\n"))
+    t = open_terminal()
+    mark = len(t.text)
+    assert Client(url_of(t)).infer("one").status == 200
+    t.wait_text("after", mark)
+    told = without_escapes(t.text[mark:])
+    assert not re.search("[\033\a\b\x7f-\x9f]|\r(?!\n)", told) and "evil" not in told, repr(told)
+    assert t.wait_line("before").startswith("one │ before")
+
+
+def test_what_a_source_makes_the_compiler_print_cannot_touch_the_terminal(root, open_terminal):
+    root.write("one/one.c", constant(1) + "#error \033[2J\033]0;title\a\033[9;9Hx\n")
+    t = open_terminal()
+    assert not re.search(r"\033\[2J|\033\]0|\033\[9;9H|\a", t.text), repr(t.text)
+
+
+def test_first_builds_are_counted_on_a_line_that_is_written_over(root, open_terminal):
+    for i in range(6):
+        root.write(f"p{i}/p.c", constant(i))
+    t = open_terminal("--jobs", "2")
+    counts = [int(n) for n in re.findall(r"building (\d)/6  p", t.text)]
+    assert counts == sorted(counts) and {0, 3, 5} <= set(counts), counts
+    assert not any("building" in line for line in t.lines)
+
+
+def test_the_live_line_fits_the_terminal_also_after_it_has_changed(root, compiler, open_terminal):
+    names = [f"a-rather-long-name-{i}" for i in range(4)]
+    for name in names:
+        root.write(f"{name}/p.c", constant(1))
+    compiler.hold()
+    t = open_terminal(wait="building 0/4", columns=60, env=compiler.env)
+    t.wait(lambda: any(line.startswith("building 0/4") and len(line) > 50 for line in t.lines), "a full line")
+    for columns in (40, 70):
+        t.resize(columns)
+        t.wait(lambda: (line := t.lines[-1]).startswith("building 0/4") and columns - 12 < len(line) < columns,
+               f"a line for {columns} columns")
+    compiler.go()
+    t.wait_line("4 of 4 serve")
+
+
+def test_sentences_are_broken_at_blanks_where_they_are_too_long(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(columns=50)
+    root.rename_over("one/one.c", constant(2))
+    t.wait_line("saved→serving")
+    t.wait(lambda: any("swap" in line for line in t.lines), "the end of the line")
+    at = next(i for i, line in enumerate(t.lines) if "gen 1→2" in line)
+    assert t.lines[at + 1].startswith("    ") and all(len(line) <= 50 for line in t.lines), t.lines
+
+
+CRASH = deployment("\tif (x)\n\t\t*y = deep(x);\n\telse\n\t\t*y = 1;", """\
+static __attribute__((noinline)) int deep(int n)
+{
+	volatile char page[4096];
+
+	page[0] = (char)n;
+	return n < 0 ? 0 : deep(n + 1) + page[0];
+}
+""")
+
+
+def story_of_a_crash(t, name="one"):
+    Client(url_of(t)).infer(name, x(1))
+    t.wait_line("took over")
+    told = [line for line in t.lines if re.match(r"\d\d:\d\d:\d\d", line)]
+    return [next((w for w in ("died", "crashed in", "serves again", "took over", "gen ") if w in line), line)
+            for line in told]
+
+
+def test_a_crash_is_told_in_the_same_order_each_time_and_frames_are_folded(root, open_terminal):
+    root.write("one/one.c", CRASH)
+    for i in range(3):
+        t = open_terminal()
+        assert story_of_a_crash(t) == ["gen ", "died", "crashed in", "took over"], t.lines
+        frames = [line for line in t.lines if re.match(r" +#\d", line)]
+        assert len(frames) <= 4 and any("deep" in f for f in frames), t.lines
+        assert any(re.fullmatch(r" +… \d\d times", line) for line in t.lines), t.lines
+        t.press("q")
+        t.wait_end()
+
+
+# Keys
+
+def test_h_lists_the_keys_and_q_quits(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="h lists the keys")
+    assert t.is_raw
+    t.press("h")
+    for key in "hrcloq":
+        t.wait_line(f"  {key}  ")
+    t.press("q")
+    assert t.wait_end() == 0
+    assert "stopped" in t.lines[-1] and t.modes == t.before
+
+
+def test_r_rebuilds_the_only_deployment_at_once(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="keys")
+    t.press("r")
+    line = t.wait_line("gen 1→2")
+    assert "gcc" in line and "no compile" not in line
+
+
+def test_r_asks_which_and_takes_the_start_of_a_name(root, open_terminal):
+    for name in ("alpha", "beta", "gamma"):
+        root.write(f"{name}/x.c", constant(1))
+    t = open_terminal(wait="keys")
+    t.press("r")
+    assert t.wait_line("rebuild which?").endswith("(Enter: all 3, Esc: none)")
+    t.press("be")
+    assert t.wait_line("be  → beta")
+    t.press("\n")
+    t.wait_line("beta  gen 1→2")
+    assert not any("which?" in line for line in t.lines)
+    t.press("r\n")
+    for name, generations in (("alpha", "1→2"), ("beta", "2→3"), ("gamma", "1→2")):
+        t.wait_line(f"{name}  gen {generations}")
+
+
+def test_the_question_can_be_edited_and_left_and_stays_below_other_lines(root, open_terminal):
+    for name in ("alpha", "beta"):
+        root.write(f"{name}/x.c", constant(1))
+    t = open_terminal(wait="keys")
+    t.press("rxy\x7f\x7fal\t")
+    t.wait(lambda: t.lines[-1].endswith("none) alpha"), "a completed name")
+    root.rename_over("beta/x.c", constant(2))
+    t.wait_line("beta  gen 1→2")
+    assert "none) alpha" in t.lines[-1], t.lines
+    t.press("\033")
+    t.wait(lambda: "which?" not in t.lines[-1], "no question")
+    t.press("r")
+    t.wait(lambda: "which?" in t.lines[-1], "a question")
+    t.press("zzz\n")
+    t.wait_line("there is no deployment 'zzz'")
+    assert not any("alpha  gen 1→2" in line for line in t.lines)
+
+
+def test_c_clears_the_screen_and_keeps_where_the_server_is(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="keys")
+    t.press("c")
+    t.wait(lambda: len(t.lines) == 1, "one line")
+    assert url_of(t) in t.lines[0]
+
+
+def test_l_hides_log_lines_and_shows_them_again(root, open_terminal):
+    root.write("one/one.c", deployment('\tprintf("call %d\\n", x); fflush(stdout); *y = 1;', "#include <stdio.h>\n"))
+    t = open_terminal(wait="keys")
+    client = Client(url_of(t))
+    client.infer("one", x(1))
+    t.wait_line("one │ call 1")
+    t.press("l")
+    t.wait_line("log lines are hidden")
+    client.infer("one", x(2))
+    log = root.path / ".devserve/logs/one.log"
+    deadline = time.monotonic() + PATIENCE
+    while "call 2" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    t.press("l")
+    t.wait_line("1 were hidden")
+    client.infer("one", x(3))
+    t.wait_line("one │ call 3")
+    assert "call 2" not in t.text
+
+
+def test_o_opens_the_servers_address(root, open_terminal, tmp_path):
+    opener = tmp_path / "bin/xdg-open"
+    opener.parent.mkdir()
+    opener.write_text(f'#!/bin/sh\necho "$1" >"{tmp_path}/opened.new"\nmv "{tmp_path}/opened.new" "{tmp_path}/opened"\n')
+    opener.chmod(0o755)
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="keys", env={"PATH": f"{opener.parent}:{os.environ['PATH']}"})
+    t.press("o")
+    deadline = time.monotonic() + PATIENCE
+    while not (tmp_path / "opened").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert (tmp_path / "opened").read_text().strip() == url_of(t)
+
+
+def test_o_says_where_the_server_is_when_nothing_can_open_it(root, open_terminal, tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("gcc", "as", "ld.gold", "ld", "setsid"):
+        (tools / tool).symlink_to(f"/usr/bin/{tool}")
+    t = open_terminal(wait="keys", env={"PATH": str(tools)})
+    t.press("o")
+    assert url_of(t) in t.wait_line("xdg-open")
+
+
+def test_cursor_keys_and_others_do_nothing(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="keys")
+    before = len(t.text)
+    t.press("\033[A\033OPxyz")
+    t.press("h")
+    t.wait_text("  q  quit", before)
+    assert without_escapes(t.text[before:]).strip().startswith("h  this list"), t.text[before:]
+
+
+# The terminal gets its mode back
+
+@pytest.mark.parametrize("ending,status", [("\x03", 130), ("q", 0), (signal.SIGTERM, 0), (signal.SIGHUP, 0),
+                                           ("\x1c", -signal.SIGQUIT), (signal.SIGSEGV, -signal.SIGSEGV),
+                                           (signal.SIGABRT, -signal.SIGABRT)])
+def test_however_it_ends_the_terminal_is_as_it_was(root, open_terminal, ending, status):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="keys")
+    assert t.is_raw
+    if isinstance(ending, str):
+        t.press(ending)
+    else:
+        t.process.send_signal(ending)
+    assert t.wait_end() == status
+    assert t.modes == t.before
+
+
+def test_a_second_q_ends_at_once(root, open_terminal):
+    root.write("one/one.c", deployment("\tsleep(60); *y = 1;", "#include <unistd.h>\n"))
+    t = open_terminal(wait="keys")
+    client = Client(url_of(t))
+    client.connection.request("POST", "/v2/models/one/infer",
+                              '{"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [0]}]}')
+    t.wait(lambda: Client(url_of(t)).call("GET", "/v2/health/live").status == 200, "an answer")
+    t.press("q")
+    t.wait_line("requests are under way")
+    t.press("q")
+    assert t.wait_end() == 0 and t.modes == t.before
+
+
+def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(argv=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "}, wait="shell>")
+    t.press(f"{SERVER} {root.path} --port 0\n")
+    t.wait_line("keys")
+    t.wait_mode(raw=True)
+    t.press("\x1a")
+    t.wait_line("Stopped")
+    t.press("stty -a; echo ov''er\n")
+    end = t.wait_text("\r\nover")
+    assert " icanon" in t.text[:end] and " echo " in t.text[:end]
+    t.press("fg\n")
+    t.wait_mode(raw=True)
+    mark = len(t.text)
+    t.press("h")
+    t.wait_text("  q  quit", mark)
+    t.press("q")
+    t.wait_text("stopped", mark)
+    t.press("exit\n")
+    assert t.wait_end() == 0
+
+
+def test_in_the_background_it_leaves_the_terminal_alone(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(argv=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "}, wait="shell>")
+    t.press(f"{SERVER} {root.path} --port 0 &\n")
+    t.wait_line("ready")
+    t.press("stty -a; echo ov''er\n")
+    end = t.wait_text("\r\nover")
+    assert " icanon" in t.text[:end] and " echo " in t.text[:end]
+    t.press("fg\n")
+    t.wait_mode(raw=True)
+    t.press("q")
+    t.wait_line("stopped")
+    t.press("exit\n")
+    assert t.wait_end() == 0
+
+
+def test_where_stdin_is_no_terminal_there_are_no_keys(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(stdin=subprocess.DEVNULL)
+    root.rename_over("one/one.c", constant(2))
+    t.wait_line("gen 1→2")
+    assert not t.is_raw and "keys" not in t.text
+
+
+def test_a_dumb_terminal_stays_in_its_mode(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(env={"TERM": "dumb"})
+    root.rename_over("one/one.c", constant(2))
+    t.wait_line("gen 1→2")
+    assert not t.is_raw and "keys" not in t.text
+
+
+def test_a_terminal_that_is_closed_ends_it(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal(wait="keys")
+    t.hang_up()
+    assert t.wait_end() == 0
+
+
+def test_make_serve_has_keys_too(open_terminal, tmp_path):
+    t = open_terminal(argv=["make", "serve", "MAKE=true", "PORT=0", f"BUILD={BUILD}",
+                            f"ARGS=--state-dir {tmp_path}/state"], wait="keys", cwd=TREE)
+    t.press("q")
+    assert t.wait_end() == 0 and "stopped" in t.text
