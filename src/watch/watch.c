@@ -6,8 +6,8 @@
  * WATCH_READY, which everything is compared after. A root that vanishes is waited for in the
  * same way: what comes back under its name may be another tree.
  *
- * The process sends paths relative to the root and has filtered them (watch/filter.h); here
- * they are made absolute and handed to settle.c, and nothing below the root is looked up.
+ * The process sends paths relative to the root and has filtered them (watch/filter.h); they
+ * are made absolute (intake.c) and handed to settle.c, and nothing below the root is looked up.
  */
 
 #include "watch/watch.h"
@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "watch/intake.h"
 #include "watch/protocol.h"
 #include "watch/settle.h"
 
@@ -37,8 +38,7 @@ struct watch {
 
 	struct child *child; /* NULL while none runs */
 	char *helper;
-	struct buffer input; /* from its stdout, a record that isn't whole yet */
-	struct buffer said;  /* from its stderr, a line that isn't whole yet */
+	struct intake intake;
 
 	uv_timer_t timer; /* starts the next one, or looks for the root */
 	unsigned backoff_ms;
@@ -71,58 +71,9 @@ static void on_batch(void *context, const struct watch_batch *batch)
 		w->cb.changed(w->cb.context, batch);
 }
 
-static void take_record(struct watch *w, char type, const char *text)
+static void on_notice(void *context, const char *sentence)
 {
-	_cleanup_free_ char *path = NULL;
-
-	switch (type) {
-	case WATCH_READY:
-		settle_everything(&w->settle, false);
-		settle_flush(&w->settle);
-		break;
-	case WATCH_OVERFLOW:
-		settle_everything(&w->settle, true);
-		break;
-	case WATCH_PATH:
-		path = path_join(w->root, text);
-		settle_path(&w->settle, path);
-		break;
-	case WATCH_BEGUN:
-		path = path_join(w->root, text);
-		settle_begun(&w->settle, path);
-		break;
-	case WATCH_NOTICE:
-		notice(w, "%s", text);
-		break;
-	}
-}
-
-static void take_records(struct watch *w)
-{
-	const char *at = w->input.data, *end = at + w->input.size, *nul;
-
-	while (!w->stopped && at < end && (nul = memchr(at, '\0', (size_t)(end - at)))) {
-		if (nul > at)
-			take_record(w, *at, at + 1);
-		at = nul + 1;
-	}
-	buffer_consume(&w->input, (size_t)(at - w->input.data));
-	if (!w->stopped && w->input.size > WATCH_RECORD_SIZE)
-		child_kill(w->child, SIGKILL); /* it writes garbage */
-}
-
-/* Libraries talk there, on lines. */
-static void take_lines(struct watch *w)
-{
-	char *newline;
-
-	while (!w->stopped && w->said.size && (newline = strchr(w->said.data, '\n'))) {
-		*newline = '\0';
-		notice(w, "devserve-watch: %s", w->said.data);
-		buffer_consume(&w->said, (size_t)(newline + 1 - w->said.data));
-	}
-	if (w->said.size > WATCH_RECORD_SIZE)
-		buffer_reset(&w->said);
+	notice(context, "%s", sentence);
 }
 
 static void on_text(void *context, int fd, const char *text, size_t size)
@@ -131,11 +82,10 @@ static void on_text(void *context, int fd, const char *text, size_t size)
 
 	if (w->stopped || !size)
 		return;
-	buffer_append(fd == 1 ? &w->input : &w->said, text, size);
-	if (fd == 1)
-		take_records(w);
-	else
-		take_lines(w);
+	if (fd != 1)
+		intake_lines(&w->intake, text, size);
+	else if (!intake_records(&w->intake, text, size))
+		child_kill(w->child, SIGKILL);
 }
 
 static void start_in(struct watch *w, unsigned ms)
@@ -157,8 +107,7 @@ static void on_end(void *context, const struct child_end *end)
 	struct watch *w = context;
 
 	w->child = NULL;
-	buffer_reset(&w->input);
-	buffer_reset(&w->said);
+	intake_reset(&w->intake);
 	if (end->ended_ns - end->started_ns > HEALTHY_NS)
 		w->backoff_ms = FIRST_BACKOFF_MS;
 	if (!end->signal && end->code == WATCH_EXIT_NO_ROOT) {
@@ -216,8 +165,7 @@ static void on_start_timer(uv_timer_t *timer)
 static void watch_free(struct watch *w)
 {
 	settle_fini(&w->settle);
-	buffer_fini(&w->input);
-	buffer_fini(&w->said);
+	intake_fini(&w->intake);
 	free(w->helper);
 	free(w->root);
 	free(w);
@@ -233,6 +181,8 @@ int watch_start(uv_loop_t *loop, const struct watch_options *o, const struct wat
 	w->root = xstrdup(o->root);
 	w->poll = o->poll;
 	w->cb = *cb;
+	w->intake = (struct intake){ .root = w->root, .settle = &w->settle, .notice = on_notice,
+				     .context = w };
 	w->helper = path_of_helper("devserve-watch");
 	w->backoff_ms = FIRST_BACKOFF_MS;
 	r = start_child(w);
@@ -258,7 +208,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 void watch_stop(struct watch *w)
 {
-	w->stopped = true;
+	w->stopped = w->intake.ended = true;
 	w->child = child_abandon(w->child);
 	uv_close((uv_handle_t *)&w->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&w->settle.timer, on_handle_closed);
