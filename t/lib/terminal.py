@@ -23,7 +23,7 @@ LEFT = ("NO_COLOR", "TERM_URLS", "TERM_PROGRAM", "VTE_VERSION", "KONSOLE_VERSION
 class Terminal:
     """One program, its own session and foreground job, until stop()."""
 
-    def __init__(self, argv, columns=100, rows=40, env=None, cwd=None, stdin=None):
+    def __init__(self, argv, columns=200, rows=40, env=None, cwd=None, stdin=None):
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.Stream(self.screen)
         self.text, self.news, self.ended = "", threading.Condition(), False
