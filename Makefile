@@ -53,9 +53,11 @@ debug_libs := -ldw -lelf -lxxhash -luv -lstdc++
 exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))
 worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11)
 
-# Debian 12 packages: what building and serving needs (plugins are compiled while it
-# serves), and what the tests need beside.
-packages_serve := gcc g++ make binutils libuv1-dev libhttp-parser-dev libsimdjson-dev \
+# Debian packages: what building and serving needs (plugins are compiled while it serves), and
+# what the tests need beside. Since 13 there is llhttp, and gold has a package of its own.
+debian_release := $(shell sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release 2>/dev/null)
+packages_serve := gcc g++ make binutils libuv1-dev libsimdjson-dev \
+	$(if $(filter 12,$(debian_release)),libhttp-parser-dev,libllhttp-dev binutils-gold) \
 	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
 packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev \
 	vim git procps mandoc zsh fish
