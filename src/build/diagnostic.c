@@ -6,7 +6,7 @@
  *	gcc, clang   FILE:LINE:COLUMN: error: TEXT     FILE:LINE: …     cc1: error: TEXT
  *	as           FILE:LINE: Error: TEXT
  *	gold         FILE:LINE: error: TEXT     OBJECT:SOURCE:function F: error: TEXT
- *	ld           FILE:LINE: undefined reference to `F'
+ *	ld           FILE:LINE: undefined reference to `F'     FILE:LINE:(SECTION+OFFSET): …
  *	nvcc         FILE(LINE): error: TEXT    FILE(LINE): warning #177-D: TEXT
  *	ptxas        ptxas error   : TEXT
  *
@@ -142,6 +142,15 @@ static bool find_mark(const char *line, const char *end, struct mark *ret)
 	return true;
 }
 
+/* ":(.text+0x1)", which newer ones of ld put behind the line. */
+static void cut_section(char *place)
+{
+	char *section = strstr(place, ":(.");
+
+	if (section && section[strlen(section) - 1] == ')')
+		*section = '\0';
+}
+
 /* Cut ":123" or "(123)" off the end of @place. 0: there is none. */
 static unsigned cut_number(char *place)
 {
@@ -177,7 +186,11 @@ static bool is_program(const char *place)
 /* Read "FILE:LINE:COLUMN", "FILE(LINE)" or what else stands before a severity. */
 static void set_place(struct diagnostic *d, char *place, const char *directory)
 {
-	unsigned last = cut_number(place), before = last ? cut_number(place) : 0;
+	unsigned last, before;
+
+	cut_section(place);
+	last = cut_number(place);
+	before = last ? cut_number(place) : 0;
 
 	d->line = before ? before : last;
 	d->column = before ? last : 0;

@@ -89,14 +89,19 @@ static simdjson::error_code parse(const char *text, size_t size, dom::element *r
 {
 	simdjson::error_code error = prepare(size);
 
+	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) /* RFC 8259, 8.1; newer ones skip it */
+		return simdjson::TAPE_ERROR;
 	return error ? error : parser->parse(text, size, false).get(*ret);
 }
 
-/* It refuses integers of more than 64 bits, which are numbers of FP32 and FP64 all the same. */
-static simdjson::error_code parse_respelt(const char *text, size_t size, dom::element *ret)
+/*
+ * It refuses integers of more than 64 bits, which are numbers of FP32 and FP64 all the same. What
+ * it calls them (@error) depends on its version.
+ */
+static simdjson::error_code parse_respelt(const char *text, size_t size, simdjson::error_code error,
+					  dom::element *ret)
 {
 	struct buffer other = {};
-	simdjson::error_code error = simdjson::NUMBER_ERROR;
 
 	if (json_respell(text, size, &other))
 		error = parse(other.data, other.size, ret);
@@ -109,8 +114,8 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 	dom::element root;
 	simdjson::error_code error = parse(text, size, &root);
 
-	if (error == simdjson::NUMBER_ERROR)
-		error = parse_respelt(text, size, &root);
+	if (outcome(error) == JSON_E_SYNTAX)
+		error = parse_respelt(text, size, error, &root);
 	if (error) {
 		json_close();
 		*ret_why = simdjson::error_message(error);

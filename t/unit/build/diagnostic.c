@@ -72,6 +72,8 @@ Test(diagnostic, linkers)
 	      "-:0:0 error /s/a.o: multiple definition of 'f'");
 	check("ld.bfd: u.o: in function `f':\n/p/a.c:3: undefined reference to `g'\n",
 	      "/p/a.c:3:0 error undefined reference to `g'");
+	check("/usr/bin/ld: u.o: in function `f':\n/p/a.c:3:(.text+0x1): undefined reference to `g'\n",
+	      "/p/a.c:3:0 error undefined reference to `g'");
 	check("/usr/bin/ld: warning: a.o: missing .note.GNU-stack section\n",
 	      "-:0:0 warning a.o: missing .note.GNU-stack section");
 	check("collect2: error: ld returned 1 exit status\n", "-:0:0 error ld returned 1 exit status");
