@@ -213,7 +213,7 @@ def test_h_lists_the_keys_and_q_quits(root, open_terminal):
 
 def test_r_rebuilds_the_only_deployment_at_once(root, open_terminal):
     root.write("one/one.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     t.press("r")
     line = t.wait_line("gen 1→2")
     assert "gcc" in line and "no compile" not in line
@@ -222,7 +222,7 @@ def test_r_rebuilds_the_only_deployment_at_once(root, open_terminal):
 def test_r_asks_which_and_takes_the_start_of_a_name(root, open_terminal):
     for name in ("alpha", "beta", "gamma"):
         root.write(f"{name}/x.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     t.press("r")
     assert t.wait_line("rebuild which?").endswith("(Enter: all 3, Esc: none)")
     t.press("be")
@@ -238,7 +238,7 @@ def test_r_asks_which_and_takes_the_start_of_a_name(root, open_terminal):
 def test_the_question_can_be_edited_and_left_and_stays_below_other_lines(root, open_terminal):
     for name in ("alpha", "beta"):
         root.write(f"{name}/x.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     t.press("rxy\x7f\x7fal\t")
     t.wait(lambda: t.lines[-1].endswith("none) alpha"), "a completed name")
     root.rename_over("beta/x.c", constant(2))
@@ -255,7 +255,7 @@ def test_the_question_can_be_edited_and_left_and_stays_below_other_lines(root, o
 
 def test_c_clears_the_screen_and_keeps_where_the_server_is(root, open_terminal):
     root.write("one/one.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     t.press("c")
     t.wait(lambda: len(t.lines) == 1, "one line")
     assert url_of(t) in t.lines[0]
@@ -263,7 +263,7 @@ def test_c_clears_the_screen_and_keeps_where_the_server_is(root, open_terminal):
 
 def test_l_hides_log_lines_and_shows_them_again(root, open_terminal):
     root.write("one/one.c", deployment('\tprintf("call %d\\n", x); fflush(stdout); *y = 1;', "#include <stdio.h>\n"))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     client = Client(url_of(t))
     client.infer("one", x(1))
     t.wait_line("one │ call 1")
@@ -288,7 +288,7 @@ def test_o_opens_the_servers_address(root, open_terminal, tmp_path):
     opener.write_text(f'#!/bin/sh\necho "$1" >"{tmp_path}/opened.new"\nmv "{tmp_path}/opened.new" "{tmp_path}/opened"\n')
     opener.chmod(0o755)
     root.write("one/one.c", constant(1))
-    t = open_terminal(wait="keys", env={"PATH": f"{opener.parent}:{os.environ['PATH']}"})
+    t = open_terminal(wait="h lists the keys", env={"PATH": f"{opener.parent}:{os.environ['PATH']}"})
     t.press("o")
     deadline = time.monotonic() + PATIENCE
     while not (tmp_path / "opened").exists():
@@ -302,14 +302,14 @@ def test_o_says_where_the_server_is_when_nothing_can_open_it(root, open_terminal
     tools.mkdir()
     for tool in ("gcc", "as", "ld.gold", "ld", "setsid"):
         (tools / tool).symlink_to(f"/usr/bin/{tool}")
-    t = open_terminal(wait="keys", env={"PATH": str(tools)})
+    t = open_terminal(wait="h lists the keys", env={"PATH": str(tools)})
     t.press("o")
     assert url_of(t) in t.wait_line("xdg-open")
 
 
 def test_cursor_keys_and_others_do_nothing(root, open_terminal):
     root.write("one/one.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     before = len(t.text)
     t.press("\033[A\033OPxyz")
     t.press("h")
@@ -324,7 +324,7 @@ def test_cursor_keys_and_others_do_nothing(root, open_terminal):
                                            (signal.SIGABRT, -signal.SIGABRT)])
 def test_however_it_ends_the_terminal_is_as_it_was(root, open_terminal, ending, status):
     root.write("one/one.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     assert t.is_raw
     if isinstance(ending, str):
         t.press(ending)
@@ -336,7 +336,7 @@ def test_however_it_ends_the_terminal_is_as_it_was(root, open_terminal, ending, 
 
 def test_a_second_q_ends_at_once(root, open_terminal):
     root.write("one/one.c", deployment("\tsleep(60); *y = 1;", "#include <unistd.h>\n"))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     client = Client(url_of(t))
     client.connection.request("POST", "/v2/models/one/infer",
                               '{"inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [0]}]}')
@@ -351,7 +351,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(root, open_termina
     root.write("one/one.c", constant(1))
     t = open_terminal(argv=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "}, wait="shell>")
     t.press(f"{SERVER} {root.path} --port 0\n")
-    t.wait_line("keys")
+    t.wait_line("h lists the keys")
     t.wait_mode(raw=True)
     t.press("\x1a")
     t.wait_line("Stopped")
@@ -390,7 +390,7 @@ def test_where_stdin_is_no_terminal_there_are_no_keys(root, open_terminal):
     t = open_terminal(stdin=subprocess.DEVNULL)
     root.rename_over("one/one.c", constant(2))
     t.wait_line("gen 1→2")
-    assert not t.is_raw and "keys" not in t.text
+    assert not t.is_raw and "h lists the keys" not in t.text
 
 
 def test_a_dumb_terminal_stays_in_its_mode(root, open_terminal):
@@ -398,18 +398,18 @@ def test_a_dumb_terminal_stays_in_its_mode(root, open_terminal):
     t = open_terminal(env={"TERM": "dumb"})
     root.rename_over("one/one.c", constant(2))
     t.wait_line("gen 1→2")
-    assert not t.is_raw and "keys" not in t.text
+    assert not t.is_raw and "h lists the keys" not in t.text
 
 
 def test_a_terminal_that_is_closed_ends_it(root, open_terminal):
     root.write("one/one.c", constant(1))
-    t = open_terminal(wait="keys")
+    t = open_terminal(wait="h lists the keys")
     t.hang_up()
     assert t.wait_end() == 0
 
 
 def test_make_serve_has_keys_too(open_terminal, tmp_path):
     t = open_terminal(argv=["make", "serve", "MAKE=true", "PORT=0", f"BUILD={BUILD}",
-                            f"ARGS=--state-dir {tmp_path}/state"], wait="keys", cwd=TREE)
+                            f"ARGS=--state-dir {tmp_path}/state"], wait="h lists the keys", cwd=TREE)
     t.press("q")
     assert t.wait_end() == 0 and "stopped" in t.text
