@@ -35,9 +35,10 @@ all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitiz
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
 server_modules := base command http ring infer image watch build config weights replica deploy ingress serve cli
-worker_modules := base ring worker
+worker_modules := base ring cuda worker
 watcher_modules := base watcher
 debug_modules := base debug
+cuda_modules := base cuda nvrtc
 
 # llhttp is what became of http_parser, and the one to have where both are.
 has_header = $(shell $(CC) $(CPPFLAGS) -E -include $(1) -xc /dev/null -o /dev/null 2>/dev/null && echo yes)
@@ -48,10 +49,13 @@ server_libs := -luv -l$(http) -lsimdjson -lyaml -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
 debug_libs := -ldw -lelf -lxxhash -luv -lstdc++
+cuda_libs := -lxxhash -luv -ldl -lpthread
 
 # Plugins that start threads call ours (src/worker/threads.h).
 exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))
 worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11)
+# NVRTC opens headers by ours (src/nvrtc/opened.c).
+cuda_exports := $(call exports,fopen:opened_fopen fopen64:opened_fopen open:opened_open open64:opened_open)
 
 # Debian packages: what building and serving needs (plugins are compiled while it serves), and
 # what the tests need beside. Since 13 there is llhttp, and gold has a package of its own.
@@ -67,8 +71,9 @@ server_objects := $(filter-out $(http_rivals),$(call objects_of,$(server_modules
 worker_objects := $(call objects_of,$(worker_modules))
 watcher_objects := $(call objects_of,$(watcher_modules))
 debug_objects := $(call objects_of,$(debug_modules))
-all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects) $(debug_objects))
-programs := $(BUILD)/devserve $(addprefix $(BUILD)/devserve-,worker watch debug)
+cuda_objects := $(call objects_of,$(cuda_modules))
+all_objects := $(sort $(server_objects) $(worker_objects) $(watcher_objects) $(debug_objects) $(cuda_objects))
+programs := $(BUILD)/devserve $(addprefix $(BUILD)/devserve-,worker watch debug cuda)
 
 # What the program says of itself: its manual, the schema of deployment.yaml, completions.
 pages := $(BUILD)/devserve.1 $(BUILD)/deployment.schema.json $(addprefix $(BUILD)/completions/,bash zsh fish)
@@ -91,6 +96,10 @@ $(BUILD)/devserve-watch: $(watcher_objects)
 $(BUILD)/devserve-debug: $(debug_objects)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(debug_libs)
+
+$(BUILD)/devserve-cuda: $(cuda_objects)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(all_ldflags) $(cuda_exports) -o $@ $^ $(cuda_libs)
 
 $(BUILD)/devserve.1: $(BUILD)/devserve
 	$(Q)$< help --man >$@.new && mv $@.new $@
@@ -122,6 +131,19 @@ FORCE:
 
 -include $(all_objects:.o=.d)
 include packaging/packaging.mk t/t.mk $(wildcard bench/bench.mk)
+
+# nvcc, NVRTC, the runtime and cuBLAS as Python wheels, for machines without a toolkit. Their
+# libraries have no names without a version, which linkers look for.
+ifeq ($(CUDA),pip)
+all: $(BUILD)/cuda
+endif
+$(BUILD)/cuda: src/cuda/toolkit.txt
+	@rm -rf $@ $(BUILD)/cuda-wheels
+	@/usr/bin/python3 -m venv $(BUILD)/cuda-wheels
+	@echo "  PIP  $<"
+	$(Q)$(BUILD)/cuda-wheels/bin/pip --disable-pip-version-check install -q -r $<
+	@cd $(BUILD) && ln -sn cuda-wheels/lib/python3*/site-packages/nvidia/cu13 cuda
+	@cd $@/lib && for l in *.so.*; do ln -sf $$l $${l%%.so.*}.so; done
 
 .PHONY: serve
 serve: ## build, then serve ./plugins in the foreground: PORT=8000 HOST= ARGS=
@@ -162,4 +184,5 @@ clean: ## remove build/ and the build-* of sanitizers (the tests' Python package
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
+	@echo '  CUDA=pip fetches a CUDA toolkit into build/ where none is installed'
 	@echo '  SANITIZE=address,undefined or =thread; DEVELOPER=1 (-Werror); V=1; BUILD=folder; CC= CFLAGS= LDFLAGS='

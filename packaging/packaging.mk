@@ -17,7 +17,7 @@ from = $(firstword $(subst :, ,$(1)))
 into = $(lastword $(subst :, ,$(1)))
 
 # Below $(to); `make uninstall` removes these, and the directories that are ours.
-installed = bin/devserve $(addprefix libexec/devserve/devserve-,worker watch debug) $(headers) \
+installed = bin/devserve $(addprefix libexec/devserve/devserve-,worker watch debug cuda) $(headers) \
 	$(addprefix share/doc/devserve/,$(notdir $(documents)) LICENSE.GPL-2) \
 	share/pkgconfig/devserve.pc $(foreach p,$(places),$(call into,$(p)))
 directories := libexec/devserve include/devserve/ext include/devserve share/devserve share/doc/devserve

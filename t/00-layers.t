@@ -21,7 +21,9 @@ my %may = ( # folders, or single headers
 	command => ['base'],
 	config => ['base'],
 	weights => ['base', 'ring', 'infer'],
-	worker => ['base', 'ring'],
+	cuda => ['base'],
+	nvrtc => ['base', 'cuda'],
+	worker => ['base', 'ring', 'cuda'],
 	replica => ['base', 'ring', 'infer'],
 	deploy => ['base', 'infer', 'image', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
@@ -29,7 +31,7 @@ my %may = ( # folders, or single headers
 	cli => [qw(base command http ring infer image watch build config weights replica deploy ingress serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
-my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config);
+my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc);
 
 sub includes {
 	my ($file) = @_;

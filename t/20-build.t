@@ -66,6 +66,12 @@ sub ok_build {
 	is($r->{outcome}, 'ok', $name) or diag $r->{text};
 }
 
+sub content { # the bytes of a file
+	open my $f, '<:raw', $_[0] or return '';
+	local $/;
+	return scalar <$f>;
+}
+
 sub have {
 	my ($program) = @_;
 
@@ -228,11 +234,64 @@ subtest 'CUDA' => sub {
 	my $r = build('cuda');
 	ok_build($r, 'it builds');
 	is($r->{compiler}, 'nvcc', 'with nvcc');
+	is($r->{text}, '', 'without a word');
+	is(join(' ', map { "$_->{name} $_->{spilled} $_->{shared}" } @{ $r->{kernels} }), 'twice(float*) 0 0', 'the figures of its kernel');
+	cmp_ok($r->{kernels}[0]{registers}, '>', 3, 'its registers');
+	is($r->{device}, undef, 'its device code is in the image');
 	like(check($r, 'check'), qr/^\d loaded$/, 'it loads and unloads');
-	ok(build('cuda')->{cached}, 'and is found again');
+	my $again = build('cuda');
+	ok($again->{cached}, 'and is found again');
+	is_deeply($again->{kernels}, $r->{kernels}, 'with its figures');
 	put('cuda/cuda.cu', "#include <devserve/deployment.h>\n__global__ void twice(float *x) { x[threadIdx.x] *= two; }\n");
 	$r = build('cuda');
 	is_deeply([map { "$_->{file}:$_->{line}" } grep { $_->{severity} eq 'error' && $_->{file} } @{ $r->{diagnostics} }], ["$root/cuda/cuda.cu:2"], 'an error has its line') or diag $r->{text};
+};
+
+# A .cu without host code: NVRTC, and a file of its own beside the image.
+subtest 'device code' => sub {
+	local $ENV{DEVSERVE_LIBEXEC} = $build;
+	my $kernel = sub { qq(#include "width.cuh"\n// <<<>>> is for the host\nextern "C" __global__ void fill(float *x, float value)\n{\n\t__shared__ float s[WIDTH];\n\ts[threadIdx.x] = value;\n\t__syncthreads();\n\tx[threadIdx.x] = s[WIDTH - 1 - threadIdx.x] $_[0];\n}\n) };
+
+	put('device/width.cuh', "#define WIDTH 64\n");
+	put('device/fill.cu', $kernel->(''));
+	put('device/host.c', "#include <devserve/deployment.h>\n__attribute__((visibility(\"default\"))) const int check = 0;\n");
+	my $r = build('device');
+	plan skip_all => 'no NVRTC' if $r->{outcome} eq 'unsupported';
+	ok_build($r, 'it builds');
+	is($r->{compiler}, 'nvrtc', 'with NVRTC');
+	is(join(' ', map { "$_->{name} $_->{spilled} $_->{shared}" } @{ $r->{kernels} }), 'fill 0 256', 'figures');
+	like(content($r->{device}), qr/^DEVPACK1.*\x7fELF.*fill/s, 'a cubin in a pack');
+	my $again = build('device');
+	ok($again->{cached}, 'it is found again');
+	is_deeply([@$again{qw(device kernels image_hash)}], [@$r{qw(device kernels image_hash)}], 'as it was');
+
+	put('device/fill.cu', $kernel->('+ 1'));
+	my $next = build('device');
+	is($next->{image_hash}, $r->{image_hash}, 'an edit leaves the image as it is');
+	is($next->{link_ns}, 0, 'nothing is linked');
+	isnt($next->{device}, $r->{device}, 'and makes other device code');
+	isnt($next->{source_hash}, $r->{source_hash}, 'which is something new');
+	put('device/width.cuh', "#define WIDTH 32\n");
+	is(build('device')->{kernels}[0]{shared}, 128, 'an edit of a header reaches it');
+
+	put('device/fill.cu', $kernel->('+ one'));
+	$r = build('device');
+	is_deeply([map { "$_->{file}:$_->{line} $_->{message}" } grep { $_->{severity} eq 'error' } @{ $r->{diagnostics} }],
+		  [qq($root/device/fill.cu:8 identifier "one" is undefined)], 'an error has its line') or diag $r->{text};
+	put('device/fill.cu', qq(#include "absent.cuh"\n));
+	is(build('device')->{outcome}, 'failed', 'a header that is missing');
+	put('device/absent.cuh', '');
+	is(build('device')->{outcome}, 'ok', 'or not');
+	put('device/fill.cu', $kernel->(''));
+	is(build('--repeat=3', 'device')->{outcome}, 'ok', 'one builder after another');
+
+	put('alone/fill.cu', qq(extern "C" __global__ void fill(float *x) { *x = 1; }\n));
+	like(build('alone')->{diagnostics}[0]{message}, qr/device alone; add a \.c/, 'without host code: what to add');
+	put('alone/fill.cu', "__global__ void fill(float *x) { *x = 1; }\nvoid start(float *x) { fill<<<1, 1>>>(x); }\n");
+	is(build('alone')->{compiler}, 'nvcc', 'one that launches is host code');
+	put('alone/fill.cu', qq(extern "C" __global__ void fill(float *x) { float a[400]; for (int i = 0; i < 400; i++) a[i] = x[i]; for (int i = 0; i < 400; i++) x[i] = a[(i * (int)x[0]) % 400]; }\n));
+	put('alone/host.c', "int unused;\n");
+	cmp_ok(build('alone')->{kernels}[0]{stack}, '>=', 1600, 'an array that went to memory shows');
 };
 
 subtest 'mistakes' => sub {

@@ -9,6 +9,7 @@
 #	t/e2e/test_NAME.py        pytest, against a running server                 (tier 50)
 #	t/fuzz/NAME.c             libFuzzer, seeds in t/fuzz/corpus/NAME/          (tier 90)
 #	t/lib/NAME.c              a helper program, $(BUILD)/t/NAME
+#	t/fake/NAME.c             what plays NAME.so where the real one can't be, $(BUILD)/t/fake/NAME.so.1
 
 # Everything but the programs' main.c.
 archive := $(BUILD)/libdevserve.a
@@ -18,10 +19,11 @@ test_libs := $(archive) $(server_libs) $(worker_libs) $(watcher_libs) $(debug_li
 unit_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/*/*.c))
 tap_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/tap/*.c))
 helper_programs := $(patsubst t/lib/%.c,$(BUILD)/t/%,$(wildcard t/lib/*.c))
+fakes := $(patsubst t/fake/%.c,$(BUILD)/t/fake/%.so.1,$(wildcard t/fake/*.c))
 ifeq ($(SANITIZE),thread)
 test_programs := $(tap_programs)
 else
-test_programs := $(unit_programs) $(tap_programs) $(helper_programs)
+test_programs := $(unit_programs) $(tap_programs) $(helper_programs) $(fakes)
 endif
 
 $(archive): $(filter-out %/main.c.o,$(all_objects))
@@ -42,6 +44,11 @@ $(BUILD)/t/%: t/lib/%.c $(archive)
 	@mkdir -p $(@D)
 	@echo "  TEST $<"
 	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(test_libs)
+
+$(BUILD)/t/fake/%.so.1: t/fake/%.c
+	@mkdir -p $(@D)
+	@echo "  TEST $<"
+	$(Q)$(CC) -std=gnu11 -O1 -g -fPIC -fvisibility=hidden $(warn) -shared -o $@ $<
 
 # Wants a tree of its own and clang: make fuzz-programs $(fuzz_flags)
 fuzz_flags := BUILD=build-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined \

@@ -136,6 +136,8 @@ static void free_build(struct build *b)
 	buffer_fini(&b->text);
 	buffer_fini(&b->why);
 	diagnostics_fini(&b->diagnostics);
+	figures_fini(&b->figures);
+	free(b->device);
 	free(b);
 }
 
@@ -191,10 +193,14 @@ static void finish(struct build *b)
 		.outcome = ok ? BUILD_OK : b->unsupported ? BUILD_UNSUPPORTED : BUILD_FAILED,
 		.image = image,
 		.image_hash = b->image,
+		.device = ok ? b->device : NULL,
+		.device_hash = b->device_hash,
 		.cached = !b->ran,
 		.disturbed = b->disturbed,
 		.diagnostics = b->diagnostics.at,
 		.n_diagnostics = b->diagnostics.n,
+		.kernels = b->figures.at,
+		.n_kernels = b->figures.n,
 		.compile_ns = b->compile_ns,
 		.link_ns = b->link_ns,
 		.compiler = compiler_name(b),
@@ -212,7 +218,22 @@ static void finish(struct build *b)
 
 void build_linked(struct build *b)
 {
+	if (!b->failed)
+		device_pack(b);
 	finish(b);
+}
+
+/* What ptxas tells are figures, not messages. */
+static void say_of(struct build *b, const struct unit *u)
+{
+	_cleanup_buffer_ struct buffer rest = BUFFER_NULL;
+
+	if (u->language != LANGUAGE_CUDA && u->language != LANGUAGE_DEVICE) {
+		build_say(b, u->entry.text);
+		return;
+	}
+	figures_read(&b->figures, u->entry.text, &rest);
+	build_say(b, buffer_text(&rest));
 }
 
 static void end_compiling(struct build *b)
@@ -223,7 +244,7 @@ static void end_compiling(struct build *b)
 		const struct unit *u = &b->units[i];
 
 		if (u->entry.text)
-			build_say(b, u->entry.text);
+			say_of(b, u);
 		b->failed |= u->failed;
 		if (u->ended_ns && u->started_ns < first)
 			first = u->started_ns;
@@ -253,7 +274,12 @@ static bool is_supported(struct build *b)
 		[LANGUAGE_ASSEMBLER] = "no C compiler: install gcc (or set CC)",
 		[LANGUAGE_CUDA] = "CUDA sources need nvcc, which is not in PATH, $NVCC, $CUDA_HOME or "
 				  "/usr/local/cuda: install the CUDA toolkit "
-				  "(https://developer.nvidia.com/cuda-downloads)",
+				  "(https://developer.nvidia.com/cuda-downloads), or build devserve with "
+				  "make CUDA=pip",
+		[LANGUAGE_DEVICE] = "CUDA sources need NVRTC, and no CUDA toolkit is in PATH, $NVCC, "
+				    "$CUDA_HOME or /usr/local/cuda: install it "
+				    "(https://developer.nvidia.com/cuda-downloads), or build devserve with "
+				    "make CUDA=pip",
 	};
 
 	for (size_t i = 0; i < b->recipe.n_sources; i++) {
@@ -265,7 +291,13 @@ static bool is_supported(struct build *b)
 		b->unsupported = true;
 		return false;
 	}
-	return true;
+	if (!b->builder->toolchain.cuda.root && cuda_has_library(b->recipe.ldlibs)) {
+		build_fail(b, NULL, "the libraries of CUDA need its toolkit, which is not in PATH, $NVCC, "
+				    "$CUDA_HOME or /usr/local/cuda: install it, or build devserve with "
+				    "make CUDA=pip");
+		b->unsupported = true;
+	}
+	return !b->unsupported;
 }
 
 static void begin(struct build *b)
@@ -273,7 +305,7 @@ static void begin(struct build *b)
 	b->state = BUILD_COMPILING;
 	for (size_t i = 0; i < b->recipe.n_sources; i++)
 		b->units[i] = (struct unit){ .build = b, .source = b->recipe.sources[i],
-					     .language = language_of(b->recipe.sources[i]) };
+					     .language = language_of_source(b->recipe.sources[i]) };
 	if (!is_supported(b)) {
 		finish(b);
 		return;

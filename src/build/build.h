@@ -60,10 +60,20 @@ struct diagnostic { /* one message of a compiler, as data */
 	char *message;
 };
 
+struct kernel_figures { /* of one CUDA kernel, as ptxas tells */
+	char *name;         /* as the source has it */
+	unsigned registers; /* of a thread */
+	unsigned spilled;   /* bytes of registers that went to memory, stores and loads */
+	unsigned stack;     /* bytes of a thread's memory */
+	unsigned shared;    /* bytes that a block declares */
+};
+
 struct build_result {
 	enum build_outcome outcome;
 	const char *image;         /* path in the store; NULL unless OK */
 	struct hash image_hash;    /* of the image's content */
+	const char *device;        /* path of its device code (base/pack.h), NULL: it has none apart */
+	struct hash device_hash;   /* of that file's content; zero without */
 	/*
 	 * Of all that went in: sources, headers, flags, compiler. What builder_fingerprint()
 	 * will say as long as nothing changes; when something changed while it was read, a
@@ -75,8 +85,10 @@ struct build_result {
 	const char *text;          /* what the compilers printed, verbatim, cut at 64 KiB */
 	const struct diagnostic *diagnostics;
 	size_t n_diagnostics;
+	const struct kernel_figures *kernels;
+	size_t n_kernels;
 	uint64_t compile_ns, link_ns; /* 0 when found in the store */
-	const char *compiler;      /* "gcc", "g++", "nvcc": the stage's name in the save line */
+	const char *compiler;      /* "gcc", "g++", "nvcc", "nvrtc": the stage's name in the save line */
 };
 
 /* The result and all it points to live during the callback. Never called for a cancelled build. */
@@ -112,6 +124,8 @@ int builder_write_compile_commands(struct builder *b, const struct recipe *recip
 
 /* The path of an image that an earlier build made; free(). NULL: it isn't there any more, or not whole. */
 char *builder_image(struct builder *b, struct hash image);
+/* The same of device code. */
+char *builder_device(struct builder *b, struct hash device);
 
 /* Remove the least recently used until the store is within its limit. Bytes freed, or -errno. */
 int64_t builder_trim(struct builder *b);

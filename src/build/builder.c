@@ -61,6 +61,7 @@ int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer 
 	b->memory_limit = o->memory_limit ? o->memory_limit : DEFAULT_MEMORY;
 	b->color = o->color;
 	b->queue = queue_new(loop, o->jobs ? o->jobs : n_cpus(), b->root, b->store.temporary);
+	b->warm = warm_new(b->queue);
 	b->contents = contents_new();
 	b->sources = sources_new(&b->store);
 	toolchain_init(&b->toolchain, b->include_dir, b->root);
@@ -99,6 +100,7 @@ struct builder *builder_free(struct builder *b)
 	while (!TAILQ_EMPTY(&b->builds))
 		build_cancel(TAILQ_FIRST(&b->builds));
 	b->probing = probing_cancel(b->probing);
+	b->warm = warm_free(b->warm);
 	b->queue = queue_free(b->queue);
 	b->sources = sources_free(b->sources);
 	b->contents = contents_free(b->contents);
@@ -111,6 +113,11 @@ struct builder *builder_free(struct builder *b)
 char *builder_image(struct builder *b, struct hash image)
 {
 	return store_has(&b->store, "images", image) ? store_path(&b->store, "images", image) : NULL;
+}
+
+char *builder_device(struct builder *b, struct hash device)
+{
+	return store_has(&b->store, "devices", device) ? store_path(&b->store, "devices", device) : NULL;
 }
 
 int64_t builder_trim(struct builder *b)

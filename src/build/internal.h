@@ -12,6 +12,7 @@
 #include "build/build.h"
 #include "build/content.h"
 #include "build/diagnostic.h"
+#include "build/figures.h"
 #include "build/job.h"
 #include "build/language.h"
 #include "build/manifest.h"
@@ -19,6 +20,7 @@
 #include "build/source.h"
 #include "build/store.h"
 #include "build/toolchain.h"
+#include "build/warm.h"
 
 struct build;
 
@@ -56,6 +58,7 @@ struct builder {
 	struct contents *contents;
 	struct sources *sources;
 	struct toolchain toolchain;
+	struct warm *warm;
 	struct probing *probing;
 	bool probed;
 	char *exports; /* the linker's version script, a temporary file */
@@ -78,13 +81,15 @@ struct build {
 	struct buffer text; /* plain or coloured, as the compilers wrote it */
 	size_t n_lost;      /* lines that had no room in it */
 	struct diagnostics diagnostics;
+	struct figures figures;
 	bool failed, unsupported, ran, disturbed;
 	uint64_t compile_ns, link_ns;
 
 	struct job *job; /* of the link */
 	bool full;       /* it's the compiler's driver that links */
 	struct buffer why; /* it does */
-	struct hash link_key, image;
+	struct hash link_key, image, device_hash;
+	char *device;              /* path of the pack, or NULL */
 	char *image_temporary, *stub_directory;
 	uint64_t link_started_ns;
 	build_done_fn done;
@@ -112,6 +117,11 @@ void object_start(struct unit *u);
 void unit_fini(struct unit *u);
 /* The inputs that the unit really read; some hash that nothing equals where that isn't certain. */
 struct hash unit_inputs(struct unit *u);
+
+/* device.c: start the compilation of a source for the device alone. 0 or -errno. */
+int device_compile(struct unit *u, job_done_fn done);
+/* The cubins as one file, b->device; the build fails where that can't be. */
+void device_pack(struct build *b);
 
 /* Find the image in the store, or start to link it; build_linked() comes, maybe at once. */
 void link_start(struct build *b);

@@ -37,6 +37,7 @@ struct job {
 	struct words commands[2]; /* the reader's is empty where there is none */
 	uint64_t memory_limit, time_limit_ms;
 	bool at_once, started;
+	int input_fd; /* while it is started, or 0 */
 	int error;
 	unsigned n_running;
 	uint64_t started_ns;
@@ -247,7 +248,7 @@ static void start(struct job *j)
 	if (!j->at_once)
 		q->n_running++;
 	j->started_ns = clock_ns();
-	j->error = j->commands[1].n ? start_both(j) : start_process(j, 0, 0, -1);
+	j->error = j->commands[1].n ? start_both(j) : start_process(j, 0, 0, j->input_fd ? j->input_fd : -1);
 	if (j->error)
 		for (int i = 0; i < 2; i++)
 			j->processes[i].child = child_abandon(j->processes[i].child);
@@ -280,6 +281,7 @@ void job_start(struct queue *q, const struct job_options *o, job_done_fn done, v
 	j->memory_limit = o->memory_limit;
 	j->time_limit_ms = o->time_limit_ms;
 	j->at_once = o->at_once;
+	j->input_fd = o->input_fd;
 	j->done = done;
 	j->context = context;
 	for (int i = 0; i < 2; i++)
@@ -287,6 +289,13 @@ void job_start(struct queue *q, const struct job_options *o, job_done_fn done, v
 	TAILQ_INSERT_TAIL(&q->waiting, j, entry);
 	*ret = j;
 	pump(q);
+}
+
+void job_adopt(struct job *j, job_done_fn done, void *context)
+{
+	j->done = done;
+	j->context = context;
+	j->started_ns = clock_ns();
 }
 
 struct job *job_cancel(struct job *j)

@@ -21,6 +21,7 @@ struct queue;
 struct job_options {
 	const struct words *command;
 	const struct words *reader; /* NULL: none. Finds the pipe's end as descriptor 3 */
+	int input_fd;               /* descriptor 3 of the command; 0: none. The caller's */
 	bool at_once;               /* not counted among the queue's: doesn't wait */
 	uint64_t memory_limit;      /* bytes of address space; 0: none */
 	uint64_t time_limit_ms;     /* 0: none */
@@ -48,6 +49,8 @@ struct queue *queue_free(struct queue *q);
 
 void job_start(struct queue *q, const struct job_options *o, job_done_fn done, void *context,
 	       struct job **ret);
+/* Another's from now on, who counts its time from here. */
+void job_adopt(struct job *j, job_done_fn done, void *context);
 /* Kill what runs; @done will not come. NULL is fine. Returns NULL. */
 struct job *job_cancel(struct job *j);
 

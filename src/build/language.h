@@ -4,7 +4,7 @@
 /*
  * Language
  *
- * Of a source, by the suffix of its name.
+ * Of a source, by the suffix of its name; a .cu without host code is another than one with.
  */
 
 enum language {
@@ -12,9 +12,15 @@ enum language {
 	LANGUAGE_C,
 	LANGUAGE_CXX,
 	LANGUAGE_ASSEMBLER, /* with the preprocessor: .S */
-	LANGUAGE_CUDA,
+	LANGUAGE_CUDA,   /* for host and device */
+	LANGUAGE_DEVICE, /* CUDA for the device alone */
 };
 
 enum language language_of(const char *path);
+/*
+ * The same, and a .cu is looked into: LANGUAGE_DEVICE unless it launches kernels with <<<>>> or
+ * includes the headers of devserve, or of CUDA's libraries for the host.
+ */
+enum language language_of_source(const char *path);
 /* "C", "C++", "assembler", "CUDA" */
 const char *language_name(enum language l);

@@ -68,19 +68,33 @@ static void add_list(struct words *ret, char *const *list)
 static void add_objects(struct build *b, struct words *ret)
 {
 	for (size_t i = 0; i < b->recipe.n_sources; i++) {
-		_cleanup_free_ char *path = store_path(&b->builder->store, "objects",
-						       b->units[i].entry.object);
+		_cleanup_free_ char *path = NULL;
 
+		if (b->units[i].language == LANGUAGE_DEVICE)
+			continue; /* reaches the worker in another way (device.c) */
+		path = store_path(&b->builder->store, "objects", b->units[i].entry.object);
 		words_add(ret, path);
 	}
 }
 
 static void add_cuda(struct build *b, struct words *ret)
 {
-	const char *directory = b->builder->toolchain.cuda_directory;
+	const char *directory = b->builder->toolchain.cuda.libraries;
 
 	if (has(b, LANGUAGE_CUDA) && directory)
 		words_printf(ret, "%s/libcudart_static.a", directory);
+}
+
+/* The author's libraries, those of the toolkit among them: where they are now, and at run time. */
+static void add_libraries(struct build *b, bool by_driver, struct words *ret)
+{
+	const char *directory = b->builder->toolchain.cuda.libraries;
+
+	if (directory && cuda_has_library(b->recipe.ldlibs)) {
+		words_printf(ret, "-L%s", directory);
+		words_printf(ret, by_driver ? "-Wl,-rpath,%s" : "-rpath=%s", directory);
+	}
+	add_list(ret, b->recipe.ldlibs);
 }
 
 /* What crtbeginS.o, libgcc.a and their like lack: read once, for there are 300 members. */
@@ -142,7 +156,7 @@ static int fast_command(struct build *b, struct words *ret, struct buffer *why)
 	if (own_libraries) {
 		for (size_t i = 0; i < l->directories.n; i++)
 			words_printf(ret, "-L%s", l->directories.at[i]);
-		add_list(ret, b->recipe.ldlibs);
+		add_libraries(b, false, ret);
 		words_add_all(ret, &l->libraries);
 	} else {
 		r = add_stubs(b, &objects, ret, why);
@@ -162,7 +176,7 @@ static void full_command(struct build *b, struct words *ret)
 	words_printf(ret, "-Wl,--version-script=%s", b->builder->exports);
 	add_objects(b, ret);
 	add_cuda(b, ret);
-	add_list(ret, b->recipe.ldlibs);
+	add_libraries(b, true, ret);
 	for (size_t i = 0; i < t->linking.libraries.n; i++)
 		if (strstr(t->linking.libraries.at[i], "/libopenblas.") ||
 		    strstr(t->linking.libraries.at[i], "/libgomp."))
@@ -176,13 +190,15 @@ static struct hash key_of(struct build *b)
 	struct hash_state *s = hash_state_new();
 
 	for (size_t i = 0; i < b->recipe.n_sources; i++)
-		hash_state_add(s, &b->units[i].entry.object, sizeof(struct hash));
+		if (b->units[i].language != LANGUAGE_DEVICE)
+			hash_state_add(s, &b->units[i].entry.object, sizeof(struct hash));
 	hash_state_add(s, &t->linking.identity, sizeof(t->linking.identity));
 	hash_state_add(s, &driver(b)->identity, sizeof(struct hash));
 	hash_state_add(s, &(bool){ can_be_fast(b) }, sizeof(bool));
 	for (char **word = b->recipe.cflags; word && *word; word++)
 		hash_state_add_string(s, *word);
 	hash_state_add_string(s, "");
+	hash_state_add_string(s, t->cuda.libraries ? t->cuda.libraries : "");
 	for (char **word = b->recipe.ldlibs; word && *word; word++) {
 		hash_state_add_string(s, *word);
 		if (**word == '/')
@@ -290,8 +306,24 @@ static void run(struct build *b)
 	job_start(b->builder->queue, &o, on_linked, b, &b->job);
 }
 
+/* A deployment has an entry, and that is host code. */
+static bool has_host(const struct build *b)
+{
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		if (b->units[i].language != LANGUAGE_DEVICE)
+			return true;
+	return false;
+}
+
 void link_start(struct build *b)
 {
+	if (!has_host(b)) {
+		build_fail(b, b->recipe.sources[0],
+			   "there is code for the device alone; add a .c or .cc beside it that ends with "
+			   "DEVSERVE_DEPLOYMENT(...) and launches its kernels by name (<devserve/ext/cuda.h>)");
+		build_linked(b);
+		return;
+	}
 	b->link_key = key_of(b);
 	if (find(b)) {
 		build_linked(b);

@@ -69,7 +69,7 @@ void object_searched(const struct builder *b, const char *own, struct words *ret
 int object_key(struct builder *b, const struct recipe *r, const char *source, const char *own,
 	       struct hash *ret)
 {
-	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of(source));
+	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of_source(source));
 	struct hash_state *s;
 	struct hash content;
 	int error = contents_hash(b->contents, source, &content);
@@ -263,6 +263,8 @@ static void on_compiled(void *context, const struct job_end *end)
 	u->job = NULL;
 	if (!u->started_ns)
 		u->started_ns = end->started_ns;
+	if (u->language == LANGUAGE_DEVICE)
+		warm_prepare(b->warm, &b->toolchain.cuda.nvrtc.command);
 	if (try_later_standard(u, end))
 		return;
 	if (end->ok && u->late)
@@ -295,7 +297,7 @@ static void set_standard(struct words *command, const char *standard)
 	}
 }
 
-static void compile(struct unit *u)
+static void run_compiler(struct unit *u)
 {
 	struct builder *b = u->build->builder;
 	const struct compiler *c = toolchain_compiler(&b->toolchain, u->language);
@@ -307,17 +309,32 @@ static void compile(struct unit *u)
 		.time_limit_ms = b->time_limit_ms,
 	};
 
-	u->object = store_temporary(&b->store, ".o");
-	u->depends = store_temporary(&b->store, ".d");
 	if (object_command(c, u->language, &u->build->recipe, u->source, u->object, u->depends,
 			   u->build->own, &command, &reader))
 		o.reader = &reader;
 	if (u->language == LANGUAGE_CXX && !u->late)
 		set_standard(&command, STANDARD_EARLY);
+	job_start(b->queue, &o, on_compiled, u, &u->job);
+}
+
+static void compile(struct unit *u)
+{
+	struct builder *b = u->build->builder;
+	int r;
+
+	u->object = store_temporary(&b->store, ".o");
+	u->depends = store_temporary(&b->store, ".d");
 	u->started_wall_ns = clock_wall_ns();
 	u->build->ran = true;
 	u->build->n_open++;
-	job_start(b->queue, &o, on_compiled, u, &u->job);
+	if (u->language != LANGUAGE_DEVICE) {
+		run_compiler(u);
+		return;
+	}
+	r = device_compile(u, on_compiled);
+	if (r < 0)
+		on_compiled(u, &(struct job_end){ .error = r, .text = "", .started_ns = clock_ns(),
+						  .ended_ns = clock_ns() });
 }
 
 void object_start(struct unit *u)

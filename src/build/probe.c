@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Three questions are asked, all with -###, which answers without compiling: what does `cc`
+ * Three questions are asked with -###, which answers without compiling: what does `cc`
  * run for a C source, what does `c++` run for a C++ source, what does `cc` run to link. The
+ * fourth is asked of devserve-cuda, where there is a toolkit and a GPU: which one that is. The
  * answers are kept verbatim under a hash of the question and of the programs, so that a warm
  * start runs no compiler; they are read anew each time, which takes microseconds.
  */
 
 #include "build/probe.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +20,7 @@
 #include "build/store.h"
 #include "build/toolchain.h"
 
-enum { ASK_CC, ASK_CXX, ASK_LINK, N_QUESTIONS };
+enum { ASK_CC, ASK_CXX, ASK_LINK, ASK_DEVICE, N_QUESTIONS };
 
 struct question {
 	struct probing *probing;
@@ -26,6 +28,7 @@ struct question {
 	struct hash key;
 	struct job *job;
 	struct buffer answer;
+	bool changes; /* the answer may be another one tomorrow, and nothing would tell */
 };
 
 struct probing {
@@ -62,6 +65,7 @@ static void conclude(struct probing *p)
 
 	toolchain_learn(p->toolchain, buffer_text(&q[ASK_CC].answer),
 			buffer_text(&q[ASK_CXX].answer), buffer_text(&q[ASK_LINK].answer));
+	toolchain_set_device(p->toolchain, buffer_text(&q[ASK_DEVICE].answer));
 	p->done(p->context);
 	free_probing(p);
 }
@@ -72,7 +76,8 @@ static void on_answer(void *context, const struct job_end *end)
 
 	q->job = NULL;
 	buffer_puts(&q->answer, end->text);
-	if (!end->error && !end->timed_out && !end->signal)
+	q->changes |= q == &q->probing->questions[ASK_DEVICE] && !end->ok;
+	if (!end->error && !end->timed_out && !end->signal && !q->changes)
 		store_write_note(q->probing->store, "toolchain", q->key, q->answer.data,
 				 q->answer.size);
 	if (--q->probing->n_open == 0)
@@ -96,6 +101,8 @@ static void put_questions(struct probing *p)
 	words_add_all(&p->questions[ASK_LINK].command, &t->cc.command);
 	words_add_list(&p->questions[ASK_LINK].command, "-###", "-shared", "-o", DRIVER_OBJECT,
 		       "/dev/null", NULL);
+	if (t->cuda.has_gpu && t->cuda.nvcc.command.n)
+		words_add_list(&p->questions[ASK_DEVICE].command, t->cuda.helper, "device", NULL);
 }
 
 static struct hash key_of(const struct question *q, const struct toolchain *t)
@@ -104,9 +111,20 @@ static struct hash key_of(const struct question *q, const struct toolchain *t)
 
 	hash_state_add(s, &t->cc.identity, sizeof(t->cc.identity));
 	hash_state_add(s, &t->cxx.identity, sizeof(t->cxx.identity));
+	hash_state_add(s, &t->machine, sizeof(t->machine));
 	for (size_t i = 0; i < q->command.n; i++)
 		hash_state_add_string(s, q->command.at[i]);
 	return hash_state_end(s);
+}
+
+/* Whether the system tells of GPUs, so that the key has them. */
+static bool knows_gpus(void)
+{
+	struct hash_state *s = hash_state_new();
+	bool any = cuda_add_gpus(s);
+
+	hash_state_end(s);
+	return any;
 }
 
 static bool exists(const struct question *q)
@@ -133,7 +151,9 @@ void toolchain_probe(struct toolchain *t, struct store *s, struct queue *q, prob
 
 		one->probing = p;
 		one->key = key_of(one, t);
-		if (!exists(one) || store_read_note(s, "toolchain", one->key, &one->answer) == 0)
+		one->changes = i == ASK_DEVICE && !knows_gpus();
+		if (!exists(one) || (!one->changes &&
+				     store_read_note(s, "toolchain", one->key, &one->answer) == 0))
 			continue;
 		p->n_open++;
 		job_start(q, &o, on_answer, one, &one->job);

@@ -7,7 +7,6 @@
 
 #include "build/toolchain.h"
 
-#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +19,7 @@
 /* Changes when the meaning of what lies in the store does. */
 #define REVISION "1"
 
-/* Make @c run @command, if its first word is a program. */
-static bool use(struct compiler *c, const char *command)
+bool compiler_use(struct compiler *c, const char *command)
 {
 	_cleanup_words_ struct words words = WORDS_NULL;
 	_cleanup_free_ char *program = NULL;
@@ -39,7 +37,7 @@ static bool use(struct compiler *c, const char *command)
 static bool use_first(struct compiler *c, const char *const *names)
 {
 	for (; *names; names++)
-		if (use(c, *names))
+		if (compiler_use(c, *names))
 			return true;
 	return false;
 }
@@ -55,15 +53,6 @@ static char *sibling(const char *cc)
 	return at ? xasprintf("%.*sg++%s", (int)(at - cc), cc, at + 3) : NULL;
 }
 
-static void find_nvcc(struct compiler *c)
-{
-	const char *home = getenv("CUDA_HOME");
-	_cleanup_free_ char *at_home = home ? xasprintf("%s/bin/nvcc", home) : NULL;
-
-	if (!use(c, getenv("NVCC")) && !use(c, at_home))
-		use_first(c, (const char *const[]){ "nvcc", "/usr/local/cuda/bin/nvcc", NULL });
-}
-
 /* An unknown name of a compiler is an error of the user's, not a reason to take another. */
 static void find_compilers(struct toolchain *t)
 {
@@ -71,14 +60,14 @@ static void find_compilers(struct toolchain *t)
 	_cleanup_free_ char *other = cxx && *cxx ? NULL : sibling(cc);
 
 	if (cc && *cc)
-		use(&t->cc, cc);
+		compiler_use(&t->cc, cc);
 	else
 		use_first(&t->cc, (const char *const[]){ "gcc", "cc", "clang", NULL });
 	if (cxx && *cxx)
-		use(&t->cxx, cxx);
-	else if (!use(&t->cxx, other))
+		compiler_use(&t->cxx, cxx);
+	else if (!compiler_use(&t->cxx, other))
 		use_first(&t->cxx, (const char *const[]){ "g++", "c++", "clang++", NULL });
-	find_nvcc(&t->nvcc);
+	cuda_find(&t->cuda);
 }
 
 /* The first CPU's description, without what changes from moment to moment. */
@@ -97,19 +86,6 @@ static void add_cpu(struct hash_state *s)
 	}
 }
 
-/* -arch=native is for those that are there. */
-static void add_gpus(struct hash_state *s)
-{
-	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	glob_t found = { .gl_pathc = 0 };
-
-	if (glob("/proc/driver/nvidia/gpus/*/information", 0, NULL, &found) == 0)
-		for (size_t i = 0; i < found.gl_pathc; i++)
-			file_read(found.gl_pathv[i], &text);
-	globfree(&found);
-	hash_state_add_string(s, buffer_text(&text));
-}
-
 static struct hash hash_machine(void)
 {
 	static const char *const names[] = { "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
@@ -118,7 +94,7 @@ static struct hash hash_machine(void)
 
 	hash_state_add_string(s, REVISION);
 	add_cpu(s);
-	add_gpus(s);
+	cuda_add_gpus(s);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *value = getenv(names[i]);
 
@@ -150,25 +126,10 @@ static void set_flags(const struct toolchain *t, struct compiler *c, bool cxx)
 		words_add(f, "-std=gnu++20");
 	words_add_list(f, "-I", DRIVER_OWN, "-I", t->root, "-I", t->include_dir,
 		       NULL);
-}
-
-/* The host compiler of nvcc gets through -Xcompiler what a C++ source would. */
-static void set_cuda_flags(struct toolchain *t)
-{
-	struct words *f = &t->nvcc.flags;
-
-	t->nvcc.family = FAMILY_NVCC;
-	t->nvcc.name = "nvcc";
-	words_fini(f);
-	words_add_list(f, "-O3", "-g", "-lineinfo", "-std=c++20", NULL);
-	words_add(f, t->has_gpu ? "-arch=native" : "-arch=sm_80");
-	words_add_list(f, "-Xcompiler", t->cxx.family == FAMILY_CLANG
-			? "-fPIC,-fvisibility=hidden,-march=native"
-			: "-fPIC,-fvisibility=hidden,-fno-gnu-unique,-march=native", NULL);
-	if (t->cxx.command.n == 1)
-		words_add_list(f, "-ccbin", t->cxx.command.at[0], NULL);
-	words_add_list(f, "-I", DRIVER_OWN, "-I", t->root, "-I", t->include_dir,
-		       NULL);
+	if (t->cuda.root) { /* looked at for what is nowhere else: costs nothing */
+		words_add(f, "-idirafter");
+		words_printf(f, "%s/include", t->cuda.root);
+	}
 }
 
 /* Which flags a compiler gets is known once it has been asked; this is of all it may get. */
@@ -177,15 +138,12 @@ static struct hash hash_flags(struct toolchain *t)
 	struct compiler c = { .family = FAMILY_OTHER };
 	struct hash_state *s = hash_state_new();
 
-	set_cuda_flags(t);
 	for (int family = FAMILY_OTHER; family <= FAMILY_CLANG; family++) {
 		c.family = (enum family)family;
 		set_flags(t, &c, true);
 		for (size_t i = 0; i < c.flags.n; i++)
 			hash_state_add_string(s, c.flags.at[i]);
 	}
-	for (size_t i = 0; i < t->nvcc.flags.n; i++)
-		hash_state_add_string(s, t->nvcc.flags.at[i]);
 	words_fini(&c.flags);
 	return hash_state_end(s);
 }
@@ -229,38 +187,22 @@ static void guess_compiler(const struct toolchain *t, struct compiler *c, bool c
 	set_flags(t, c, cxx);
 }
 
-/* nvcc's own directory may be a link: the toolkit is where the program really lies. */
-static char *find_cuda_directory(const struct compiler *nvcc)
-{
-	char *real = nvcc->command.n ? realpath(nvcc->command.at[0], NULL) : NULL, *bin;
-
-	if (!real)
-		return NULL;
-	bin = strrchr(real, '/');
-	*bin = '\0';
-	bin = xasprintf("%s/../lib64", real);
-	free(real);
-	return bin;
-}
-
 void toolchain_init(struct toolchain *t, const char *include_dir, const char *root)
 {
 	struct hash flags;
 
 	*t = (struct toolchain){ .machine = hash_machine(), .include_dir = xstrdup(include_dir),
 				 .root = xstrdup(root) };
-	t->has_gpu = file_exists("/dev/nvidia0") || file_exists("/dev/dxg");
 	find_compilers(t);
 	flags = hash_flags(t);
 	identify(&t->cc, t->machine, flags);
 	identify(&t->cxx, t->machine, flags);
-	identify(&t->nvcc, t->machine, flags);
 	guess_compiler(t, &t->cc, false);
 	guess_compiler(t, &t->cxx, true);
-	t->cuda_directory = find_cuda_directory(&t->nvcc);
+	toolchain_set_device(t, "");
 }
 
-static void compiler_fini(struct compiler *c)
+void compiler_fini(struct compiler *c)
 {
 	words_fini(&c->command);
 	words_fini(&c->flags);
@@ -272,17 +214,17 @@ void toolchain_fini(struct toolchain *t)
 {
 	compiler_fini(&t->cc);
 	compiler_fini(&t->cxx);
-	compiler_fini(&t->nvcc);
+	cuda_fini(&t->cuda);
 	linking_fini(&t->linking);
 	free(t->include_dir);
 	free(t->root);
-	free(t->cuda_directory);
-	*t = (struct toolchain){ .cuda_directory = NULL };
+	*t = (struct toolchain){ .root = NULL };
 }
 
 struct compiler *toolchain_compiler(struct toolchain *t, enum language l)
 {
-	struct compiler *c = l == LANGUAGE_CUDA ? &t->nvcc : l == LANGUAGE_CXX ? &t->cxx : &t->cc;
+	struct compiler *c = l == LANGUAGE_CUDA ? &t->cuda.nvcc : l == LANGUAGE_DEVICE ? &t->cuda.nvrtc :
+			     l == LANGUAGE_CXX ? &t->cxx : &t->cc;
 
 	return c->command.n ? c : NULL;
 }
@@ -300,13 +242,17 @@ static void learn_compiler(const struct toolchain *t, struct compiler *c, const 
 	set_flags(t, c, cxx);
 }
 
+void toolchain_set_device(struct toolchain *t, const char *answer)
+{
+	cuda_learn(&t->cuda, answer, &t->cxx, t->root, t->include_dir, t->machine);
+}
+
 void toolchain_learn(struct toolchain *t, const char *cc, const char *cxx, const char *link)
 {
 	if (t->cc.command.n)
 		learn_compiler(t, &t->cc, cc, false);
 	if (t->cxx.command.n)
 		learn_compiler(t, &t->cxx, cxx, true);
-	set_cuda_flags(t);
 	linking_learn(&t->linking, link);
 }
 

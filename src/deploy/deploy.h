@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/hash.h"
+
 struct buffer;
 struct crash;
 struct deploy;
@@ -84,6 +86,8 @@ enum rollout_outcome {
 struct rollout {
 	const char *image;           /* path; copied during the call */
 	const char *weights;         /* path of their index (ring/weights_index.h), or NULL */
+	const char *device;          /* path of its device code (base/pack.h), or NULL; copied, too */
+	struct hash image_hash;      /* of its content: what is mapped already is not mapped again */
 	struct deployment_settings settings; /* from its swap on; all zero: the default */
 	bool fresh; /* its libraries are others: not into a worker that has the old ones */
 	struct signature *signature; /* a reference is taken */

@@ -78,6 +78,8 @@ struct batch {
 struct release {
 	char *path;
 	char *weights; /* path of their index, or NULL */
+	char *device;  /* our copy of its device code, or NULL */
+	struct hash image;
 	struct signature *signature;
 	uint32_t generation;
 };
@@ -196,6 +198,7 @@ struct deploy {
 	SLIST_HEAD(, batch) free_batches;
 	struct replica *spare;        /* has started, waits for an image; or NULL */
 	bool spare_is_up;
+	bool any_cuda;                /* a deployment uses a GPU: blank workers prepare for that */
 	struct trial *trials;
 	bool closing;
 	unsigned create_timeout_ms;
@@ -287,6 +290,8 @@ void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 /* The generation before serves again, everywhere: the current one is at fault. False: it can't. */
 bool rollout_fall_back(struct deployment *d, const char *why);
+/* As replica_load() wants it; points into @r. */
+struct replica_image release_image(const struct release *r);
 /* Nothing of it is needed any more. */
 void release_fini(struct release *r);
 

@@ -153,11 +153,13 @@ static void on_up(void *context)
 {
 	struct seat *s = context;
 	const struct release *release = release_to_try(s->deployment);
+	struct replica_image image;
 
 	s->generation = release->generation;
 	signature_unref(s->deployment->retry.signature);
 	s->deployment->retry.signature = signature_ref(release->signature);
-	replica_load(s->incoming, &(struct replica_image){ .path = release->path, .weights = release->weights });
+	image = release_image(release);
+	replica_load(s->incoming, &image);
 }
 
 static void on_loaded(void *context, int error, const char *sentence)

@@ -32,11 +32,20 @@
 
 static void start_wish(struct deployment *d);
 
+struct replica_image release_image(const struct release *r)
+{
+	return (struct replica_image){ .path = r->path, .weights = r->weights, .device = r->device,
+				       .hash = r->image, .cuda = r->signature->cuda };
+}
+
 void release_fini(struct release *r)
 {
 	if (r->path)
 		unlink(r->path);
 	free(r->path);
+	if (r->device)
+		unlink(r->device);
+	free(r->device);
 	free(r->weights);
 	signature_unref(r->signature);
 	*r = (struct release){ .path = NULL };
@@ -240,20 +249,24 @@ static void start_wish(struct deployment *d)
 		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial");
 }
 
-/* Every mapping gets a path and an inode of its own: the loader knows images by both. */
-static char *copy_image(struct deployment *d, const struct rollout *r, int *ret_error)
+/*
+ * Every mapping gets a path and an inode of its own: the loader knows images by both. Device code
+ * is copied as well: the store may drop its own while workers still come.
+ */
+static int copy_files(struct deployment *d, const struct rollout *r, struct release *ret)
 {
 	_cleanup_free_ char *directory = path_join(d->deploy->generations_dir, d->name);
 	static unsigned serial;
-	char *path = xasprintf("%s/%06u-%u.so", directory, d->last_generation + 1, ++serial);
+	int error = file_make_directories(directory);
 
-	*ret_error = file_make_directories(directory);
-	if (*ret_error == 0)
-		*ret_error = file_copy(r->image, path);
-	if (*ret_error == 0)
-		return path;
-	free(path);
-	return NULL;
+	ret->path = xasprintf("%s/%06u-%u.so", directory, d->last_generation + 1, ++serial);
+	if (r->device)
+		ret->device = xasprintf("%s/%06u-%u.device", directory, d->last_generation + 1, serial);
+	if (error == 0)
+		error = file_copy(r->image, ret->path);
+	if (error == 0 && r->device)
+		error = file_copy(r->device, ret->device);
+	return error;
 }
 
 /* Before it was under way. */
@@ -303,12 +316,15 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	wish.release.signature = r->signature;
 	if (!state_is_kept(d, &wish))
 		return;
-	wish.release.path = copy_image(d, r, &error);
-	if (!wish.release.path) {
+	wish.release.signature = signature_ref(r->signature);
+	error = copy_files(d, r, &wish.release);
+	if (error < 0) {
+		release_fini(&wish.release);
 		refuse_copy(d, &wish, error);
 		return;
 	}
-	wish.release.signature = signature_ref(r->signature);
+	wish.release.image = r->image_hash;
+	d->deploy->any_cuda |= r->signature->cuda;
 	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	if (d->has_next_wish)
 		finish_wish(d, &d->next_wish, ROLLOUT_SUPERSEDED, "a newer save came");

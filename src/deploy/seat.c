@@ -185,7 +185,9 @@ static void take_over(struct seat *s)
 
 static void load(struct replica *r, const struct release *release)
 {
-	replica_load(r, &(struct replica_image){ .path = release->path, .weights = release->weights });
+	struct replica_image image = release_image(release);
+
+	replica_load(r, &image);
 }
 
 static void on_incoming_up(void *context)

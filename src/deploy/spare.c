@@ -33,6 +33,8 @@ static void on_blank_up(void *context)
 	struct deploy *d = context;
 
 	d->spare_is_up = true;
+	if (d->any_cuda)
+		replica_warm(d->spare);
 }
 
 static void on_blank_died(void *context, const struct replica_end *end)
@@ -68,7 +70,9 @@ static void on_warm_up(void *context)
 {
 	struct deployment *d = context;
 
-	replica_load(d->spare, &(struct replica_image){ .path = d->current.path, .weights = d->current.weights });
+	struct replica_image image = release_image(&d->current);
+
+	replica_load(d->spare, &image);
 }
 
 static void on_warm_loaded(void *context, int error, const char *sentence)

@@ -67,10 +67,11 @@ static void on_up(void *context)
 {
 	struct trial *t = context;
 
-	replica_load(t->replica, &(struct replica_image){ .path = t->release->path,
-							  .weights = t->release->weights,
-							  .state = t->state,
-							  .trial = true });
+	struct replica_image image = release_image(t->release);
+
+	image.state = t->state;
+	image.trial = true;
+	replica_load(t->replica, &image);
 }
 
 static void on_loaded(void *context, int error, const char *sentence)

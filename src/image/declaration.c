@@ -26,6 +26,7 @@
 #include "infer/dtype.h"
 #include "infer/signature.h"
 
+#define CUDA_ID "devserve.cuda/" /* of any revision */
 #define MAX_NAME 255
 #define MAX_DESCRIPTION 1000
 #define MAX_BATCH (1u << 20)
@@ -434,6 +435,7 @@ static int read_extension(struct declaration *d, unsigned i, uint64_t address,
 		return refuse(d, "%s (%s) has .reserved %" PRIu32 "; leave it 0", what, id,
 			      extension.reserved);
 	*ret = xstrdup(id);
+	s->cuda |= strncmp(id, CUDA_ID, sizeof(CUDA_ID) - 1) == 0;
 	return strcmp(id, DEVSERVE_STATE_ID) == 0 ? read_state(d, what, address, s) : 0;
 }
 

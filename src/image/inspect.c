@@ -101,6 +101,14 @@ static bool has_unique(const struct elf *e)
 	return false;
 }
 
+/* nvcc's code for the device lies in a section of this name. */
+static bool has_device_code(const struct elf *e)
+{
+	static const char name[] = ".nv_fatbin";
+
+	return memmem(e->bytes, e->size, name, sizeof(name));
+}
+
 static int fill(const struct elf *e, struct image_info *info, struct buffer *why)
 {
 	Elf64_Sym entry;
@@ -113,6 +121,7 @@ static int fill(const struct elf *e, struct image_info *info, struct buffer *why
 	info->nodelete = e->flags_1 & DF_1_NODELETE;
 	info->static_tls = e->flags & DF_STATIC_TLS;
 	info->unique = has_unique(e);
+	info->signature->cuda |= has_device_code(e);
 	elf_build_id(e, info->build_id, sizeof(info->build_id));
 	return r;
 }

@@ -37,6 +37,7 @@ struct signature {
 		uint32_t version;
 		bool migrates; /* has a migrate() */
 	} state;
+	bool cuda; /* it needs a GPU */
 };
 
 /* All zero, one reference. */

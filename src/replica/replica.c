@@ -395,7 +395,17 @@ void replica_load(struct replica *r, const struct replica_image *image)
 	set_path(load->image, sizeof(load->image), image->path);
 	set_path(load->weights, sizeof(load->weights), image->weights);
 	set_path(load->state, sizeof(load->state), image->state);
-	order(r, &(struct message){ .kind = LINK_LOAD, .extra = image->trial ? LINK_TRIAL : 0 });
+	set_path(load->device, sizeof(load->device), image->device);
+	load->hash[0] = '\0';
+	if (!hash_is_zero(image->hash))
+		hash_text(image->hash, load->hash);
+	order(r, &(struct message){ .kind = LINK_LOAD, .extra = (image->trial ? LINK_TRIAL : 0) |
+								(image->cuda ? LINK_CUDA : 0) });
+}
+
+void replica_warm(struct replica *r)
+{
+	order(r, &(struct message){ .kind = LINK_WARM });
 }
 
 void replica_drop(struct replica *r)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/hash.h"
 #include "ring/ring.h"
 
 struct arena;
@@ -46,8 +47,11 @@ struct replica_end {
 struct replica_image {
 	const char *path;
 	const char *weights; /* their index */
+	const char *device;  /* its device code */
 	const char *state;   /* checkpoint that a trial tries to take over */
+	struct hash hash;    /* of the image; zero: not known */
 	bool trial;
+	bool cuda;           /* it needs a GPU */
 };
 
 /* Those that are NULL are not called. */
@@ -97,6 +101,8 @@ void replica_interrupt(struct replica *r, const char *why);
 /* Kill and forget: no callback comes any more. NULL is fine. Returns NULL. */
 struct replica *replica_abandon(struct replica *r);
 
+/* It will come to need the GPU: have its context made, which takes a while. */
+void replica_warm(struct replica *r);
 /* Map and create an image beside the one that serves. One at a time. */
 void replica_load(struct replica *r, const struct replica_image *image);
 /* Close the loaded image again: it will not serve. */

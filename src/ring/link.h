@@ -52,6 +52,7 @@ enum link_message {
 	LINK_ATTACH,   /* this deployment's arena from now on, in place of the one it started with */
 	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation */
 	LINK_STOP,     /* checkpoint, destroy() and exit(0) */
+	LINK_WARM,     /* the GPU will be needed; no answer */
 	/* to the server */
 	LINK_DONE,     /* slot: the call has ended, its struct call says how */
 	LINK_NEED,     /* slot, size: memory for an output, please; answered by a grant */
@@ -61,7 +62,10 @@ enum link_message {
 	LINK_UNLOADED, /* the old image; extra: enum link_unloaded */
 };
 
-enum { LINK_TRIAL = 1 }; /* of LINK_LOAD: run the image's check, and its migrate() on a copy */
+enum { /* of LINK_LOAD, or'ed */
+	LINK_TRIAL = 1, /* run the image's check, and its migrate() on a copy */
+	LINK_CUDA = 2,  /* it needs a GPU */
+};
 
 enum link_unloaded {
 	LINK_UNMAPPED = 1,
@@ -74,6 +78,8 @@ struct link_load {
 	char image[4096];
 	char weights[4096]; /* index of the weights (ring/weights_index.h) */
 	char state[4096];   /* checkpoint file that a trial copies (worker/state.h) */
+	char device[4096];  /* its device code (base/pack.h) */
+	char hash[64];      /* of the image's content: the same, the same code */
 };
 
 struct link_shared {

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/buffer.h"
@@ -133,6 +134,43 @@ static void put_diagnostics(struct buffer *b, const struct event *e)
 	json_array_end(b);
 }
 
+static void put_figures(struct buffer *b, const struct kernel_figures *k)
+{
+	json_uint(b, "registers", k->registers);
+	json_uint(b, "spilled", k->spilled);
+	json_uint(b, "stack", k->stack);
+	json_uint(b, "shared", k->shared);
+}
+
+const struct kernel_figures *event_kernel_before(const struct event *e, const char *name)
+{
+	for (size_t i = 0; i < e->n_kernels_before; i++)
+		if (strcmp(e->kernels_before[i].name, name) == 0)
+			return &e->kernels_before[i];
+	return NULL;
+}
+
+static void put_kernels(struct buffer *b, const struct event *e)
+{
+	if (!e->n_kernels)
+		return;
+	json_array(b, "kernels");
+	for (size_t i = 0; i < e->n_kernels; i++) {
+		const struct kernel_figures *before = event_kernel_before(e, e->kernels[i].name);
+
+		json_object(b, NULL);
+		json_string(b, "name", e->kernels[i].name);
+		put_figures(b, &e->kernels[i]);
+		if (before) {
+			json_object(b, "before");
+			put_figures(b, before);
+			json_object_end(b);
+		}
+		json_object_end(b);
+	}
+	json_array_end(b);
+}
+
 static void put_frames(struct buffer *b, const struct event *e)
 {
 	if (!e->n_frames && e->kind != EVENT_CRASH_REPORT)
@@ -182,6 +220,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_string(b, "call", e->call);
 	put_frames(b, e);
 	put_stages(b, e);
+	put_kernels(b, e);
 	put_number(b, "count", e->count);
 	put_deployments(b, e);
 	if (e->took_ns)

@@ -35,7 +35,7 @@ struct diagnostic;
 	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
 	X(SWAP_DONE, "swap.done")                   /* from, cached */                    \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
-	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, reason, took_ns */ \
+	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, kernels, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
@@ -55,6 +55,8 @@ struct event_stage {
 	uint64_t ns;
 };
 
+struct kernel_figures;
+
 struct event_frame { /* innermost first; "" and 0: not known */
 	const char *function, *file, *text; /* text: the line of source */
 	unsigned line;
@@ -73,6 +75,10 @@ struct event {
 	size_t n_stages;
 	const struct diagnostic *diagnostics;
 	size_t n_diagnostics;
+	const struct kernel_figures *kernels; /* of CUDA, where the image has some */
+	size_t n_kernels;
+	const struct kernel_figures *kernels_before; /* of the generation before; by name */
+	size_t n_kernels_before;
 	const char *signal;     /* "SIGSEGV" */
 	const char *what;       /* "wrote past the end of OUTPUT0[8,16]" */
 	const char *call;       /* inputs of the call that ran: "INPUT0 FP32[8,16], …" */
@@ -94,5 +100,8 @@ struct events *events_free(struct events *e);
 void events_add_sink(struct events *e, event_sink_fn sink, void *context);
 void events_remove_sink(struct events *e, event_sink_fn sink, void *context);
 void events_emit(struct events *e, const struct event *event);
+
+/* The figures that kernel @name of @e had before, or NULL. */
+const struct kernel_figures *event_kernel_before(const struct event *e, const char *name);
 
 const char *event_name(enum event_kind kind);

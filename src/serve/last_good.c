@@ -18,7 +18,7 @@ bool last_good_roll(const struct plugin *p, const struct weights_set *weights,
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	struct image_info info = { .signature = NULL };
-	_cleanup_free_ char *image = NULL;
+	_cleanup_free_ char *image = NULL, *device = NULL;
 	struct record record;
 	bool is_good;
 
@@ -26,11 +26,15 @@ bool last_good_roll(const struct plugin *p, const struct weights_set *weights,
 	if (!is_wanted(p, &record) || weights->error)
 		return false;
 	image = builder_image(p->plugins->builder, record.image);
-	is_good = image && image_inspect(image, &info, &why) == 0;
+	if (!hash_is_zero(record.device))
+		device = builder_device(p->plugins->builder, record.device);
+	is_good = image && (device || hash_is_zero(record.device)) && image_inspect(image, &info, &why) == 0;
 	if (is_good)
 		deployment_roll(p->deployment,
 				&(struct rollout){ .image = image,
 						   .weights = weights->index,
+						   .device = device,
+						   .image_hash = record.image,
 						   .settings = *settings,
 						   .signature = info.signature,
 						   .generation = record.generation },
@@ -47,4 +51,5 @@ void last_good_serves(struct plugin *p)
 	p->generation = record.generation;
 	p->source = record.source;
 	p->image = record.image;
+	p->device = record.device;
 }

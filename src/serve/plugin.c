@@ -225,7 +225,7 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 
 static void write_record(struct plugin *p)
 {
-	const struct record record = { .generation = p->generation, .source = p->source, .image = p->image,
+	const struct record record = { .generation = p->generation, .source = p->source, .image = p->image, .device = p->device,
 				       .last = p->last_generation, .crashed = p->crashed };
 	const struct plugins *ps = p->plugins;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
@@ -248,6 +248,7 @@ static void plugin_free(struct plugin *p)
 	plugin_weights_fini(p);
 	recipe_fini(&p->recipe);
 	free(p->reason);
+	figures_fini(&p->kernels);
 	free(p->clash);
 	free(p->name);
 	free(p->path);
@@ -336,6 +337,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	p->source = p->source_before;
 	p->libraries = p->libraries_before;
 	p->image = p->image_before;
+	p->device = p->device_before;
 	p->generation = to;
 	p->record_due = true;
 	p->outcome = "crashed";

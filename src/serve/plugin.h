@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "build/build.h"
+#include "build/figures.h"
 #include "serve/plugin_config.h"
 #include "serve/plugin_weights.h"
 
@@ -63,9 +64,10 @@ struct plugin {
 	bool rebuild;                  /* asked for, not started yet */
 	uint32_t generation;           /* that serves; 0: none yet */
 	uint32_t last_generation;      /* the highest so far */
-	struct hash source, libraries, image; /* of the generation that serves */
-	struct hash source_before, libraries_before, image_before; /* of the one before */
+	struct hash source, libraries, image, device; /* of the generation that serves */
+	struct hash source_before, libraries_before, image_before, device_before; /* of the one before */
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
+	struct figures kernels;        /* of CUDA, of the generation that serves */
 	bool record_due;               /* its number is still to be written down */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */
 	char *reason;                  /* why it doesn't serve */

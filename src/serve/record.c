@@ -58,6 +58,7 @@ void record_read(const char *state_dir, const char *name, struct record *ret)
 	if (sscanf(value_of(&text, "\nlast "), "%" SCNu32, &r.last) != 1 || r.last < r.generation)
 		r.last = r.generation;
 	r.image = hash_of(&text, "\nimage ");
+	r.device = hash_of(&text, "\ndevice ");
 	r.crashed = hash_of(&text, "\ncrashed ");
 	*ret = r;
 }
@@ -75,6 +76,7 @@ int record_write(const char *state_dir, const char *name, const struct record *r
 	hash_text(r->source, source);
 	buffer_printf(&text, "generation %" PRIu32 "\nsource %s\nlast %" PRIu32 "\n", r->generation, source, r->last);
 	put_hash(&text, "image", r->image);
+	put_hash(&text, "device", r->device);
 	put_hash(&text, "crashed", r->crashed);
 	return file_write(path, text.data, text.size, 0644);
 }

@@ -19,6 +19,7 @@ struct record {
 	uint32_t generation; /* 0: none yet */
 	struct hash source;
 	struct hash image;   /* in the store; zero: not known */
+	struct hash device;  /* its device code, likewise; zero: none */
 	uint32_t last;       /* the highest so far: it may have crashed, and another one served */
 	struct hash crashed; /* zero: none */
 };

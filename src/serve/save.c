@@ -35,7 +35,8 @@ struct save {
 	uint64_t number;
 	struct build *build;           /* while it builds */
 	struct state_layout *layout;   /* while its state is looked at */
-	char *image;                   /* meanwhile */
+	char *image, *device;          /* meanwhile */
+	struct figures kernels;
 	const char *failed;            /* its outcome, while what served before the restart rolls out */
 	char *why;
 	struct signature *signature;
@@ -43,7 +44,7 @@ struct save {
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source;
 	uint64_t compile_ns, link_ns;
-	struct hash config, libraries, image_hash;
+	struct hash config, libraries, image_hash, device_hash;
 	struct deployment_settings settings;
 	struct weights_set *weights;
 	uint64_t weights_ns;           /* that reading them took; 0: they were known */
@@ -115,6 +116,8 @@ static void save_free(struct save *s)
 	signature_unref(s->signature);
 	free(s->image);
 	free(s->why);
+	free(s->device);
+	figures_fini(&s->kernels);
 	weights_set_unref(s->weights);
 	free(s);
 }
@@ -135,9 +138,15 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, stages);
 	e.took_ns = clock_ns() - s->saved_ns;
+	e.kernels = s->kernels.at;
+	e.n_kernels = s->kernels.n;
+	e.kernels_before = p->kernels.at;
+	e.n_kernels_before = p->kernels.n;
 	if (newest)
 		remember(p, outcome, reason);
 	emit(s, &e);
+	if (roll && roll->outcome == ROLLOUT_SWAPPED)
+		figures_copy(&p->kernels, s->kernels.at, s->kernels.n);
 	save_free(s);
 	p->plugins->settled(p->plugins->context, p);
 }
@@ -204,9 +213,11 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->source_before = s->plugin->source;
 	s->plugin->libraries_before = s->plugin->libraries;
 	s->plugin->image_before = s->plugin->image;
+	s->plugin->device_before = s->plugin->device;
 	s->plugin->source = s->source;
 	s->plugin->libraries = s->libraries;
 	s->plugin->image = s->image_hash;
+	s->plugin->device = s->device_hash;
 	plugin_weights_serve(s->plugin, s->weights);
 	s->plugin->record_due = true;
 	e.from = result->from;
@@ -273,6 +284,8 @@ static void roll(struct save *s)
 	deployment_roll(s->plugin->deployment,
 			&(struct rollout){ .image = s->image,
 					   .weights = s->weights->index,
+					   .device = s->device,
+					   .image_hash = s->image_hash,
 					   .settings = s->settings,
 					   .fresh = s->plugin->generation &&
 						    !hash_equal(s->plugin->libraries, s->libraries),
@@ -381,6 +394,9 @@ static void on_built(void *context, const struct build_result *result)
 	s->compile_ns = result->compile_ns;
 	s->link_ns = result->link_ns;
 	s->cached = result->cached;
+	s->device = result->device ? xstrdup(result->device) : NULL;
+	s->device_hash = result->device_hash;
+	figures_copy(&s->kernels, result->kernels, result->n_kernels);
 	s->plugin->attempted = result->disturbed ? (struct hash){ .high = 0 } : s->source;
 	snprintf(s->compiler, sizeof(s->compiler), "%s", result->compiler ? result->compiler : "cc");
 	if (result->outcome != BUILD_OK) {

@@ -119,6 +119,32 @@ static void put_stages(const struct style *s, struct buffer *b, const struct eve
 	buffer_printf(b, ")%s", PLAIN(s));
 }
 
+static void put_change(struct buffer *b, unsigned now, const unsigned *before)
+{
+	buffer_printf(b, "%u", now);
+	if (before && *before != now)
+		buffer_printf(b, " (%+d)", (int)(now - *before));
+}
+
+/* What decides how many of its threads run at a time, with what this save changed. */
+static void put_kernels(const struct style *s, struct buffer *b, const struct event *e)
+{
+	for (size_t i = 0; i < e->n_kernels; i++) {
+		const struct kernel_figures *k = &e->kernels[i], *before = event_kernel_before(e, k->name);
+
+		buffer_printf(b, "    %s", DIM(s));
+		style_sentence(b, k->name);
+		buffer_puts(b, ": ");
+		put_change(b, k->registers, before ? &before->registers : NULL);
+		buffer_puts(b, " registers, ");
+		put_change(b, k->shared, before ? &before->shared : NULL);
+		buffer_printf(b, " bytes shared%s%s", PLAIN(s), k->spilled ? RED(s) : DIM(s));
+		buffer_puts(b, ", ");
+		put_change(b, k->spilled, before ? &before->spilled : NULL);
+		buffer_printf(b, " bytes spilled%s\n", PLAIN(s));
+	}
+}
+
 static void put_save(const struct style *s, struct buffer *b, const struct event *e)
 {
 	if (!e->outcome || strcmp(e->outcome, "swapped") != 0)
@@ -132,6 +158,7 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 	style_duration(b, e->took_ns);
 	put_stages(s, b, e);
 	buffer_putc(b, '\n');
+	put_kernels(s, b, e);
 }
 
 static void put_serving(struct buffer *b, const struct event *e)

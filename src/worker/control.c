@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "worker/crash.h"
+#include "worker/gpu.h"
 #include "worker/threads.h"
 
 #define MAX_ORDERS 8
@@ -14,8 +15,8 @@
 struct order {
 	enum control_order order;
 	struct link_load load;
-	bool trial;
-	struct image image;
+	unsigned flags;
+	struct image image; /* to close; of LOAD: what serves */
 };
 
 struct control {
@@ -35,8 +36,10 @@ static void carry_out(struct order *o, struct control_result *result)
 {
 	*result = (struct control_result){ .order = o->order };
 	if (o->order == CONTROL_LOAD)
-		result->error = image_open(&result->image, &o->load, o->trial, result->sentence,
+		result->error = image_open(&result->image, &o->load, o->flags, &o->image, result->sentence,
 					   sizeof(result->sentence));
+	else if (o->order == CONTROL_WARM)
+		gpu_warm();
 	else
 		result->unloaded = image_close(&o->image);
 }
@@ -88,14 +91,15 @@ static struct order *next_order(struct control *c, enum control_order order)
 	return o;
 }
 
-void control_load(struct control *c, const struct link_load *load, bool trial)
+void control_load(struct control *c, const struct link_load *load, unsigned flags, const struct image *serving)
 {
 	struct order *o;
 
 	pthread_mutex_lock(&c->lock);
 	o = next_order(c, CONTROL_LOAD);
 	o->load = *load;
-	o->trial = trial;
+	o->flags = flags;
+	o->image = serving ? *serving : (struct image){ .dl = NULL };
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -110,6 +114,13 @@ void control_drop(struct control *c, const struct image *image)
 {
 	pthread_mutex_lock(&c->lock);
 	next_order(c, CONTROL_DROP)->image = *image;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void control_warm(struct control *c)
+{
+	pthread_mutex_lock(&c->lock);
+	next_order(c, CONTROL_WARM);
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -15,7 +15,7 @@
 
 struct control;
 
-enum control_order { CONTROL_LOAD, CONTROL_CLOSE, CONTROL_DROP };
+enum control_order { CONTROL_LOAD, CONTROL_CLOSE, CONTROL_DROP, CONTROL_WARM };
 
 struct control_result {
 	enum control_order order;
@@ -29,10 +29,13 @@ struct control_result {
 struct control *control_new(void (*on_done)(void *context), void *context);
 
 /* Orders queue up; at most 8. [infer] */
-void control_load(struct control *c, const struct link_load *load, bool trial);
+/* @flags: of LINK_LOAD. @serving: what serves now, NULL: nothing. */
+void control_load(struct control *c, const struct link_load *load, unsigned flags, const struct image *serving);
 void control_close(struct control *c, const struct image *image);
 /* The same for one that never served. [infer] */
 void control_drop(struct control *c, const struct image *image);
+/* Make ready for the GPU. [infer] */
+void control_warm(struct control *c);
 
 /* A result, if there is one. [infer] */
 bool control_take(struct control *c, struct control_result *ret);

@@ -21,6 +21,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "worker/gpu.h"
 #include "worker/guard.h"
 #include "worker/image.h"
 #include "worker/threads.h"
@@ -29,7 +30,9 @@
 struct invocation {
 	char *arena;
 	const char *inputs;
+	size_t arena_size;
 	struct guard *guard;
+	struct gpu *gpu; /* of the call's image, or NULL */
 	host_need_fn need;
 	void *need_context;
 
@@ -43,6 +46,7 @@ struct invocation {
 	struct buffer bytes[DEVSERVE_MAX_TENSORS];
 	uint64_t n_appended[DEVSERVE_MAX_TENSORS];
 	char *places[DEVSERVE_MAX_TENSORS]; /* of outputs in the arena, or NULL */
+	int unready; /* why infer() can't be called: a negative errno; 0: it can */
 	bool placed[DEVSERVE_MAX_TENSORS]; /* the server chose its memory: its shape is settled */
 	char damage[CALL_ERROR_SIZE - sizeof("infer() ")];
 	struct devserve_call view;
@@ -109,6 +113,8 @@ static const void *host_extension(const struct devserve_host *host, const char *
 	(void)host;
 	if (strcmp(id, "devserve.weights/1") == 0)
 		return weights_extension();
+	if (strcmp(id, DEVSERVE_CUDA_ID) == 0)
+		return gpu_extension();
 	return NULL;
 }
 
@@ -171,6 +177,20 @@ static const char *describe(const int64_t *shape, uint32_t rank, char *ret, size
 	return at ? ret : "";
 }
 
+/* Where infer() is to compute the output that belongs to v->places. NULL: the sentence is kept. */
+static void *place_output(struct invocation *v, uint32_t index, uint64_t size)
+{
+	struct devserve_tensor *t = &v->out[index];
+
+	if (gpu_has_output(v->gpu, index, t->dtype)) {
+		t->data = gpu_make(v->gpu, size);
+		t->device = 2; /* kDLCUDA */
+	} else {
+		t->data = guard_output(v->guard, index, v->places[index], size);
+	}
+	return t->data;
+}
+
 static void *host_output(const struct devserve_call *view, uint32_t index, const int64_t *shape,
 			 uint32_t rank)
 {
@@ -216,8 +236,7 @@ static void *host_output(const struct devserve_call *view, uint32_t index, const
 	}
 	v->out[index].size = t->size = size;
 	t->offset = (uint64_t)(v->places[index] - v->arena);
-	v->out[index].data = guard_output(v->guard, index, v->places[index], size);
-	return v->out[index].data;
+	return place_output(v, index, size);
 }
 
 static int host_append(const struct devserve_call *view, uint32_t index, const void *bytes, size_t size)
@@ -271,6 +290,7 @@ void invocation_attach(struct invocation *v, char *arena, const char *inputs, si
 {
 	v->arena = arena;
 	v->inputs = inputs;
+	v->arena_size = size;
 	guard_set_inputs(v->guard, inputs, size);
 }
 
@@ -324,6 +344,15 @@ static int finish_output(struct invocation *v, uint32_t i)
 	return 0;
 }
 
+static void view_input(struct invocation *v, uint32_t i, const char *name)
+{
+	struct devserve_tensor *t = &v->in[i];
+
+	view_tensor(t, &v->call->tensors[i], v->inputs, name);
+	if (t->data && v->unready == 0 && gpu_has_input(v->gpu, i, t->dtype))
+		v->unready = gpu_bring(v->gpu, t, v->arena + v->call->tensors[i].offset);
+}
+
 static void view_output(struct invocation *v, uint32_t i, const char *name)
 {
 	struct devserve_tensor *t = &v->out[i];
@@ -331,8 +360,8 @@ static void view_output(struct invocation *v, uint32_t i, const char *name)
 	view_tensor(t, &v->call->tensors[v->call->n_in + i], v->arena, name);
 	v->places[i] = t->data;
 	v->placed[i] = t->data != NULL;
-	if (v->placed[i])
-		t->data = guard_output(v->guard, i, v->places[i], t->size);
+	if (v->placed[i] && !place_output(v, i, t->size))
+		v->unready = -ENOMEM;
 	buffer_reset(&v->bytes[i]);
 	v->n_appended[i] = 0;
 }
@@ -351,14 +380,32 @@ static void view_call(struct invocation *v, const struct image *image, struct ca
 	v->view.batch = call->batch;
 	v->view.self = image->self;
 	guard_begin(v->guard);
+	v->gpu = image->gpu;
+	v->unready = 0;
+	if (v->gpu)
+		gpu_begin(v->gpu, &v->view, v->arena, v->arena_size);
 	for (uint32_t i = 0; i < call->n_in; i++)
-		view_tensor(&v->in[i], &call->tensors[i], v->inputs, entry->inputs[i].name);
+		view_input(v, i, entry->inputs[i].name);
 	for (uint32_t i = 0; i < call->n_out; i++)
 		view_output(v, i, entry->outputs[i].name);
 }
 
+/* Outputs come back from the GPU, and all that infer() queued there ends. */
+static int end_gpu(struct invocation *v, int r)
+{
+	int e;
+
+	for (uint32_t i = 0; i < v->call->n_out && r == 0; i++)
+		if (v->out[i].device == 2 && v->places[i])
+			r = gpu_fetch(v->gpu, v->places[i], &v->out[i]);
+	e = gpu_end(v->gpu, v->damage, sizeof(v->damage));
+	return r == 0 ? e : r;
+}
+
 static int finish(struct invocation *v, int r)
 {
+	if (v->damage[0])
+		return -EIO;
 	if (guard_is_damaged(v->guard, v->damage, sizeof(v->damage)))
 		return -EIO;
 	for (uint32_t i = 0; i < v->call->n_out && r == 0; i++)
@@ -377,7 +424,9 @@ const char *invocation_run(struct invocation *v, const struct image *image, stru
 	v->damage[0] = '\0';
 	threads_enter(image->threads);
 	started = clock_ns();
-	r = image->entry->infer(&v->view);
+	r = v->unready ? v->unready : image->entry->infer(&v->view);
+	if (v->gpu)
+		r = end_gpu(v, r);
 	call->compute_ns = clock_ns() - started;
 	threads_enter(NULL);
 	r = finish(v, r);

@@ -12,14 +12,39 @@
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <devserve/ext/check.h>
 
+#include "base/memory.h"
+#include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/state.h"
 #include "worker/threads.h"
 #include "worker/weights.h"
+
+/* One mapping, and the images that differ in their device code alone. [control] */
+struct host_code {
+	unsigned n_users;
+	char hash[64], weights[4096]; /* as loaded */
+};
+
+static struct host_code *host_code_new(const struct link_load *load)
+{
+	struct host_code *c = xcalloc(1, sizeof(*c));
+
+	c->n_users = 1;
+	memcpy(c->hash, load->hash, sizeof(c->hash));
+	memcpy(c->weights, load->weights, sizeof(c->weights));
+	return c;
+}
+
+static bool is_same_code(const struct image *image, const struct link_load *load)
+{
+	return image && image->dl && image->gpu && load->device[0] && load->hash[0] &&
+	       strcmp(image->code->hash, load->hash) == 0 && strcmp(image->code->weights, load->weights) == 0;
+}
 
 static uint32_t count_ports(const struct devserve_port *ports)
 {
@@ -72,8 +97,11 @@ static int create(struct image *image, char *sentence, size_t size)
 
 	host_capture(sentence, size);
 	weights_offer(image->weights);
+	gpu_enter(image->gpu);
 	if (image->entry->create)
 		r = image->entry->create(host_table(), &image->self);
+	if (gpu_leave(image->gpu) < 0 && r == 0)
+		r = -EIO;
 	weights_offer(NULL);
 	host_capture(NULL, 0);
 	if (r == 0)
@@ -100,8 +128,11 @@ static int run_check(const struct image *image, char *sentence, size_t size)
 	int r = 0;
 
 	host_capture(sentence, size);
+	gpu_enter(image->gpu);
 	if (e)
 		r = e->check(host_table(), image->self);
+	if (gpu_leave(image->gpu) < 0 && r == 0)
+		r = -EIO;
 	host_capture(NULL, 0);
 	if (r == 0)
 		return 0;
@@ -127,26 +158,66 @@ static void give_up(struct image *image)
 {
 	if (threads_left(image->threads))
 		return;
+	gpu_close(image->gpu);
 	if (image->dl)
 		dlclose(image->dl);
 	threads_free(image->threads);
 	weights_close(image->weights);
+	free(image->code);
 }
 
-int image_open(struct image *ret, const struct link_load *load, bool trial, char *sentence, size_t size)
+/* Its tensors are to lie on the GPU if it says so. */
+static void read_offer(const struct image *image)
 {
-	struct image image = { .threads = threads_new() };
+	if (image->gpu)
+		gpu_set_offer(image->gpu, (const struct devserve_cuda_deployment *)
+						  image_extension(image, DEVSERVE_CUDA_ID));
+}
+
+static int open_new(struct image *image, const struct link_load *load, unsigned flags, char *sentence, size_t size)
+{
+	int r = weights_open(load->weights, &image->weights, sentence, size);
+
+	if (r == 0 && flags & LINK_CUDA)
+		r = gpu_open(load, NULL, &image->gpu, sentence, size);
+	if (r == 0)
+		r = open_entry(image, load->image, sentence, size);
+	if (r == 0) {
+		read_offer(image);
+		r = create(image, sentence, size);
+	}
+	if (r == 0 && flags & LINK_TRIAL)
+		r = prove(image, load, sentence, size);
+	return r;
+}
+
+/* The device part of @serving's host code. */
+static int share(struct image *ret, const struct link_load *load, const struct image *serving, char *sentence,
+		 size_t size)
+{
+	struct image image = *serving;
+	int r = gpu_open(load, serving->gpu, &image.gpu, sentence, size);
+
+	if (r != 0)
+		return r;
+	image.code->n_users++;
+	*ret = image;
+	return 0;
+}
+
+int image_open(struct image *ret, const struct link_load *load, unsigned flags, const struct image *serving,
+	       char *sentence, size_t size)
+{
+	struct image image = { .dl = NULL };
 	int r;
 
 	sentence[0] = '\0';
+	if (is_same_code(serving, load) && !(flags & LINK_TRIAL))
+		return share(ret, load, serving, sentence, size);
+	image.threads = threads_new();
+	image.code = host_code_new(load);
 	threads_enter(image.threads);
-	r = weights_open(load->weights, &image.weights, sentence, size);
-	if (r == 0)
-		r = open_entry(&image, load->image, sentence, size);
-	if (r == 0)
-		r = create(&image, sentence, size);
-	if (r == 0 && trial)
-		r = prove(&image, load, sentence, size);
+	r = open_new(&image, load, flags, sentence, size);
 	threads_enter(NULL);
 	if (r != 0) {
 		give_up(&image);
@@ -164,19 +235,43 @@ static int is_mapped_at(struct dl_phdr_info *info, size_t size, void *context)
 	return info->dlpi_addr == *(const uintptr_t *)context;
 }
 
+static void destroy(struct image *image)
+{
+	threads_enter(image->threads);
+	gpu_enter(image->gpu);
+	if (image->entry->destroy)
+		image->entry->destroy(image->self);
+	gpu_leave(image->gpu);
+	threads_enter(NULL);
+}
+
+/* The runtime of an image with kernels of its own hands them back to the driver as it is unmapped. */
+static void unmap(struct image *image)
+{
+	if (image->gpu)
+		gpu_settle(image->gpu);
+	dlclose(image->dl);
+	if (image->gpu)
+		gpu_settle(image->gpu);
+	gpu_close(image->gpu);
+	threads_free(image->threads);
+	weights_close(image->weights);
+	free(image->code);
+}
+
 enum link_unloaded image_close(struct image *image)
 {
 	uintptr_t base = image->base;
 
-	threads_enter(image->threads);
-	if (image->entry->destroy)
-		image->entry->destroy(image->self);
-	threads_enter(NULL);
+	if (--image->code->n_users) { /* its host code serves on */
+		gpu_close(image->gpu);
+		*image = (struct image){ .dl = NULL };
+		return LINK_UNMAPPED;
+	}
+	destroy(image);
 	if (threads_left(image->threads))
 		return LINK_THREADS_LEFT;
-	dlclose(image->dl);
-	threads_free(image->threads);
-	weights_close(image->weights);
+	unmap(image);
 	*image = (struct image){ .dl = NULL };
 	return dl_iterate_phdr(is_mapped_at, &base) == 0 ? LINK_UNMAPPED : LINK_STILL_MAPPED;
 }

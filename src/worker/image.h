@@ -18,6 +18,8 @@
 
 #include "ring/link.h"
 
+struct gpu;
+struct host_code;
 struct threads;
 struct weights;
 
@@ -28,15 +30,21 @@ struct image {
 	void *self;                              /* what create() left */
 	struct weights *weights;                 /* or NULL */
 	struct threads *threads;                 /* those that it starts */
+	struct gpu *gpu;                         /* what it has there; NULL: it needs none */
+	struct host_code *code;                  /* who else uses the mapping */
 	uint32_t n_in, n_out;
 	uint32_t generation;
 };
 
 /*
- * Map @load->image with its weights, and create(). As a @trial also what the image checks itself
+ * Map @load->image with its weights, and create(). As a LINK_TRIAL also what the image checks itself
  * by, and whether it takes the state over. 0, or an errno (positive) with @sentence. [control]
+ *
+ * If @serving is of the very same host code and differs in device code alone, its mapping is
+ * shared, and create() is not run again. @flags: of LINK_LOAD.
  */
-int image_open(struct image *ret, const struct link_load *load, bool trial, char *sentence, size_t size);
+int image_open(struct image *ret, const struct link_load *load, unsigned flags, const struct image *serving,
+	       char *sentence, size_t size);
 
 /* destroy() and unmap, as far as that goes. [control] */
 enum link_unloaded image_close(struct image *image);

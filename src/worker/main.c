@@ -177,7 +177,7 @@ static void take_result(struct worker *w)
 	static struct control_result result;
 	struct message m = { .kind = LINK_LOADED };
 
-	if (!control_take(w->control, &result) || result.order == CONTROL_DROP)
+	if (!control_take(w->control, &result) || result.order == CONTROL_DROP || result.order == CONTROL_WARM)
 		return;
 	if (result.order == CONTROL_CLOSE) {
 		m = (struct message){ .kind = LINK_UNLOADED, .extra = result.unloaded };
@@ -237,7 +237,7 @@ static void obey(struct worker *w, const struct message *m)
 		run_call(w, m);
 		break;
 	case LINK_LOAD:
-		control_load(w->control, &w->link->load, m->extra == LINK_TRIAL);
+		control_load(w->control, &w->link->load, (unsigned)m->extra, w->has_serving ? &w->serving : NULL);
 		break;
 	case LINK_DROP:
 		drop(w);
@@ -247,6 +247,9 @@ static void obey(struct worker *w, const struct message *m)
 		break;
 	case LINK_SWAP:
 		swap(w, m);
+		break;
+	case LINK_WARM:
+		control_warm(w->control);
 		break;
 	case LINK_STOP:
 		w->stopping = true;

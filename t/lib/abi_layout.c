@@ -9,6 +9,7 @@
 #include <devserve/ext/check.h>
 #include <devserve/ext/state.h>
 #include <devserve/ext/weights.h>
+#include <devserve/ext/cuda.h>
 
 #define SIZE(type) printf("sizeof(%s) %zu\n", #type, sizeof(type))
 #define FIELD(type, field)                                                  \
@@ -129,6 +130,36 @@ static void print_extensions(void)
 	FIELD(devserve_weights_extension, at);
 	FIELD(devserve_weights_extension, find);
 	FIELD(devserve_weights_extension, get);
+	SIZE(struct devserve_cuda_deployment);
+	FIELD(devserve_cuda_deployment, extension);
+	FIELD(devserve_cuda_deployment, host_inputs);
+	FIELD(devserve_cuda_deployment, host_outputs);
+	SIZE(struct devserve_dim3);
+	FIELD(devserve_dim3, x);
+	FIELD(devserve_dim3, y);
+	FIELD(devserve_dim3, z);
+	SIZE(struct devserve_cuda_argument);
+	FIELD(devserve_cuda_argument, value);
+	FIELD(devserve_cuda_argument, at);
+	FIELD(devserve_cuda_argument, size);
+	SIZE(struct devserve_cuda_launch);
+	FIELD(devserve_cuda_launch, kernel);
+	FIELD(devserve_cuda_launch, grid);
+	FIELD(devserve_cuda_launch, block);
+	FIELD(devserve_cuda_launch, shared);
+	FIELD(devserve_cuda_launch, arguments);
+	FIELD(devserve_cuda_launch, n_arguments);
+	FIELD(devserve_cuda_launch, reserved);
+	SIZE(struct devserve_cuda_extension);
+	FIELD(devserve_cuda_extension, extension);
+	FIELD(devserve_cuda_extension, stream);
+	FIELD(devserve_cuda_extension, scratch);
+	FIELD(devserve_cuda_extension, allocate);
+	FIELD(devserve_cuda_extension, release);
+	FIELD(devserve_cuda_extension, copy);
+	FIELD(devserve_cuda_extension, launch);
+	FIELD(devserve_cuda_extension, synchronize);
+	FIELD(devserve_cuda_extension, blas);
 }
 
 int main(void)

@@ -74,6 +74,23 @@ static void print_diagnostics(struct buffer *b, const struct build_result *resul
 	json_array_end(b);
 }
 
+static void print_kernels(struct buffer *b, const struct build_result *result)
+{
+	json_array(b, "kernels");
+	for (size_t i = 0; i < result->n_kernels; i++) {
+		const struct kernel_figures *k = &result->kernels[i];
+
+		json_object(b, NULL);
+		json_string(b, "name", k->name);
+		json_uint(b, "registers", k->registers);
+		json_uint(b, "spilled", k->spilled);
+		json_uint(b, "stack", k->stack);
+		json_uint(b, "shared", k->shared);
+		json_object_end(b);
+	}
+	json_array_end(b);
+}
+
 static void print(const struct run *r, const char *name, const struct build_result *result)
 {
 	struct buffer b = BUFFER_NULL;
@@ -93,6 +110,8 @@ static void print(const struct run *r, const char *name, const struct build_resu
 	json_uint(&b, "total_ns", clock_ns() - r->started_ns);
 	json_string(&b, "compiler", result->compiler);
 	print_diagnostics(&b, result);
+	print_kernels(&b, result);
+	json_string(&b, "device", result->device);
 	json_string(&b, "text", result->text);
 	json_object_end(&b);
 	puts(buffer_text(&b));

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "build/cuda.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/driver.h"
+#include "build/program.h"
+
+/* Of a machine without a GPU: code is checked there, not run. */
+#define USUAL "sm_80"
+
+static bool use_at(struct compiler *c, const char *root)
+{
+	_cleanup_free_ char *path = root && *root ? xasprintf("%s/bin/nvcc", root) : NULL;
+
+	return compiler_use(c, path);
+}
+
+/* nvcc may be a link: the toolkit is where the program really lies. */
+static char *root_of(const struct compiler *nvcc)
+{
+	char *real = nvcc->command.n ? realpath(nvcc->command.at[0], NULL) : NULL;
+
+	for (int i = 0; real && i < 2; i++) {
+		char *slash = strrchr(real, '/');
+
+		if (slash)
+			*slash = '\0';
+	}
+	return real;
+}
+
+/* lib64 of an installed toolkit, lib of its wheels. */
+static char *libraries_of(const char *root)
+{
+	char *path = path_join(root, "lib64");
+
+	if (file_is_directory(path))
+		return path;
+	free(path);
+	return path_join(root, "lib");
+}
+
+static char *find_nvrtc(const char *libraries)
+{
+	_cleanup_free_ char *pattern = xasprintf("%s/libnvrtc.so*", libraries);
+	glob_t found = { .gl_pathc = 0 };
+	char *ret = NULL;
+
+	if (glob(pattern, 0, NULL, &found) == 0)
+		ret = xstrdup(found.gl_pathv[found.gl_pathc - 1]);
+	globfree(&found);
+	return ret;
+}
+
+static void find_libraries(struct cuda *c)
+{
+	c->root = root_of(&c->nvcc);
+	if (!c->root)
+		return;
+	c->libraries = libraries_of(c->root);
+	c->library = find_nvrtc(c->libraries);
+	if (c->library && compiler_use(&c->nvrtc, c->helper))
+		words_add_list(&c->nvrtc.command, "compile", c->library, NULL);
+}
+
+void cuda_find(struct cuda *c)
+{
+	_cleanup_free_ char *program = path_of_program();
+	_cleanup_free_ char *wheels = program ? path_join(program, "cuda") : NULL;
+
+	c->has_gpu = file_exists("/dev/nvidia0") || file_exists("/dev/dxg");
+	c->helper = path_of_helper("devserve-cuda");
+	if (!compiler_use(&c->nvcc, getenv("NVCC")) && !use_at(&c->nvcc, getenv("CUDA_HOME")) &&
+	    !use_at(&c->nvcc, wheels) && !compiler_use(&c->nvcc, "nvcc"))
+		use_at(&c->nvcc, "/usr/local/cuda");
+	find_libraries(c);
+}
+
+void cuda_fini(struct cuda *c)
+{
+	compiler_fini(&c->nvcc);
+	compiler_fini(&c->nvrtc);
+	free(c->root);
+	free(c->libraries);
+	free(c->library);
+	free(c->helper);
+	*c = (struct cuda){ .root = NULL };
+}
+
+bool cuda_add_gpus(struct hash_state *s)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	glob_t found = { .gl_pathc = 0 };
+
+	file_read("/proc/driver/nvidia/version", &text);
+	if (glob("/proc/driver/nvidia/gpus/*/information", 0, NULL, &found) == 0)
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			file_read(found.gl_pathv[i], &text);
+	globfree(&found);
+	hash_state_add_string(s, buffer_text(&text));
+	return text.size > 0;
+}
+
+static void add_directories(struct words *f, const char *root, const char *include_dir)
+{
+	words_add_list(f, "-I", DRIVER_OWN, "-I", root, "-I", include_dir, NULL);
+}
+
+/* The host compiler of nvcc gets through -Xcompiler what a C++ source would. */
+static void set_nvcc_flags(struct cuda *c, const struct compiler *cxx, const char *root, const char *include_dir)
+{
+	struct words *f = &c->nvcc.flags;
+
+	words_fini(f);
+	words_add_list(f, "-O3", "-g", "-lineinfo", "-std=c++20", "-Xptxas", "-v", NULL);
+	words_printf(f, "-arch=%s", c->architecture);
+	words_add_list(f, "-Xcompiler", cxx->family == FAMILY_CLANG
+			? "-fPIC,-fvisibility=hidden,-march=native"
+			: "-fPIC,-fvisibility=hidden,-fno-gnu-unique,-march=native", NULL);
+	if (cxx->command.n == 1)
+		words_add_list(f, "-ccbin", cxx->command.at[0], NULL);
+	add_directories(f, root, include_dir);
+}
+
+static void set_nvrtc_flags(struct cuda *c, const char *root, const char *include_dir)
+{
+	struct words *f = &c->nvrtc.flags;
+
+	words_fini(f);
+	words_printf(f, "--gpu-architecture=%s", c->architecture);
+	words_add_list(f, "-lineinfo", "--ptxas-options=-v", NULL);
+	add_directories(f, root, include_dir);
+	if (!c->root)
+		return;
+	words_printf(f, "-I%s/include", c->root);
+	words_printf(f, "-I%s/include/cccl", c->root);
+}
+
+static void identify(struct compiler *c, const char *library, struct hash machine)
+{
+	struct hash_state *s = hash_state_new();
+
+	hash_state_add(s, &machine, sizeof(machine));
+	for (size_t i = 0; i < c->command.n; i++)
+		hash_state_add_string(s, c->command.at[i]);
+	if (c->command.n)
+		identity_add(s, c->command.at[0]);
+	identity_add(s, library ? library : "");
+	for (size_t i = 0; i < c->flags.n; i++)
+		hash_state_add_string(s, c->flags.at[i]);
+	c->identity = hash_state_end(s);
+}
+
+void cuda_learn(struct cuda *c, const char *answer, const struct compiler *cxx, const char *root,
+		const char *include_dir, struct hash machine)
+{
+	size_t n = strcspn(answer, " \n");
+
+	if (strncmp(answer, "sm_", 3) == 0 && n < sizeof(c->architecture))
+		snprintf(c->architecture, sizeof(c->architecture), "%.*s", (int)n, answer);
+	else
+		snprintf(c->architecture, sizeof(c->architecture), USUAL);
+	c->nvcc.family = FAMILY_NVCC;
+	c->nvcc.name = "nvcc";
+	c->nvrtc.family = FAMILY_NVRTC;
+	c->nvrtc.name = "nvrtc";
+	set_nvcc_flags(c, cxx, root, include_dir);
+	set_nvrtc_flags(c, root, include_dir);
+	identify(&c->nvcc, cxx->command.n ? cxx->command.at[0] : NULL, machine);
+	identify(&c->nvrtc, c->library, machine);
+}
+
+bool cuda_has_library(char *const *ldlibs)
+{
+	static const char *const known[] = { "-lcublas", "-lcudart", "-lcudnn", "-lcufft", "-lcurand",
+					     "-lcusolver", "-lcusparse", "-lnccl", "-lnvjpeg", "-lnvrtc" };
+
+	for (; ldlibs && *ldlibs; ldlibs++)
+		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+			if (strncmp(*ldlibs, known[i], strlen(known[i])) == 0)
+				return true;
+	return false;
+}
+
+void cuda_device_flags(char *const *flags, struct words *ret)
+{
+	static const char *const known[] = { "-D", "-U", "-I", "-std=", "--std=", "--use_fast_math", "-use_fast_math",
+					     "--fmad", "-fmad", "--maxrregcount", "-maxrregcount" };
+
+	for (; flags && *flags; flags++)
+		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+			if (strncmp(*flags, known[i], strlen(known[i])) == 0) {
+				words_add(ret, *flags);
+				break;
+			}
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#include "nvrtc/compile.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#define REQUEST_FD 3
+#define MAX_OPTIONS 256
+
+typedef struct _nvrtcProgram *program;
+
+/* NVIDIA's <nvrtc.h>; results are 0 or an error. */
+#define NVRTC_FUNCTIONS(X)                                                                   \
+	X(create, nvrtcCreateProgram, (program *ret, const char *text, const char *name, int n, \
+		const char *const *headers, const char *const *names))                       \
+	X(compile, nvrtcCompileProgram, (program p, int n, const char *const *options))      \
+	X(destroy, nvrtcDestroyProgram, (program *p))                                        \
+	X(log_size, nvrtcGetProgramLogSize, (program p, size_t *ret))                        \
+	X(log, nvrtcGetProgramLog, (program p, char *ret))                                   \
+	X(cubin_size, nvrtcGetCUBINSize, (program p, size_t *ret))                           \
+	X(cubin, nvrtcGetCUBIN, (program p, char *ret))
+
+static struct {
+#define NVRTC_FIELD(field, symbol, arguments) int (*field) arguments;
+	NVRTC_FUNCTIONS(NVRTC_FIELD)
+#undef NVRTC_FIELD
+} nvrtc;
+
+static struct buffer opened; /* paths, each with its NUL */
+static bool noting;
+
+void compile_note(const char *path)
+{
+	struct stat st;
+
+	if (noting && stat(path, &st) == 0 && S_ISREG(st.st_mode) && strncmp(path, "/proc/", 6) != 0)
+		buffer_append(&opened, path, strlen(path) + 1);
+}
+
+static bool find_functions(const char *path)
+{
+	static const char *const names[] = {
+#define NVRTC_NAME(field, symbol, arguments) #symbol,
+		NVRTC_FUNCTIONS(NVRTC_NAME)
+#undef NVRTC_NAME
+	};
+	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+	if (!library) {
+		fprintf(stderr, "error: cannot load NVRTC: %s\n", dlerror());
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		void *address = dlsym(library, names[i]);
+
+		if (!address) {
+			fprintf(stderr, "error: %s is too old: it has no %s\n", path, names[i]);
+			return false;
+		}
+		memcpy((char *)&nvrtc + i * sizeof(address), &address, sizeof(address));
+	}
+	return true;
+}
+
+/* What the library does once in its life it does now. */
+static void warm_up(void)
+{
+	static const char *const options[] = { "--gpu-architecture=sm_80" };
+	program p;
+
+	if (nvrtc.create(&p, "extern \"C\" __global__ void warm(float *x) { x[threadIdx.x] += 1; }", "warm.cu",
+			 0, NULL, NULL) != 0)
+		return;
+	nvrtc.compile(p, 1, options);
+	nvrtc.destroy(&p);
+}
+
+/* Whether there was one. */
+static bool read_request(struct buffer *ret)
+{
+	ssize_t n;
+
+	do {
+		n = read(REQUEST_FD, buffer_reserve(ret, 4096), 4096);
+		if (n > 0)
+			buffer_grow(ret, (size_t)n);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	return ret->size > 0;
+}
+
+static size_t split(const struct buffer *request, const char **words, size_t max)
+{
+	size_t n = 0;
+
+	for (const char *p = request->data; p < request->data + request->size && n < max; p += strlen(p) + 1)
+		words[n++] = p;
+	return n;
+}
+
+static void put_path(struct buffer *b, const char *path)
+{
+	for (; *path; path++) {
+		if (strchr(" #\\", *path))
+			buffer_putc(b, '\\');
+		if (*path == '$')
+			buffer_putc(b, '$');
+		buffer_putc(b, *path);
+	}
+}
+
+static int write_depends(const char *path, const char *object, const char *source)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	put_path(&text, object);
+	buffer_puts(&text, ": ");
+	put_path(&text, source);
+	for (size_t at = 0; at < opened.size; at += strlen(opened.data + at) + 1) {
+		buffer_puts(&text, " \\\n ");
+		put_path(&text, opened.data + at);
+	}
+	buffer_putc(&text, '\n');
+	return file_write(path, text.data, text.size, 0644);
+}
+
+static void print_log(program p)
+{
+	size_t size = 0;
+	char *text;
+
+	if (nvrtc.log_size(p, &size) != 0 || size < 2)
+		return;
+	text = xcalloc(size + 1, 1);
+	nvrtc.log(p, text);
+	fputs(text, stderr);
+	free(text);
+}
+
+static int write_cubin(program p, const char *path)
+{
+	size_t size = 0;
+	char *bytes;
+	int r;
+
+	if (nvrtc.cubin_size(p, &size) != 0 || !size)
+		return -ENODATA;
+	bytes = xmalloc(size);
+	r = nvrtc.cubin(p, bytes) == 0 ? file_write(path, bytes, size, 0644) : -ENODATA;
+	free(bytes);
+	return r;
+}
+
+static int compile(const char *source, const char *object, const char *depends, const char *const *options,
+		   size_t n)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	program p;
+	int r = file_read(source, &text);
+
+	if (r < 0) {
+		fprintf(stderr, "error: cannot read %s: %s\n", source, strerror(-r));
+		return 1;
+	}
+	if (nvrtc.create(&p, buffer_text(&text), source, 0, NULL, NULL) != 0)
+		return 2;
+	noting = true;
+	r = nvrtc.compile(p, (int)n, options);
+	noting = false;
+	print_log(p);
+	if (r != 0)
+		return 1;
+	r = write_cubin(p, object);
+	if (r == 0)
+		r = write_depends(depends, object, source);
+	if (r < 0)
+		fprintf(stderr, "error: cannot write %s: %s\n", object, strerror(-r));
+	return r < 0 ? 2 : 0;
+}
+
+static void on_time_over(int number)
+{
+	static const char text[] = "error: NVRTC took too long and was stopped\n";
+
+	(void)number;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(2);
+	_exit(2);
+}
+
+static void limit_time(const char *ms)
+{
+	unsigned long n = strtoul(ms, NULL, 10);
+	struct itimerval limit = { .it_value = { (time_t)(n / 1000), (suseconds_t)(n % 1000 * 1000) } };
+
+	signal(SIGALRM, on_time_over);
+	setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+int compile_one(const char *library)
+{
+	_cleanup_buffer_ struct buffer request = BUFFER_NULL;
+	const char *words[4 + MAX_OPTIONS];
+	size_t n;
+
+	if (!find_functions(library))
+		return 2;
+	warm_up();
+	if (!read_request(&request))
+		return 0;
+	n = split(&request, words, ARRAY_SIZE(words));
+	if (n < 4)
+		return 2;
+	limit_time(words[3]);
+	n = (size_t)compile(words[0], words[1], words[2], words + 4, n - 4);
+	_exit((int)n); /* the library's destructors would take a while */
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * devserve-cuda: what devserve needs of CUDA's libraries, so that neither the server nor its
+ * memory has anything to do with them. Started by devserve:
+ *
+ *	devserve-cuda device           "sm_90 NVIDIA H200\n": for which GPU to compile
+ *	devserve-cuda compile LIBRARY  one compilation by NVRTC (nvrtc/compile.h)
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cuda/device.h"
+#include "nvrtc/compile.h"
+
+static int print_device(void)
+{
+	char why[512];
+	const struct device *d = device_find(why, sizeof(why));
+
+	if (!d) {
+		fprintf(stderr, "%s\n", why);
+		return 1;
+	}
+	printf("sm_%d%d %s\n", d->major, d->minor, d->name);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "device") == 0)
+		return print_device();
+	if (argc == 3 && strcmp(argv[1], "compile") == 0)
+		return compile_one(argv[2]);
+	fprintf(stderr, "devserve-cuda: started by hand? It is devserve that starts it.\n");
+	return 2;
+}

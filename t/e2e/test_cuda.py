@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: MIT
+"""Deployments on a GPU. Compiling is real everywhere; where no driver is, a fake one (t/fake/libcuda.c,
+which computes nothing) shows in which order the worker calls it, and what it does with errors."""
+
+import ctypes
+import os
+import pathlib
+import shutil
+import struct
+import threading
+
+import pytest
+
+from devserve import BUILD, TREE, constant, x
+
+FAKE = BUILD / "t/fake"
+NVCC = shutil.which("nvcc", path=os.pathsep.join(
+    [f"{os.environ.get('CUDA_HOME', '/nowhere')}/bin", os.environ["PATH"], str(BUILD / "cuda/bin"), "/usr/local/cuda/bin"]))
+
+
+def has_gpu():
+    try:
+        driver, n = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(0)
+    except OSError:
+        return False
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(n)) == 0 and n.value > 0
+
+
+GPU = has_gpu()
+pytestmark = pytest.mark.skipif(not NVCC, reason="there is no CUDA toolkit")
+without_gpu = pytest.mark.skipif(GPU, reason="there is a GPU")
+with_gpu = pytest.mark.skipif(not GPU, reason="there is no GPU")
+
+KERNEL = """\
+extern "C" __global__ void twice(int *y, const int *x, int n, float unused)
+{
+	if (threadIdx.x < n)
+		y[threadIdx.x] = FACTOR * x[threadIdx.x];
+}
+
+extern "C" __global__ void wild(int *y)
+{
+	if (y)
+		y[1ll << 40] = 1;
+}
+
+extern "C" __global__ void forever(volatile int *y)
+{
+	while (*y != -12345)
+		;
+}
+"""
+
+HOST = """\
+#include <devserve/deployment.h>
+#include <devserve/ext/cuda.h>
+
+static int create(const struct devserve_host *host, void **self)
+{
+	*self = devserve_cuda_allocate(host, 12345);
+	return *self ? 0 : -1;
+}
+
+static int infer(const struct devserve_call *call)
+{
+	int n = (int)devserve_count(&call->in[0]);
+
+CALL
+}
+
+DEVSERVE_CUDA()
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_INT32, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { -1 } }),
+	.shape = DEVSERVE_SAME_SHAPE,
+	.create = create,
+	.infer = infer,
+	.extensions = { DEVSERVE_CUDA_EXTENSION },
+)
+"""
+
+LAUNCH = """\
+	return devserve_launch(call->host, "twice", devserve_xyz(2, 1, 1), devserve_xyz(64, 1, 1), 0,
+			       call->out[0].data, call->in[0].data, n, 1.0f);"""
+
+
+def kernel(factor):
+    return KERNEL.replace("FACTOR", str(factor))
+
+
+def host(call=LAUNCH):
+    return HOST.replace("CALL", call)
+
+
+def wild(name="wild"):
+    return f'	(void)n;\n	return devserve_launch(call->host, "{name}", devserve_xyz(3, 2, 1), devserve_xyz(32, 1, 1), 0,\n' \
+           "			       call->out[0].data);"
+
+
+def write(root, factor=2, call=LAUNCH, name="one"):
+    root.write(f"{name}/kernel.cu", kernel(factor))
+    root.write(f"{name}/{name}.c", host(call))
+
+
+@pytest.fixture
+def fake(serve, tmp_path):
+    """A server whose workers find the fake driver; `.calls(pid)` is what they called, in order."""
+    log = tmp_path / "cuda.log"
+
+    def start(*args, fault="", **kw):
+        server = serve(*args, env={"LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_LOG": str(log), "FAKE_CUDA_FAULT": fault}, **kw)
+        server.calls = lambda pid: [line.split(" ", 1)[1] for line in log.read_text().splitlines()
+                                    if line.split(" ", 1)[0] == str(pid)]
+        return server
+
+    return start
+
+
+# Without a driver
+
+
+@without_gpu
+def test_without_a_driver_the_deployment_is_unavailable_and_others_serve(root, serve):
+    write(root)
+    root.write("mixed/mixed.cu", "#include <devserve/deployment.h>\n__global__ void k() {}\n" + constant(3, "void go() { k<<<1, 1>>>(); }"))
+    root.write("cpu/cpu.c", constant(7))
+    server = serve(ready=False)
+    server.wait("server.ready")
+    assert server.infer("cpu").value == 7
+    for name in ("one", "mixed"):
+        answer = server.infer(name)
+        assert answer.status == 503 and "needs CUDA" in answer.json["error"] and "driver" in answer.json["error"], answer
+    assert server.client.call("GET", "/v2/models/one/ready").status != 200
+
+
+def test_no_program_of_ours_links_to_a_cuda_library():
+    import subprocess
+    for program in ("devserve", "devserve-worker", "devserve-watch", "devserve-debug", "devserve-cuda"):
+        said = subprocess.run(["readelf", "-d", BUILD / program], capture_output=True, text=True, check=True).stdout
+        needed = [line for line in said.splitlines() if "NEEDED" in line]
+        assert needed and not [n for n in needed if "libcu" in n or "libnv" in n], needed
+
+
+# The order of what the worker does, with the fake
+
+
+def test_a_call_is_copied_in_computed_copied_out_and_waited_for_once(root, fake):
+    write(root)
+    server = fake()
+    (pid,) = server.worker_pids("one")
+    before = len(server.calls(pid))
+    assert server.infer("one", x(5)).status == 200
+    calls = [c for c in server.calls(pid)[before:] if not c.startswith(("allocate", "pin"))]
+    assert calls == ["copy in 4", "launch twice 2x1x1 64x1x1 0", "copy out 4", "record", "wait"], calls
+    before = len(server.calls(pid))
+    assert server.infer("one", x(6)).status == 200
+    assert server.calls(pid)[before:] == calls, "in steady state memory is there"
+
+
+def test_a_save_of_the_device_code_leaves_the_host_code_alone(root, fake):
+    write(root)
+    server = fake()
+    (pid,) = server.worker_pids("one")
+    before = len(server.calls(pid))
+    done = server.save("one/kernel.cu", kernel(3))
+    assert (done["outcome"], done["generation"]) == ("swapped", 2), done
+    assert {s["name"] for s in done["stages"]} <= {"settle", "nvrtc", "trial", "swap"}, done
+    assert server.worker_pids("one") == [pid]
+    assert server.infer("one", x(1)).generation == 2
+    server.save("one/kernel.cu", kernel(4))
+    calls = server.calls(pid)[before:]
+    assert calls.count("load library") == 2 and calls.count("context") == 0, calls
+    first = calls.index("unload library")
+    assert calls[first - 1] == "wait for event" and calls.index("load library") < first, calls
+    assert server.calls(pid).count("allocate 12345") == 1, "create() is not run again"
+    assert "free" not in calls, "what it allocated stays"
+    done = server.save("one/one.c", host() + "\nint more;\n")
+    assert done["outcome"] == "swapped", done
+    assert server.calls(pid).count("allocate 12345") == 2, "but is for new host code"
+
+
+def test_what_served_before_a_restart_comes_back_with_its_kernels(root, fake):
+    write(root)
+    server = fake()
+    server.save("one/kernel.cu", kernel(3))
+    server.stop()
+    root.write("one/kernel.cu", kernel("three"))
+    server = fake(ready=False)
+    server.wait("notice", deployment="one")
+    answer = server.infer("one", x(1))
+    assert (answer.status, answer.generation) == (200, 2), answer
+    (pid,) = server.worker_pids("one")
+    assert "load library" in server.calls(pid)
+
+
+def test_the_report_has_registers_and_what_changed(root, fake):
+    write(root)
+    server = fake()
+    first = server.seen("save.done", deployment="one")[0]
+    assert [k["name"] for k in first["kernels"]].count("twice") == 1 and "before" not in first["kernels"][0], first
+    text = kernel(3).replace("\tif (threadIdx.x < n)\n\t\ty[threadIdx.x] = ", """\
+	__shared__ int s[100];
+
+	s[threadIdx.x] = x[0];
+	__syncthreads();
+	if (threadIdx.x < n)
+		y[threadIdx.x] = s[n - 1 - threadIdx.x] + """)
+    done = server.save("one/kernel.cu", text)
+    twice = next(k for k in done["kernels"] if k["name"] == "twice")
+    assert (twice["shared"], twice["before"]["shared"]) == (400, 0), done
+    assert twice["registers"] > 4 and twice["spilled"] == 0, done
+
+
+def test_a_kernel_that_does_not_compile_changes_nothing(root, fake):
+    write(root)
+    server = fake()
+    done = server.save("one/kernel.cu", kernel("two"))
+    assert done["outcome"] == "build-failed" and 'kernel.cu:4' in done["reason"] and '"two" is undefined' in done["reason"], done
+    assert server.infer("one", x(1)).stale == "build-failed"
+
+
+def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
+    write(root, call=LAUNCH.replace("1.0f", "1.0"))
+    answer = fake().infer("one", x(1))
+    assert answer.status == 500 and "parameter 4 of kernel twice has 4 bytes, its argument 8" in answer.json["error"], answer
+
+
+def test_a_kernel_that_is_not_there_is_named(root, fake):
+    write(root, call=LAUNCH.replace('"twice"', '"thrice"'))
+    answer = fake().infer("one", x(1))
+    assert answer.status == 500 and 'no kernel "thrice"' in answer.json["error"], answer
+
+
+def test_a_fault_of_the_gpu_costs_the_worker_and_names_the_kernel(root, fake):
+    write(root, call=wild())
+    server = fake(fault="wild=700")
+    mark = server.mark()
+    pids = server.worker_pids("one")
+    assert server.infer("one", x(1)).status == 500
+    report = server.wait("crash.report", mark, deployment="one")
+    assert "CUDA_ERROR_ILLEGAL_ADDRESS (700)" in report["what"], report
+    assert "kernel wild, grid 3×2×1, block 32×1×1" in report["what"], report
+    server.wait("worker.replaced", mark, deployment="one")
+    assert server.worker_pids("one") != pids
+
+
+def test_a_deployment_with_cublas_links_it_where_the_toolkit_is(root, fake):
+    root.copy("gemm_cuda")
+    server = fake(ready=False)
+    done = server.wait("save.done", deployment="gemm_cuda")
+    # The fake driver is no match for cuBLAS: it must have been found and asked, though.
+    assert done["outcome"] == "trial-failed" and "cuBLAS does not start" in done["reason"], done
+
+
+def test_a_gpu_that_gives_no_memory_is_the_answer(root, fake):
+    write(root, call='\t(void)n;\n\treturn devserve_cuda_scratch(call->host, UINT64_MAX) ? 0 : -1;')
+    answer = fake().infer("one", x(1))
+    assert answer.status == 500 and "no memory of the GPU" in answer.json["error"], answer
+
+
+# With a GPU
+
+
+def floats(values):
+    return struct.pack(f"{len(values)}f", *values)
+
+
+@with_gpu
+def test_the_kernels_that_ship_pass_their_checks_and_answer(root, serve):
+    root.copy("softmax_cuda", "gemm_cuda")
+    server = serve("--create-timeout=60")
+    answer = server.infer("softmax_cuda", {"inputs": [{"name": "INPUT0", "datatype": "FP32", "shape": [2, 4],
+                                                       "data": [0, 0, 0, 0, 1, 1, 1, -1000]}]})
+    assert answer.output("OUTPUT0") == pytest.approx([.25] * 4 + [1 / 3] * 3 + [0], abs=1e-6), answer
+    answer = server.infer("gemm_cuda", {"inputs": [
+        {"name": "INPUT0", "datatype": "FP32", "shape": [2, 3], "data": [1, 2, 3, 4, 5, 6]},
+        {"name": "INPUT1", "datatype": "FP32", "shape": [3, 1], "data": [1, 10, 100]}]})
+    assert answer.output("OUTPUT0") == [321, 654], answer
+    wrong = server.save("softmax_cuda/softmax.cu", root.read("softmax_cuda/softmax.cu").replace("expf(from[i] - top) * scale", "expf(from[i] - top)"))
+    assert wrong["outcome"] == "trial-failed" and "differs from the reference" in wrong["reason"], wrong
+
+
+@with_gpu
+def test_saves_under_load_give_no_wrong_answer(root, serve):
+    write(root, factor=2)
+    server = serve("--create-timeout=60")
+    factors, wrong, n, ended = {1: 2}, [], [0], threading.Event()
+
+    def ask():
+        client = server.new_client()
+        while not ended.is_set():
+            answer = client.infer("one", x(1000 + n[0] % 1000))
+            n[0] += 1
+            if answer.status != 200 or answer.generation not in factors or \
+                    answer.value not in {f * v for v in range(1000, 2000) for f in [factors[answer.generation]]}:
+                wrong.append(answer)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for t in threads:
+        t.start()
+    try:
+        for i in range(1000 if os.environ.get("T_LONG") else 30):
+            factors[i + 2] = 3 + i
+            done = server.save("one/kernel.cu", kernel(3 + i))
+            assert (done["outcome"], done["generation"]) == ("swapped", i + 2), done
+    finally:
+        ended.set()
+        for t in threads:
+            t.join()
+    assert not wrong and n[0] > 100, (wrong[:3], n)
+
+
+@with_gpu
+def test_an_illegal_address_costs_the_worker_and_another_answers(root, serve):
+    write(root)
+    server = serve("--create-timeout=60")
+    assert server.infer("one", x(21)).value == 42
+    server.save("one/one.c", host(wild()))
+    mark = server.mark()
+    assert server.infer("one", x(1)).status in (200, 500)  # the generation before may answer instead
+    report = server.wait("crash.report", mark, deployment="one")
+    assert "kernel wild, grid 3×2×1" in report["what"], report
+    server.save("one/one.c", host() + "\nint again;\n")
+    assert server.infer("one", x(21)).value == 42
+
+
+@with_gpu
+def test_a_kernel_that_never_ends_is_ended(root, serve):
+    write(root)
+    root.write("one/deployment.yaml", "request_timeout_s: 1\n")
+    server = serve("--create-timeout=60")
+    server.save("one/one.c", host(wild("forever")))
+    assert server.infer("one", x(1)).status == 504
+    server.save("one/one.c", host() + "\nint again;\n")
+    assert server.infer("one", x(21)).value == 42
+
+
+@with_gpu
+def test_host_and_device_in_one_source_serve_and_swap(root, serve):
+    def mixed(factor):
+        return f"""\
+#include <devserve/deployment.h>
+#include <devserve/ext/cuda.h>
+
+__global__ void times(int *y, const int *x) {{ *y = {factor} * *x; }}
+
+static int infer(const struct devserve_call *call)
+{{
+	auto stream = static_cast<cudaStream_t>(devserve_cuda_stream(call->host));
+
+	times<<<1, 1, 0, stream>>>(static_cast<int *>(call->out[0].data), static_cast<const int *>(call->in[0].data));
+	return cudaGetLastError() == cudaSuccess ? 0 : -1;
+}}
+
+DEVSERVE_CUDA()
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({{ "X", DEVSERVE_INT32, {{ 1 }} }}),
+	.outputs = DEVSERVE_TENSORS({{ "Y", DEVSERVE_INT32, {{ 1 }} }}),
+	.infer = infer,
+	.extensions = {{ DEVSERVE_CUDA_EXTENSION }},
+)
+"""
+    root.write("mixed/mixed.cu", mixed(2))
+    server = serve("--create-timeout=60")
+    assert server.infer("mixed", x(21)).value == 42
+    for factor in range(3, 13):
+        assert server.save("mixed/mixed.cu", mixed(factor))["outcome"] == "swapped"
+        assert {server.infer("mixed", x(7)).value for _ in range(20)} == {7 * factor}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A FAKE of CUDA's driver, for tests of order and of error paths where no GPU is: it computes
+ * nothing. "Device memory" is the host's, a launch does nothing but be written down. Tests put
+ * its directory into LD_LIBRARY_PATH.
+ *
+ *	FAKE_CUDA_LOG    file: a line for each call, "PID FUNCTION …"
+ *	FAKE_CUDA_FAULT  "KERNEL=ERROR": from that kernel's launch on everything fails so
+ *
+ * Kernels and their parameters are read from the cubins, which are real.
+ */
+
+#include <elf.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define API __attribute__((visibility("default")))
+
+enum { MAX_KERNELS = 64, MAX_PARAMETERS = 16 };
+
+struct library;
+
+struct kernel {
+	struct library *library;
+	char name[128];
+	unsigned n_parameters;
+	size_t sizes[MAX_PARAMETERS];
+};
+
+struct library {
+	unsigned n;
+	struct kernel kernels[MAX_KERNELS];
+};
+
+static int fault; /* sticky */
+
+static __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
+{
+	const char *path = getenv("FAKE_CUDA_LOG");
+	char line[512];
+	va_list args;
+	int n = snprintf(line, sizeof(line), "%d ", (int)getpid());
+	int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : -1;
+
+	va_start(args, format);
+	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
+	va_end(args);
+	line[n++] = '\n';
+	if (fd < 0)
+		return;
+	if (write(fd, line, (size_t)n) < 0)
+		abort();
+	close(fd);
+}
+
+#define NOTE(...) (note(__VA_ARGS__), fault)
+
+API int cuInit(unsigned flags) { (void)flags; return NOTE("init"); }
+API int cuDriverGetVersion(int *ret) { *ret = 13000; return 0; }
+API int cuDeviceGetCount(int *ret) { *ret = 1; return 0; }
+API int cuDeviceGet(int *ret, int ordinal) { *ret = ordinal; return 0; }
+API int cuDeviceGetName(char *ret, int size, int device) { (void)device; snprintf(ret, (size_t)size, "fake"); return 0; }
+API int cuDeviceGetAttribute(int *ret, int attribute, int device)
+{
+	(void)device;
+	*ret = attribute == 75 ? 8 : attribute == 97 ? 166912 : 0;
+	return 0;
+}
+API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
+API int cuCtxSetCurrent(void *context) { (void)context; return fault; }
+API int cuCtxSynchronize(void) { return NOTE("synchronize"); }
+API int cuStreamCreate(void **ret, unsigned flags) { (void)flags; *ret = malloc(1); return fault; }
+API int cuStreamSynchronize(void *stream) { (void)stream; return NOTE("wait"); }
+API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = malloc(1); return fault; }
+API int cuEventRecord(void *event, void *stream) { (void)event, (void)stream; return NOTE("record"); }
+API int cuEventSynchronize(void *event) { (void)event; return NOTE("wait for event"); }
+API int cuEventDestroy_v2(void *event) { free(event); return fault; }
+API int cuMemAlloc_v2(uint64_t *ret, size_t size)
+{
+	*ret = (uintptr_t)aligned_alloc(256, (size + 255) & ~(size_t)255);
+	memset((void *)(uintptr_t)*ret, 0, size);
+	return NOTE("allocate %zu", size);
+}
+API int cuMemFree_v2(uint64_t at) { free((void *)(uintptr_t)at); return NOTE("free"); }
+API int cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total) { *ret_free = *ret_total = 1 << 30; return 0; }
+API int cuMemcpyAsync(uint64_t to, uint64_t from, size_t size, void *stream)
+{
+	(void)stream;
+	memcpy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, size);
+	return NOTE("copy %zu", size);
+}
+API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream)
+{
+	(void)stream;
+	memcpy((void *)(uintptr_t)to, from, size);
+	return NOTE("copy in %zu", size);
+}
+API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream)
+{
+	(void)stream;
+	memcpy(to, (const void *)(uintptr_t)from, size);
+	return NOTE("copy out %zu", size);
+}
+API int cuMemHostRegister_v2(void *at, size_t size, unsigned flags) { (void)at, (void)flags; return NOTE("pin %zu", size); }
+API int cuMemHostUnregister(void *at) { (void)at; return NOTE("unpin"); }
+
+static const Elf64_Shdr *section(const Elf64_Ehdr *e, unsigned i)
+{
+	return (const Elf64_Shdr *)((const char *)e + e->e_shoff) + i;
+}
+
+/* The records that ptxas leaves of a kernel's parameters: a format, an attribute, a size, then data. */
+static void read_parameters(struct kernel *k, const char *p, const char *end)
+{
+	while (p + 4 <= end) {
+		uint16_t size;
+		uint32_t words[3];
+
+		memcpy(&size, p + 2, sizeof(size));
+		if (p[0] == 4 && p[1] == 0x17 && size == sizeof(words)) {
+			memcpy(words, p + 4, sizeof(words));
+			if ((words[1] & 0xffff) < MAX_PARAMETERS)
+				k->sizes[words[1] & 0xffff] = words[2] >> 18;
+			k->n_parameters++;
+		}
+		p += 4 + (p[0] == 4 ? size : 0);
+	}
+}
+
+API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsigned c, void *d, void *e, unsigned f)
+{
+	const Elf64_Ehdr *elf = code;
+	const char *names = (const char *)code + section(elf, elf->e_shstrndx)->sh_offset;
+	struct library *l = calloc(1, sizeof(*l));
+
+	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+	for (unsigned i = 0; i < elf->e_shnum && l->n < MAX_KERNELS; i++) {
+		const char *name = names + section(elf, i)->sh_name;
+		char info[256];
+
+		if (strncmp(name, ".text.", 6) != 0)
+			continue;
+		l->kernels[l->n].library = l;
+		snprintf(l->kernels[l->n].name, sizeof(l->kernels->name), "%s", name + 6);
+		snprintf(info, sizeof(info), ".nv.info.%s", name + 6);
+		for (unsigned j = 0; j < elf->e_shnum; j++)
+			if (strcmp(names + section(elf, j)->sh_name, info) == 0)
+				read_parameters(&l->kernels[l->n], (const char *)code + section(elf, j)->sh_offset,
+						(const char *)code + section(elf, j)->sh_offset + section(elf, j)->sh_size);
+		l->n++;
+	}
+	*ret = l;
+	return NOTE("load library");
+}
+API int cuLibraryUnload(void *library) { free(library); return NOTE("unload library"); }
+API int cuLibraryGetKernelCount(unsigned *ret, void *library) { *ret = ((struct library *)library)->n; return fault; }
+API int cuLibraryEnumerateKernels(void **ret, unsigned n, void *library)
+{
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = &((struct library *)library)->kernels[i];
+	return fault;
+}
+API int cuKernelGetName(const char **ret, void *kernel) { *ret = ((struct kernel *)kernel)->name; return fault; }
+API int cuKernelGetFunction(void **ret, void *kernel) { *ret = kernel; return fault; }
+API int cuKernelGetAttribute(int *ret, int attribute, void *kernel, int device)
+{
+	(void)attribute, (void)kernel, (void)device;
+	*ret = 0;
+	return fault;
+}
+API int cuKernelSetAttribute(int attribute, int value, void *kernel, int device)
+{
+	(void)device;
+	return NOTE("set %d of %s to %d", attribute, ((struct kernel *)kernel)->name, value);
+}
+API int cuKernelGetParamInfo(void *kernel, size_t index, size_t *ret_offset, size_t *ret_size)
+{
+	const struct kernel *k = kernel;
+
+	if (index >= k->n_parameters)
+		return 1;
+	*ret_offset = 0;
+	*ret_size = k->sizes[index];
+	return fault;
+}
+API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+		       unsigned shared, void *stream, void **arguments, void **extra)
+{
+	const struct kernel *k = function;
+	const char *bad = getenv("FAKE_CUDA_FAULT");
+	size_t n = strlen(k->name);
+
+	(void)stream, (void)arguments, (void)extra;
+	note("launch %s %ux%ux%u %ux%ux%u %u", k->name, gx, gy, gz, bx, by, bz, shared);
+	if (bad && strncmp(bad, k->name, n) == 0 && bad[n] == '=')
+		fault = (int)strtol(bad + n + 1, NULL, 10);
+	return 0; /* it is asynchronous: the fault shows later */
+}
+API int cuGetErrorName(int error, const char **ret) { *ret = error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR"; return 0; }
+API int cuGetErrorString(int error, const char **ret) { (void)error; *ret = "a fake error"; return 0; }
+/* NVRTC looks for a cache of the driver's. */
+API int cuGetExportTable(const void **ret, const void *id) { (void)id; *ret = NULL; return 500; }
