@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/columns.h"
 #include "base/memory.h"
 
 void diagnostics_fini(struct diagnostics *d)
@@ -48,27 +49,6 @@ void diagnostics_add(struct diagnostics *d, const char *file, const char *severi
 	one->file = file ? xstrdup(file) : NULL;
 	one->severity = xstrdup(severity);
 	one->message = xstrdup(message);
-}
-
-/* The length of the escape sequence at @s: CSI … letter, OSC … BEL or ESC \. */
-static size_t escape_size(const char *s, size_t size)
-{
-	size_t n = 2;
-
-	if (size < 2)
-		return size;
-	if (s[1] == '[') {
-		while (n < size && !isalpha((unsigned char)s[n]))
-			n++;
-		return n < size ? n + 1 : n;
-	}
-	if (s[1] != ']')
-		return 2;
-	while (n < size && s[n] != '\a' && s[n] != '\033')
-		n++;
-	if (n < size && s[n] == '\033')
-		n++;
-	return n < size ? n + 1 : n;
 }
 
 void text_plain(struct buffer *ret, const char *text, size_t size)

@@ -31,7 +31,7 @@
 #include "serve/screen.h"
 #include "serve/style.h"
 
-#define FEW 4 /* plugins whose first builds need no line of their own */
+#define FEW 10 /* plugins whose first builds need no line of their own */
 
 
 /* A line that waits for the report of its deployment's crash. */

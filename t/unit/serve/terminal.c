@@ -199,9 +199,9 @@ Test(terminal, without_a_terminal_progress_is_a_line_a_quarter)
 
 	redirect();
 	t = terminal_new(events, &plain);
-	for (unsigned i = 0; i < 8; i++, name[0]++)
+	for (unsigned i = 0; i < 16; i++, name[0]++)
 		events_emit(events, &(struct event){ .kind = EVENT_DEPLOYMENT_ADDED, .deployment = name });
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 16; i++) {
 		name[0] = (char)('a' + i);
 		events_emit(events, &(struct event){ .kind = EVENT_BUILD_STARTED, .deployment = name, .build = i + 1 });
 		events_emit(events, &(struct event){ .kind = EVENT_SAVE_DONE, .deployment = name, .build = i + 1,
@@ -210,7 +210,7 @@ Test(terminal, without_a_terminal_progress_is_a_line_a_quarter)
 	terminal_free(t);
 	events_free(events);
 	text = read_all();
-	cr_expect_str_eq(buffer_text(&text), "building 2/8\nbuilding 4/8\nbuilding 6/8\n");
+	cr_expect_str_eq(buffer_text(&text), "building 4/16\nbuilding 8/16\nbuilding 12/16\n");
 	buffer_fini(&text);
 }
 
