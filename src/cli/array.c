@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/array.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "infer/dtype.h"
+#include "infer/tensor.h"
+
+void array_fini(struct array *a)
+{
+	free(a->name);
+	free(a->data);
+	*a = (struct array)ARRAY_NULL;
+}
+
+int array_allocate(struct array *a, uint64_t size)
+{
+	if (size > ARRAY_MAX_BYTES)
+		return -E2BIG;
+	a->data = calloc(1, size + 1);
+	if (!a->data)
+		return -ENOMEM;
+	a->size = size;
+	return 0;
+}
+
+uint64_t array_elements(const struct array *a)
+{
+	return (uint64_t)tensor_elements(a->shape, a->rank);
+}
+
+bool array_next_bytes(const struct array *a, uint64_t *at, const char **ret, size_t *ret_size)
+{
+	uint32_t size;
+
+	if (*at > a->size || a->size - *at < sizeof(size))
+		return false;
+	memcpy(&size, a->data + *at, sizeof(size));
+	if (size > a->size - *at - sizeof(size))
+		return false;
+	*ret = (const char *)a->data + *at + sizeof(size);
+	*ret_size = size;
+	*at += sizeof(size) + size;
+	return true;
+}
+
+bool array_is_whole(const struct array *a)
+{
+	int64_t n = tensor_elements(a->shape, a->rank);
+	uint64_t at = 0, found = 0;
+	const char *bytes;
+	size_t size;
+
+	if (n < 0)
+		return false;
+	if (a->dtype != DEVSERVE_BYTES)
+		return a->size % dtype_size(a->dtype) == 0 &&
+		       a->size / dtype_size(a->dtype) == (uint64_t)n;
+	while (array_next_bytes(a, &at, &bytes, &size))
+		found++;
+	return at == a->size && found == (uint64_t)n;
+}
+
+void array_put_type(struct buffer *b, uint32_t dtype, const int64_t *shape, uint32_t rank)
+{
+	const char *name = dtype_name(dtype);
+
+	buffer_puts(b, name ? name : "?");
+	buffer_putc(b, '[');
+	for (uint32_t i = 0; i < rank; i++)
+		buffer_printf(b, "%s%" PRId64, i ? "," : "", shape[i]);
+	buffer_putc(b, ']');
+}
+
+/* The compiler knows half precision; a bfloat is the upper half of a float. */
+
+static float widen_bf16(uint16_t half)
+{
+	uint32_t bits = (uint32_t)half << 16;
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+static uint16_t narrow_bf16(float f)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	if (isnan(f))
+		return (uint16_t)(bits >> 16 | 0x40);
+	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16); /* to the nearest, ties to even */
+}
+
+void array_widen(uint32_t dtype, const void *from, float *to, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *at = (const char *)from + 2 * i;
+		uint16_t bits;
+		__extension__ _Float16 half;
+
+		memcpy(&bits, at, sizeof(bits));
+		memcpy(&half, at, sizeof(half));
+		to[i] = dtype == DEVSERVE_BF16 ? widen_bf16(bits) : (float)half;
+	}
+}
+
+void array_narrow(uint32_t dtype, const float *from, void *to, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char *at = (char *)to + 2 * i;
+		uint16_t bits = narrow_bf16(from[i]);
+		__extension__ _Float16 half = (_Float16)from[i];
+
+		memcpy(at, dtype == DEVSERVE_BF16 ? (const void *)&bits : (const void *)&half, 2);
+	}
+}
