@@ -77,7 +77,33 @@ void array_put_type(struct buffer *b, uint32_t dtype, const int64_t *shape, uint
 	buffer_putc(b, ']');
 }
 
-/* The compiler knows half precision; a bfloat is the upper half of a float. */
+/* Halves; rounded to the nearest, ties to even. */
+
+static float widen_fp16(uint16_t half)
+{
+	unsigned exponent = half >> 10 & 31, mantissa = half & 1023;
+	float sign = half >> 15 ? -1.0f : 1.0f;
+
+	if (exponent == 31)
+		return mantissa ? NAN : sign * INFINITY;
+	return sign * ldexpf((float)(exponent ? mantissa + 1024 : mantissa), exponent ? (int)exponent - 25 : -24);
+}
+
+static uint16_t narrow_fp16(float f)
+{
+	unsigned sign = signbit(f) ? 0x8000 : 0;
+	float size = fabsf(f);
+	int exponent;
+
+	if (isnan(f))
+		return 0x7e00;
+	if (size >= 65520)
+		return (uint16_t)(sign | 0x7c00);
+	if (size < 0x1p-14f)
+		return (uint16_t)(sign | (unsigned)nearbyintf(size * 0x1p24f));
+	size = nearbyintf(frexpf(size, &exponent) * 2048); /* may carry into the exponent */
+	return (uint16_t)(sign | (((unsigned)(exponent + 14) << 10) + (unsigned)size - 1024));
+}
 
 static float widen_bf16(uint16_t half)
 {
@@ -95,29 +121,24 @@ static uint16_t narrow_bf16(float f)
 	memcpy(&bits, &f, sizeof(bits));
 	if (isnan(f))
 		return (uint16_t)(bits >> 16 | 0x40);
-	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16); /* to the nearest, ties to even */
+	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 void array_widen(uint32_t dtype, const void *from, float *to, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const char *at = (const char *)from + 2 * i;
-		uint16_t bits;
-		__extension__ _Float16 half;
+		uint16_t half;
 
-		memcpy(&bits, at, sizeof(bits));
-		memcpy(&half, at, sizeof(half));
-		to[i] = dtype == DEVSERVE_BF16 ? widen_bf16(bits) : (float)half;
+		memcpy(&half, (const char *)from + 2 * i, sizeof(half));
+		to[i] = dtype == DEVSERVE_BF16 ? widen_bf16(half) : widen_fp16(half);
 	}
 }
 
 void array_narrow(uint32_t dtype, const float *from, void *to, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		char *at = (char *)to + 2 * i;
-		uint16_t bits = narrow_bf16(from[i]);
-		__extension__ _Float16 half = (_Float16)from[i];
+		uint16_t half = dtype == DEVSERVE_BF16 ? narrow_bf16(from[i]) : narrow_fp16(from[i]);
 
-		memcpy(at, dtype == DEVSERVE_BF16 ? (const void *)&bits : (const void *)&half, 2);
+		memcpy((char *)to + 2 * i, &half, sizeof(half));
 	}
 }

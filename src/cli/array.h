@@ -50,6 +50,6 @@ bool array_next_bytes(const struct array *a, uint64_t *at, const char **ret, siz
 /* "FP32[2,3]" */
 void array_put_type(struct buffer *b, uint32_t dtype, const int64_t *shape, uint32_t rank);
 
-/* FP16 and BF16 have no type of their own here: @n elements from or to floats. */
+/* FP16 and BF16 have no type in C: @n elements from or to floats. */
 void array_widen(uint32_t dtype, const void *from, float *to, size_t n);
 void array_narrow(uint32_t dtype, const float *from, void *to, size_t n);

@@ -16,9 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "serve/options.h"
 
-struct buffer;
+#define CLIENT_DEFAULT_URL "http://127.0.0.1:8000"
 
 struct client {
 	char *url;       /* as messages show it */
@@ -57,11 +58,35 @@ struct client_options {
 int client_find(const struct client_options *o, struct client *ret, struct buffer *why);
 void client_fini(struct client *c);
 
+/* @name as a part of a path or a query. */
+void client_put_path(struct buffer *ret, const char *name);
+
+struct client_request {
+	const char *path;
+	uint64_t timeout_ms; /* 0: for ever */
+	uint64_t longest;    /* answer, in bytes; 0: what any page may be */
+	const struct buffer *body; /* NULL: GET; else POST, an inference request */
+	size_t json_size;    /* how much of the body is JSON */
+};
+
+struct client_answer {
+	int status;
+	uint32_t generation; /* of the deployment that answered; 0: it doesn't say */
+	char stale[32];      /* why its newest save isn't what answered; "": it is */
+	size_t json_size;    /* how much of the body is JSON: all, unless it says */
+	struct buffer body;
+};
+
+#define CLIENT_ANSWER_NULL { .status = 0 }
+
 /*
- * GET @path within @timeout_ms (0: for ever). 0 when there is an answer, with its status and
- * its body appended; else the status to exit with and a sentence in @why. An answer that
- * says the token is missing or wrong is such an error.
+ * 0 when there is an answer; else the status to exit with and a sentence in @why. An answer
+ * that says the token is missing or wrong is such an error.
  */
+int client_ask(const struct client *c, const struct client_request *q, struct client_answer *ret,
+	       struct buffer *why);
+
+/* The same for a page: status and body, which is appended. */
 int client_get(const struct client *c, const char *path, uint64_t timeout_ms, int *ret_status,
 	       struct buffer *ret_body, struct buffer *why);
 

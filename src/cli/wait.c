@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,12 +38,7 @@ static char *path_of(const char *name)
 	struct buffer path = BUFFER_NULL;
 
 	buffer_puts(&path, "/-/wait?deployment=");
-	for (const char *c = name; *c; c++) {
-		if (isalnum((unsigned char)*c) || strchr("._-", *c))
-			buffer_putc(&path, *c);
-		else
-			buffer_printf(&path, "%%%02X", (unsigned char)*c);
-	}
+	client_put_path(&path, name);
 	return buffer_steal(&path);
 }
 

@@ -10,6 +10,7 @@
  * then the same as that option.
  */
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,12 @@ static int parse_operand(struct parser *p, char *word)
 	return EXIT_USAGE;
 }
 
+/* "-" is a file, "-1" a number. */
+static bool is_operand(const char *word)
+{
+	return word[0] != '-' || !word[1] || isdigit((unsigned char)word[1]);
+}
+
 static int parse_words(struct parser *p)
 {
 	bool options_ended = false;
@@ -166,7 +173,7 @@ static int parse_words(struct parser *p)
 	while (r == 0 && p->at < p->argc && !p->action) {
 		char *word = p->argv[p->at++];
 
-		if (options_ended || word[0] != '-' || !word[1])
+		if (options_ended || is_operand(word))
 			r = parse_operand(p, word);
 		else if (strcmp(word, "--") == 0)
 			options_ended = true;

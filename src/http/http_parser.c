@@ -118,7 +118,27 @@ static int on_complete(http_parser *p)
 	return 0;
 }
 
+static int on_answer_field(http_parser *p, const char *at, size_t size)
+{
+	struct answer_parser *a = p->data;
+
+	if (a->events->on_field)
+		a->events->on_field(a->context, at, size);
+	return 0;
+}
+
+static int on_answer_value(http_parser *p, const char *at, size_t size)
+{
+	struct answer_parser *a = p->data;
+
+	if (a->events->on_value)
+		a->events->on_value(a->context, at, size);
+	return 0;
+}
+
 static const http_parser_settings answer_settings = {
+	.on_header_field = on_answer_field,
+	.on_header_value = on_answer_value,
 	.on_body = on_body,
 	.on_message_complete = on_complete,
 };

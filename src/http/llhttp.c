@@ -122,7 +122,27 @@ static int on_complete(llhttp_t *p)
 	return 0;
 }
 
+static int on_answer_field(llhttp_t *p, const char *at, size_t size)
+{
+	struct answer_parser *a = p->data;
+
+	if (a->events->on_field)
+		a->events->on_field(a->context, at, size);
+	return 0;
+}
+
+static int on_answer_value(llhttp_t *p, const char *at, size_t size)
+{
+	struct answer_parser *a = p->data;
+
+	if (a->events->on_value)
+		a->events->on_value(a->context, at, size);
+	return 0;
+}
+
 static const llhttp_settings_t answer_settings = {
+	.on_header_field = on_answer_field,
+	.on_header_value = on_answer_value,
 	.on_body = on_body,
 	.on_message_complete = on_complete,
 };

@@ -47,6 +47,9 @@ int parser_read_head(const char *bytes, size_t size, const struct head_events *e
 struct answer_events {
 	int (*on_body)(void *context, const char *bytes, size_t size); /* not 0 ends the parsing */
 	void (*on_complete)(void *context);
+	/* A piece of a header's name, of its value; or NULL. */
+	void (*on_field)(void *context, const char *at, size_t size);
+	void (*on_value)(void *context, const char *at, size_t size);
 };
 
 struct answer_parser;

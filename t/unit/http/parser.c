@@ -144,7 +144,7 @@ static void on_complete(void *context)
 
 static int answer(const char *bytes, size_t step, unsigned *ret_status)
 {
-	static const struct answer_events events = { on_body, on_complete };
+	static const struct answer_events events = { .on_body = on_body, .on_complete = on_complete };
 	struct answer_parser *p = answer_parser_new(&events, NULL);
 	size_t size = strlen(bytes);
 	int r = 0;
