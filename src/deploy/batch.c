@@ -49,6 +49,7 @@ static struct batch *batch_new(struct deployment *d, struct signature *signature
 	b->rows = 0;
 	b->n_members = b->n_users = b->n_granted = b->n_orphans = 0;
 	b->block = 0;
+	b->unwanted = false;
 	deployment_ref(d);
 	return b;
 }
@@ -75,6 +76,18 @@ void batch_drop_user(struct batch *b)
 		batch_free(b);
 }
 
+/* Nobody waits for it any more: if it hasn't begun, it needn't. */
+static void disown(struct batch *b)
+{
+	struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+
+	for (unsigned i = 0; i < b->n_members; i++)
+		if (b->members[i].request)
+			return;
+	b->unwanted = true;
+	__atomic_store_n(&call->unwanted, 1, __ATOMIC_RELAXED);
+}
+
 /* The client went away. Its inputs stay: the kernel may be reading them. */
 void batch_forget(struct batch *b, struct infer_request *r)
 {
@@ -86,6 +99,7 @@ void batch_forget(struct batch *b, struct infer_request *r)
 			b->orphans[b->n_orphans++] = r->block;
 			r->has_block = false;
 		}
+		disown(b);
 		return;
 	}
 	batch_drop_user(b); /* it was answered already and is being sent */
@@ -258,6 +272,7 @@ static void write_call(struct batch *b, uint64_t spill)
 	call->batch = s->max_batch_size ? b->rows : 1;
 	call->status = -EIO;
 	call->error_size = 0;
+	call->unwanted = 0;
 	at = place_inputs(b, call, at);
 	at = place_outputs(b, call, at);
 	call->spill_offset = at;
@@ -457,7 +472,8 @@ void batch_done(struct batch *b)
 
 	if (compute_ns > elapsed)
 		compute_ns = elapsed;
-	learn(b, call, compute_ns);
+	if (!b->unwanted)
+		learn(b, call, compute_ns);
 	LIST_REMOVE(b, flying);
 	if (status < 0) {
 		finish_failed(b, call, status < -4095 ? -EIO : status, compute_ns);

@@ -57,6 +57,7 @@ struct batch {
 		unsigned attempts;
 		uint64_t since_ns;
 	} members[BATCH_MAX_MEMBERS];
+	bool unwanted;     /* all have been, since it was submitted */
 	uint64_t submitted_ns;
 	uint64_t due_from_ns; /* its time runs from here (deadline.c) */
 	uint64_t block;    /* struct call, gathered inputs, outputs, spill */

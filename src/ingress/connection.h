@@ -68,6 +68,7 @@ struct connection {
 	bool lingering; /* all said; wait for its end */
 	bool closed;
 	struct pace coming, going;
+	uint64_t probe_ms; /* after its end: when to see whether anybody is there */
 };
 
 /* Take the connection that waits at @listener. 0 or -errno. */

@@ -249,7 +249,7 @@ void exchange_hang_up(struct exchange *x)
 
 void exchange_interim(struct exchange *x)
 {
-	buffer_puts(&x->out, "HTTP/1.1 100 Continue\r\n\r\n");
+	buffer_puts(&x->out, RESPONSE_CONTINUE);
 	x->state = EXCHANGE_DONE;
 	x->counted = exchange_unsent(x);
 	x->c->unsent += x->counted;

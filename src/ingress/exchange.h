@@ -28,7 +28,7 @@ struct ingress;
 struct route;
 struct unpack;
 
-#define EXCHANGE_MAX_CONTROL (1024 * 1024) /* bytes of a control route's body */
+#define EXCHANGE_MAX_CONTROL (64 * 1024) /* bytes of a control route's body */
 #define EXCHANGE_MAX_STREAM (1024 * 1024)  /* bytes that a stream's client may lag behind */
 
 enum exchange_state {

@@ -135,13 +135,19 @@ static bool go_on(struct exchange *x)
 	return last;
 }
 
+/* Both the answer and what becomes of it, which is no larger. */
+static bool charge(struct exchange *x)
+{
+	return infer_request_charge(&x->r, x->out.room + exchange_unsent(x)) == 0;
+}
+
 static void activate(struct packing_queue *q)
 {
 	struct exchange *x;
 
 	while (q->n_active < MAX_ACTIVE && (x = TAILQ_FIRST(&q->waiting))) {
 		unlist(x);
-		if (!begin(x)) {
+		if (!charge(x) || !begin(x)) {
 			send_plain(x);
 			continue;
 		}

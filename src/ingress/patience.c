@@ -25,10 +25,12 @@
 #include "ingress/exchange.h"
 #include "ingress/listener.h"
 #include "ingress/receive.h"
+#include "ingress/send.h"
 
 #define LINGER_MS 2000
 #define LINGER_TOTAL_MS 30000
 #define YIELD_MS 1000
+#define PROBE_MS 500
 
 static const struct patience *patience_of(const struct connection *c)
 {
@@ -139,10 +141,28 @@ static void tick_linger(struct connection *c, uint64_t now_ms)
 		connection_close(c);
 }
 
+/*
+ * A client that closes its side may have gone, or wait for its answer: TCP says the same of
+ * both. A few bytes that mean nothing tell: who has gone resets the connection, which the next
+ * ones notice. Until then its calls would be computed for nobody.
+ */
+static void tick_ended(struct connection *c, uint64_t now_ms)
+{
+	uint64_t elapsed = now_ms - c->coming.begun_ms;
+
+	if (elapsed < c->probe_ms)
+		return;
+	c->probe_ms = elapsed < PROBE_MS ? PROBE_MS : 2 * elapsed;
+	if (!send_probe(c))
+		connection_close(c);
+}
+
 static void tick_coming(struct connection *c, uint64_t now_ms)
 {
 	if (c->lingering)
 		tick_linger(c, now_ms);
+	else if (c->ended)
+		tick_ended(c, now_ms);
 	else if (c->paused)
 		patience_begin(c);
 	else if (c->state == CONNECTION_BODY || c->state == CONNECTION_CHUNKED)

@@ -369,6 +369,7 @@ static void end_reading(struct connection *c)
 	c->receiving = NULL;
 	c->state = CONNECTION_DEAF;
 	receive_set(c, false);
+	patience_begin(c);
 	if (x) {
 		STAILQ_REMOVE(&c->queue, x, exchange, queue);
 		c->n_exchanges--;

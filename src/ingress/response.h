@@ -17,6 +17,7 @@
 /* Room for any head that response_head() makes. */
 #define RESPONSE_MAX_HEAD 1536
 #define RESPONSE_NONE UINT64_MAX
+#define RESPONSE_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 
 /* What is the same in all answers of a second. */
 struct preamble {

@@ -181,3 +181,15 @@ void send_answers(struct connection *c)
 		write_rest(c, parts, n, (size_t)done);
 	}
 }
+
+bool send_probe(struct connection *c)
+{
+	const uv_buf_t probe = uv_buf_init((char *)RESPONSE_CONTINUE, sizeof(RESPONSE_CONTINUE) - 1);
+	const struct exchange *x = STAILQ_FIRST(&c->queue);
+	int r;
+
+	if (c->writing || !x || x->state != EXCHANGE_RUNNING || x->minor == 0)
+		return true;
+	r = uv_try_write((uv_stream_t *)&c->tcp, &probe, 1);
+	return r == (int)probe.len || r == UV_EAGAIN;
+}

@@ -7,6 +7,8 @@
  * Answers to a connection: the writing half.
  */
 
+#include <stdbool.h>
+
 struct connection;
 
 /*
@@ -14,3 +16,9 @@ struct connection;
  * a failure only sets `broken`.
  */
 void send_answers(struct connection *c);
+
+/*
+ * Another "100 Continue" to a client that waits for an answer of ours, as it may get as many as
+ * there are. false: nobody is there.
+ */
+bool send_probe(struct connection *c);

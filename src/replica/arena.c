@@ -26,6 +26,7 @@
 #define N_ORDERS 48
 #define N_KEPT_ORDERS 4
 #define N_KEPT 256
+#define SMALL (256 * 1024) /* of requests */
 #define TRIM_ORDER 10 /* 1 MiB and more is given back when nothing happens */
 #define NONE UINT32_MAX
 #define FREE 0x80
@@ -103,13 +104,27 @@ static unsigned order_of(uint64_t size)
 	return units <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(units - 1);
 }
 
+/*
+ * An eighth is left to small requests and to outputs. Else a few clients that announce much
+ * and send it slowly would keep out all others, and what has been received couldn't be run.
+ */
+static int check_request(const struct arena_budget *b, uint64_t size)
+{
+	uint64_t most = size > SMALL ? b->limit - b->limit / 8 : b->limit;
+
+	if (size > most)
+		return -EFBIG;
+	return b->used + size > most ? -ENOMEM : 0;
+}
+
 static int memory_reserve(struct infer_memory *m, size_t size, void **ret, uint64_t *ret_block)
 {
 	struct arena *a = container_of(m, struct arena, memory);
-	uint64_t offset = arena_reserve(a, size);
+	int r = check_request(a->budget, size);
+	uint64_t offset = r ? 0 : arena_reserve(a, size);
 
 	if (!offset)
-		return size > a->budget->limit ? -EFBIG : -ENOMEM;
+		return r ? r : -ENOMEM;
 	*ret = a->base + offset;
 	*ret_block = offset;
 	return 0;
@@ -124,12 +139,11 @@ static int memory_charge(struct infer_memory *m, size_t size)
 {
 	struct arena_budget *b = container_of(m, struct arena, memory)->budget;
 
-	if (size > b->limit)
-		return -EFBIG;
-	if (b->used + size > b->limit)
-		return -ENOMEM;
-	b->used += size;
-	return 0;
+	int r = check_request(b, size);
+
+	if (r == 0)
+		b->used += size;
+	return r;
 }
 
 static void memory_discharge(struct infer_memory *m, size_t size)

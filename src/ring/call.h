@@ -33,7 +33,7 @@ struct call {
 	uint64_t spill_size;
 	uint64_t compute_ns;
 	uint32_t error_size;
-	uint32_t reserved;
+	uint32_t unwanted;     /* 1: its clients have gone. The server may say so late: written at any time */
 	char error[CALL_ERROR_SIZE];
 	struct call_tensor tensors[]; /* n_in inputs, then n_out outputs */
 };

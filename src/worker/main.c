@@ -105,11 +105,24 @@ static void *need(void *context, uint32_t slot, uint64_t size)
 	return granted >= size ? w->arena + offset : NULL;
 }
 
+/* Its clients left before it began. */
+static void skip_call(struct worker *w, const struct message *m, struct call *call)
+{
+	call->status = -ECANCELED;
+	call->compute_ns = 0;
+	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
+	w->unrung = true;
+}
+
 static void run_call(struct worker *w, const struct message *m)
 {
 	struct call *call = (struct call *)(w->arena + m->offset);
 	const char *damage;
 
+	if (__atomic_load_n(&call->unwanted, __ATOMIC_RELAXED)) {
+		skip_call(w, m, call);
+		return;
+	}
 	atomic_store_explicit(&w->link->running, (uint32_t)m->extra, memory_order_release);
 	damage = invocation_run(w->invocation, &w->serving, call, m->slot);
 	if (damage) /* who knows what else it wrote to: not an answer, a crash */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,4 +113,24 @@ Test(arena, trimming_keeps_what_is_in_use)
 	arena_trim(&arena);
 	cr_assert_eq(arena.base[a + MIB - 1], 7);
 	cr_assert_eq(arena.base[b], 0, "the free block's pages were not given back");
+}
+
+Test(arena, large_requests_leave_an_eighth_to_small_ones)
+{
+	struct infer_memory *m = &arena.memory;
+	uint64_t block, small;
+	void *at;
+
+	cr_assert_eq(m->reserve(m, 57 * MIB, &at, &block), -EFBIG, "it would never fit");
+	cr_assert_eq(m->charge(m, 57 * MIB), -EFBIG);
+	cr_assert_eq(m->reserve(m, 40 * MIB, &at, &block), 0);
+	cr_assert_eq(m->charge(m, 16 * MIB), 0);
+	cr_assert_eq(m->reserve(m, 1 * MIB, &at, &small), -ENOMEM);
+	cr_assert_eq(m->charge(m, 1 * MIB), -ENOMEM);
+	cr_assert_eq(m->reserve(m, MIB / 4, &at, &small), 0);
+	cr_assert_eq(m->charge(m, MIB / 4), 0);
+	cr_assert(arena_reserve(&arena, 7 * MIB), "outputs may have it all");
+	cr_assert_eq(m->charge(m, MIB), -ENOMEM);
+	m->discharge(m, 16 * MIB);
+	cr_assert_eq(m->charge(m, MIB), 0);
 }
