@@ -5,7 +5,7 @@
 
 to = $(DESTDIR)$(PREFIX)
 headers := $(wildcard include/devserve/*.h include/devserve/ext/*.h)
-documents := $(wildcard LICENSE README.md ARCHITECTURE.md CHANGELOG.md)
+documents := $(wildcard LICENSE *.md) $(patsubst ./%,%,$(shell find ./docs -type f 2>/dev/null | sort))
 
 # Of $(pages): where each is looked for.
 places := devserve.1:share/man/man1/devserve.1 \
@@ -17,17 +17,17 @@ from = $(firstword $(subst :, ,$(1)))
 into = $(lastword $(subst :, ,$(1)))
 
 # Below $(to); `make uninstall` removes these, and the directories that are ours.
-installed = bin/devserve $(addprefix libexec/devserve/devserve-,worker watch debug cuda) $(headers) \
-	$(addprefix share/doc/devserve/,$(notdir $(documents)) LICENSE.GPL-2) \
+installed = bin/devserve $(addprefix libexec/devserve/,$(notdir $(filter-out %/devserve,$(programs)))) \
+	$(headers) $(addprefix share/doc/devserve/,$(documents) LICENSE.GPL-2) \
 	share/pkgconfig/devserve.pc $(foreach p,$(places),$(call into,$(p)))
-directories := libexec/devserve include/devserve/ext include/devserve share/devserve share/doc/devserve
+directories = $(addprefix $(to)/,libexec/devserve include/devserve share/devserve share/doc/devserve)
 
 .PHONY: install
 install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
 	install -D -m 755 -t $(to)/bin $(BUILD)/devserve
 	install -D -m 755 -t $(to)/libexec/devserve $(filter-out %/devserve,$(programs))
 	$(foreach f,$(headers),install -D -m 644 $(f) $(to)/$(f)$(newline))
-	install -D -m 644 -t $(to)/share/doc/devserve $(documents)
+	$(foreach f,$(documents),install -D -m 644 $(f) $(to)/share/doc/devserve/$(f)$(newline))
 	install -D -m 644 src/watcher/LICENSE $(to)/share/doc/devserve/LICENSE.GPL-2
 	$(foreach p,$(places),install -D -m 644 $(BUILD)/$(call from,$(p)) $(to)/$(call into,$(p))$(newline))
 	sed $(about:%=-e 's|@%|') packaging/devserve.pc.in >$(BUILD)/devserve.pc
@@ -36,7 +36,7 @@ install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
 .PHONY: uninstall
 uninstall: ## remove what `make install` put there
 	rm -f $(addprefix $(to)/,$(installed))
-	for d in $(addprefix $(to)/,$(directories)); do [ ! -d $$d ] || rmdir --ignore-fail-on-non-empty $$d; done
+	for d in $(directories); do [ ! -d $$d ] || find $$d -depth -type d -empty -delete; done
 
 define newline
 

@@ -13,7 +13,7 @@ use Test::More;
 
 my $build = $ENV{DEVSERVE_BUILD} // getcwd() . '/build';
 my $place = tempdir(CLEANUP => 1);
-my @programs = map { "devserve$_" } '', qw(-worker -watch -debug);
+my @programs = map { "devserve$_" } '', qw(-worker -watch -debug -cuda);
 
 # With what it printed where it failed.
 sub sh {
@@ -50,7 +50,7 @@ ok(sh("cd '$a' && make -s dist BUILD=build && cp build/devserve-*.tar.gz '$place
 is(sum("$place/two.tar.gz"), sum("$place/one.tar.gz"), 'and is the same then');
 
 SKIP: {
-	skip 'a build for a sanitizer is nobody\'s release', 6 if $ENV{DEVSERVE_SANITIZE};
+	skip 'a build for a sanitizer is nobody\'s release', 3 + @programs if $ENV{DEVSERVE_SANITIZE};
 	ok(sh("cd '$a' && make -s lint"), 'its tests of the tree pass without git');
 	ok(sh("cd '$a' && make -s BUILD=build"), 'it builds');
 	ok(sh("cd '$b' && find . -exec touch -h -d '2001-02-03 04:05:06' {} + && umask 077 && "
