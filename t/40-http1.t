@@ -224,6 +224,16 @@ def versions_and_closing():
     with Line() as line:
         a = line.send(infer(1, "Connection: close")).answer()
         ok(is_sum(a, 1) and a[1].get("connection") == "close" and line.is_cut(), "Connection: close", a)
+    for field, closes in (("Connection: CLOSE", True), ("Connection: keep-alive, close", True), ("Connection:\tx ,close\t", True),
+                          ("Connection: closed", False), ("Connection: keep-alive", False), ("Proxy-Connection: close", False),
+                          ("X-Connection: close", False)):
+        with Line() as line:
+            a = line.send(get("/v2", field) + get()).answer()
+            ok(a[0] == 200 and (a[1].get("connection") == "close") == closes and
+               (line.is_cut() if closes else line.status() == 200), f"{field!r} {'closes' if closes else 'closes nothing'}", a)
+    with Line() as line:
+        a = line.send(get("/v2", "Connection: keep-alive", "Connection: close", version="HTTP/1.0")).answer()
+        ok(a[1].get("connection") == "close" and line.is_cut(), "close wins", a)
     with Line() as line:
         line.send(infer(4))
         line.socket.shutdown(socket.SHUT_WR)

@@ -19,7 +19,6 @@
 struct reading {
 	const struct head_events *events;
 	void *context;
-	struct head_line *line;
 	bool whole;
 };
 
@@ -49,7 +48,6 @@ static int on_headers_complete(http_parser *p)
 	struct reading *r = p->data;
 
 	r->whole = true;
-	r->line->keep_alive = http_should_keep_alive(p);
 	return 1;
 }
 
@@ -80,18 +78,18 @@ static int outcome(enum http_errno e, bool whole, const char **ret_why)
 }
 
 int parser_read_head(const char *bytes, size_t size, const struct head_events *events, void *context,
-		     struct head_line *ret, const char **ret_why)
+		     enum method *ret, const char **ret_why)
 {
-	struct reading r = { .events = events, .context = context, .line = ret };
+	struct reading r = { .events = events, .context = context };
 	http_parser p;
 	size_t n;
 
-	*ret = (struct head_line){ METHOD_OTHER, false };
+	*ret = METHOD_OTHER;
 	http_parser_init(&p, HTTP_REQUEST);
 	p.data = &r;
 	n = http_parser_execute(&p, &head_settings, bytes, size);
 	if (HTTP_PARSER_ERRNO(&p) != HPE_INVALID_METHOD)
-		ret->method = method_of(http_method_str(p.method));
+		*ret = method_of(http_method_str(p.method));
 	return outcome(HTTP_PARSER_ERRNO(&p), r.whole && n == size, ret_why);
 }
 

@@ -17,7 +17,6 @@
 struct reading {
 	const struct head_events *events;
 	void *context;
-	struct head_line *line;
 	int refused; /* HEAD_…, by a callback */
 	bool whole;
 };
@@ -56,7 +55,6 @@ static int on_headers_complete(llhttp_t *p)
 	struct reading *r = p->data;
 
 	r->whole = true;
-	r->line->keep_alive = llhttp_should_keep_alive(p);
 	return 1; /* no body, for us */
 }
 
@@ -85,17 +83,17 @@ static int outcome(const llhttp_t *p, const struct reading *r, const char **ret_
 }
 
 int parser_read_head(const char *bytes, size_t size, const struct head_events *events, void *context,
-		     struct head_line *ret, const char **ret_why)
+		     enum method *ret, const char **ret_why)
 {
-	struct reading r = { .events = events, .context = context, .line = ret };
+	struct reading r = { .events = events, .context = context };
 	llhttp_t p;
 
-	*ret = (struct head_line){ METHOD_OTHER, false };
+	*ret = METHOD_OTHER;
 	llhttp_init(&p, HTTP_REQUEST, &head_settings);
 	p.data = &r;
 	llhttp_execute(&p, bytes, size);
 	if (llhttp_get_errno(&p) != HPE_INVALID_METHOD)
-		ret->method = method_of(llhttp_method_name(llhttp_get_method(&p)));
+		*ret = method_of(llhttp_method_name(llhttp_get_method(&p)));
 	return outcome(&p, &r, ret_why);
 }
 

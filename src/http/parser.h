@@ -25,11 +25,6 @@ struct head_events {
 	int (*on_value)(void *context, const char *at, size_t size);
 };
 
-struct head_line {
-	enum method method; /* METHOD_OTHER also where it didn't get so far */
-	bool keep_alive;
-};
-
 enum {
 	HEAD_READ,
 	HEAD_METHOD_UNKNOWN,
@@ -38,9 +33,12 @@ enum {
 	HEAD_MALFORMED,     /* with a static sentence */
 };
 
-/* @bytes is the head to its empty line and nothing else. @ret is always written. */
+/*
+ * @bytes is the head to its empty line and nothing else. *@ret is always written; METHOD_OTHER
+ * also where it didn't get so far.
+ */
 int parser_read_head(const char *bytes, size_t size, const struct head_events *events, void *context,
-		     struct head_line *ret, const char **ret_why);
+		     enum method *ret, const char **ret_why);
 
 /* An answer, piece by piece as it comes */
 

@@ -4,8 +4,8 @@
  * The gate goes by lines. A line is judged once, when its line feed is there, whatever
  * the pieces it came in; so a client that sends byte by byte costs one search a byte.
  *
- * The framing fields (Host, Content-Length, Transfer-Encoding) are decided here and not
- * by the parser: two readers of a message that disagree about its length are what request
+ * The framing fields (Host, Content-Length, Transfer-Encoding, Connection) are decided here and
+ * not by the parser: two readers of a message that disagree about its length are what request
  * smuggling lives on, so there must be only one opinion, and it must be the strict one.
  */
 
@@ -82,24 +82,49 @@ static int judge_length(struct gate *g, const char *value, size_t size, const ch
 	return 0;
 }
 
+static bool is_word(const char *s, size_t size, const char *word)
+{
+	return size == strlen(word) && strncasecmp(s, word, size) == 0;
+}
+
 static int judge_encoding(struct gate *g, const char *value, size_t size, const char **ret_why)
 {
-	if (g->chunked || g->minor == 0 || size != 7 || strncasecmp(value, "chunked", 7) != 0)
+	if (g->chunked || g->minor == 0 || !is_word(value, size, "chunked"))
 		return refuse(400, "The only Transfer-Encoding is \"chunked\", once, in HTTP/1.1.",
 			      ret_why);
 	g->chunked = true;
 	return 0;
 }
 
+/* "close", "keep-alive, Upgrade": a list, and there may be several. */
+static void note_connection(struct gate *g, const char *s, size_t size)
+{
+	const char *const end = s + size;
+
+	while (s < end) {
+		const char *comma = memchr(s, ',', (size_t)(end - s)), *next = comma ? comma + 1 : end;
+		size_t n;
+
+		while (s < end && (*s == ' ' || *s == '\t'))
+			s++;
+		n = charset_run(CHARSET_TOKEN, s, (size_t)(end - s));
+		g->close |= is_word(s, n, "close");
+		g->keep_alive |= is_word(s, n, "keep-alive");
+		s = next;
+	}
+}
+
 static int judge_framing(struct gate *g, const char *name, size_t name_size, const char *value,
 			 size_t size, const char **ret_why)
 {
-	if (name_size == 4 && strncasecmp(name, "host", 4) == 0)
+	if (is_word(name, name_size, "host"))
 		return judge_host(g, ret_why);
-	if (name_size == 14 && strncasecmp(name, "content-length", 14) == 0)
+	if (is_word(name, name_size, "content-length"))
 		return judge_length(g, value, size, ret_why);
-	if (name_size == 17 && strncasecmp(name, "transfer-encoding", 17) == 0)
+	if (is_word(name, name_size, "transfer-encoding"))
 		return judge_encoding(g, value, size, ret_why);
+	if (is_word(name, name_size, "connection"))
+		note_connection(g, value, size);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ struct gate {
 	unsigned minor;  /* HTTP/1.minor */
 	bool is_head;    /* a refusal has no body either */
 	bool has_host, has_length, chunked;
+	bool close, keep_alive; /* what Connection says */
 	uint64_t length; /* Content-Length */
 };
 

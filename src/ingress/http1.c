@@ -106,17 +106,17 @@ static int explain(int outcome, enum method method, const char *malformed, const
 int head_parse(struct head *h, const struct gate *g, const char *bytes, const char **ret_why)
 {
 	const char *malformed = NULL;
-	struct head_line line;
+	enum method method;
 	int outcome;
 
 	memset(h, 0, offsetof(struct head, fields));
-	outcome = parser_read_head(bytes + g->start, g->at - g->start, &events, h, &line, &malformed);
-	h->method = line.method;
-	h->keep_alive = line.keep_alive;
+	outcome = parser_read_head(bytes + g->start, g->at - g->start, &events, h, &method, &malformed);
+	h->method = method;
+	h->keep_alive = !g->close && (g->minor > 0 || g->keep_alive);
 	h->minor = g->minor;
 	h->chunked = g->chunked;
 	h->length = g->length;
-	if (outcome == HEAD_READ && line.method != METHOD_CONNECT)
+	if (outcome == HEAD_READ && method != METHOD_CONNECT)
 		return 0;
-	return explain(outcome, line.method, malformed, ret_why);
+	return explain(outcome, method, malformed, ret_why);
 }

@@ -39,7 +39,7 @@ static int on_value(void *context, const char *at, size_t size)
 	return see("v", at, size);
 }
 
-static struct head_line line;
+static enum method method;
 static const char *why;
 
 static int head(const char *bytes)
@@ -48,7 +48,7 @@ static int head(const char *bytes)
 
 	seen[0] = '\0';
 	why = NULL;
-	return parser_read_head(bytes, strlen(bytes), &events, NULL, &line, &why);
+	return parser_read_head(bytes, strlen(bytes), &events, NULL, &method, &why);
 }
 
 TestSuite(parser);
@@ -57,8 +57,7 @@ Test(parser, takes_a_head_apart)
 {
 	cr_assert_eq(head("POST /v2?a=b HTTP/1.1\r\nHost: x\r\nEmpty:\r\nB:  two words\r\n\r\n"), HEAD_READ);
 	cr_assert_str_eq(seen, "t</v2?a=b>f<Host>v<x>f<Empty>v<>f<B>v<two words>");
-	cr_assert_eq(line.method, METHOD_POST);
-	cr_assert(line.keep_alive);
+	cr_assert_eq(method, METHOD_POST);
 }
 
 Test(parser, looks_at_no_body)
@@ -67,22 +66,12 @@ Test(parser, looks_at_no_body)
 	cr_assert_eq(head("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"), HEAD_READ);
 }
 
-Test(parser, knows_whether_the_connection_stays)
-{
-	cr_assert_eq(head("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), HEAD_READ);
-	cr_assert_not(line.keep_alive);
-	cr_assert_eq(head("GET / HTTP/1.0\r\n\r\n"), HEAD_READ);
-	cr_assert_not(line.keep_alive);
-	cr_assert_eq(head("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), HEAD_READ);
-	cr_assert(line.keep_alive);
-}
-
 Test(parser, upgrades_to_nothing)
 {
 	cr_assert_eq(head("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"), HEAD_READ);
-	cr_assert_eq(line.method, METHOD_GET);
+	cr_assert_eq(method, METHOD_GET);
 	cr_assert_eq(head("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), HEAD_READ);
-	cr_assert_eq(line.method, METHOD_CONNECT);
+	cr_assert_eq(method, METHOD_CONNECT);
 }
 
 Test(parser, tells_methods_apart)
@@ -93,10 +82,10 @@ Test(parser, tells_methods_apart)
 		_cleanup_free_ char *text = xasprintf("%s / HTTP/1.1\r\nHost: x\r\n\r\n", names[i]);
 
 		cr_assert_eq(head(text), HEAD_READ, "%s", names[i]);
-		cr_assert_str_eq(method_name(line.method), names[i]);
+		cr_assert_str_eq(method_name(method), names[i]);
 	}
 	cr_assert_eq(head("PURGE / HTTP/1.1\r\nHost: x\r\n\r\n"), HEAD_READ);
-	cr_assert_eq(line.method, METHOD_OTHER);
+	cr_assert_eq(method, METHOD_OTHER);
 	cr_assert_eq(head("FETCH / HTTP/1.1\r\nHost: x\r\n\r\n"), HEAD_METHOD_UNKNOWN);
 	cr_assert_eq(head("get / HTTP/1.1\r\nHost: x\r\n\r\n"), HEAD_METHOD_UNKNOWN);
 }
@@ -107,7 +96,7 @@ Test(parser, tells_who_refused)
 	cr_assert_eq(head("GET /no HTTP/1.1\r\nHost: x\r\n\r\n"), HEAD_TARGET_BAD);
 	refused = "no";
 	cr_assert_eq(head("GET / HTTP/1.1\r\nHost: no\r\n\r\n"), HEAD_VALUE_REFUSED);
-	cr_assert_eq(line.method, METHOD_GET);
+	cr_assert_eq(method, METHOD_GET);
 	refused = NULL;
 }
 

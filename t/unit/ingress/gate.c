@@ -146,6 +146,26 @@ Test(gate, knows_a_head_request_also_when_it_refuses_it)
 	cr_assert(!g.is_head);
 }
 
+static bool closes(const char *head)
+{
+	struct gate g;
+
+	cr_assert_eq(judge(head, strlen(head), &g), GATE_WHOLE, "%s", head);
+	return g.close || (g.minor == 0 && !g.keep_alive);
+}
+
+Test(gate, knows_whether_the_connection_ends)
+{
+	cr_assert(!closes(GET "\r\n"));
+	cr_assert(closes("GET / HTTP/1.0\r\n\r\n"));
+	cr_assert(closes(GET "connection: x, ,\tClose\t,y\r\n\r\n"));
+	cr_assert(closes(GET "Connection: x\r\nConnection: close\r\n\r\n"));
+	cr_assert(!closes(GET "Connection: closed, xclose, clos\r\nProxy-Connection: close\r\n\r\n"));
+	cr_assert(!closes("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"));
+	cr_assert(closes("GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n"));
+	cr_assert(closes("GET / HTTP/1.0\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n"));
+}
+
 Test(gate, bounds_lines_fields_and_heads)
 {
 	static char head[40000];
