@@ -14,7 +14,7 @@ import re
 import time
 
 from harness import (BENCH, OTHERS, PINNED, TREE, Echo, Failure, Load, Server, alternate, binary_request, cpu_ns,
-                     end, json_request, load, median, memory_kb, quartiles, run_alone, start)
+                     end, first_line, json_request, load, median, memory_kb, quartiles, run_alone, start)
 
 PLUGINS = TREE / "plugins"
 THREE = [PLUGINS / name for name in ("matmul", "simple", "softmax")]
@@ -335,6 +335,25 @@ def serving_rows(cells):
                     note=f"{rate(per_second)}; {costs(cells['binary', 1])}")
 
 
+# The gate: 6b
+
+def gate(bench):
+    """What judging a head costs, of what a whole request takes when the server has nothing else to do."""
+    gates, wholes = [], []
+    with Server(bench, PLUGINS / "simple", cpus=OTHERS) as server:
+        request = simple_file(bench, server.port)
+        for i in range(bench.rounds(9)):
+            bench.say(f"gate: round {i + 1}")
+            one, whole = alternate(i, lambda: first_line([bench.helper("gate"), request]),
+                                   lambda: cell(bench, server.port, request, 64, 0.5))
+            gates.append(json.loads(one)["median_ns"])
+            wholes.append(1e9 / whole["per_second"])
+    percents = [100 * a / b for a, b in zip(gates, wholes)]
+    yield Row("gate", "judging a request's head, of a whole small request", f"{median(gates):.0f} ns",
+              f"{median(wholes):.0f} ns at 64 connections", median(percents), 3, 2, "%",
+              spread=quartiles(percents), samples={"measured": gates, "compared": wholes})
+
+
 LARGE = 4 * 1024 * 1024  # elements: 16 MB
 
 
@@ -465,6 +484,6 @@ def starting(bench):
 ROWS = {
     "save-c": save_c, "save-cc": save_cc, "undo": undo, "gap": gap, "memory": memory,
     "c64-binary": serving, "c64-json": serving, "c4-binary": serving, "c1": serving,
-    "large": large, "cpu-idle": processor, "cpu-100": processor, "matmul": matmul,
+    "gate": gate, "large": large, "cpu-idle": processor, "cpu-100": processor, "matmul": matmul,
     "start": starting,
 }
