@@ -139,7 +139,10 @@ class Line:
                 return None
         head, rest = self.buffer.split(b"\r\n\r\n", 1)
         first, *lines = head.decode("latin-1").split("\r\n")
-        headers = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in lines)}
+        headers = {}
+        for name, value in (l.split(":", 1) for l in lines):
+            name = name.lower()  # several are a list
+            headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
         status = int(first.split()[1])
         size = 0 if head_only or status == 100 else int(headers.get("content-length", 0))
         self.buffer = rest
