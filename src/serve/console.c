@@ -277,6 +277,6 @@ struct console *console_free(struct console *c)
 
 void console_greet(struct console *c)
 {
-	if (c && c->keyboard)
+	if (c && keyboard_is_read(c->keyboard))
 		terminal_say(c->o.terminal, "h lists the keys");
 }

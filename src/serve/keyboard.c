@@ -4,13 +4,16 @@
  * A job that was started with '&', or sent there after Ctrl-Z, must not touch the terminal: a
  * shell uses it. Nobody tells a running job that it has come to the foreground, so as long as
  * we are in the background we look once a second.
+ *
+ * libuv makes what it polls non-blocking, and stdin's open file description is the shell's, too:
+ * so the terminal is opened anew.
  */
 
 #include "serve/keyboard.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +25,7 @@
 #define LOOK_MS 1000
 
 struct keyboard {
+	int fd; /* the terminal that stdin is, with a description of our own */
 	struct keyboard_callbacks cb;
 	uv_poll_t poll;
 	uv_signal_t stop, resume;
@@ -62,9 +66,9 @@ static void take(struct keyboard *k, const char *keys, size_t n)
 	}
 }
 
-static bool has_hung_up(void)
+static bool has_hung_up(int terminal)
 {
-	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct pollfd fd = { .fd = terminal, .events = POLLIN };
 
 	return poll(&fd, 1, 0) == 1 && fd.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
@@ -75,27 +79,27 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	char keys[64];
 	ssize_t n;
 
-	if (!raw_mode_is_ours(STDIN_FILENO)) {
+	if (!raw_mode_is_ours(k->fd)) {
 		withdraw(k);
 		look(k);
 		return;
 	}
-	n = status < 0 ? -1 : read(STDIN_FILENO, keys, sizeof(keys));
+	n = status < 0 ? -1 : read(k->fd, keys, sizeof(keys));
 	if (n > 0)
 		take(k, keys, (size_t)n);
-	else if (n < 0 || events & UV_DISCONNECT || has_hung_up())
+	else if (n < 0 || events & UV_DISCONNECT || has_hung_up(k->fd))
 		withdraw(k);
 }
 
 /* Read keys if the terminal is ours now; else look again later. */
 static void look(struct keyboard *k)
 {
-	bool ours = raw_mode_is_ours(STDIN_FILENO);
+	bool ours = raw_mode_is_ours(k->fd);
 
-	if (ours && raw_mode_enter(STDIN_FILENO) == 0) {
+	if (ours && raw_mode_enter(k->fd) == 0) {
 		uv_timer_stop(&k->look);
 		uv_poll_start(&k->poll, UV_READABLE | UV_DISCONNECT, on_readable);
-	} else if (isatty(STDIN_FILENO)) {
+	} else if (isatty(k->fd)) {
 		uv_timer_start(&k->look, on_look, LOOK_MS, 0);
 	}
 }
@@ -132,12 +136,18 @@ struct keyboard *keyboard_new(uv_loop_t *loop, const struct keyboard_callbacks *
 {
 	const char *term = getenv("TERM");
 	struct keyboard *k;
+	int fd;
 
 	if (!isatty(STDIN_FILENO) || !term || !*term || strcmp(term, "dumb") == 0)
 		return NULL;
+	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return NULL; /* stdin isn't the terminal that we belong to */
 	k = xcalloc(1, sizeof(*k));
 	k->cb = *cb;
-	if (uv_poll_init(loop, &k->poll, STDIN_FILENO) < 0) {
+	k->fd = fd;
+	if (uv_poll_init(loop, &k->poll, fd) < 0) {
+		close(fd);
 		free(k);
 		return NULL;
 	}
@@ -154,12 +164,19 @@ struct keyboard *keyboard_new(uv_loop_t *loop, const struct keyboard_callbacks *
 	return k;
 }
 
+bool keyboard_is_read(const struct keyboard *k)
+{
+	return k && uv_is_active((const uv_handle_t *)&k->poll);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
 	struct keyboard *k = handle->data;
 
-	if (--k->n_handles == 0)
-		free(k);
+	if (--k->n_handles)
+		return;
+	close(k->fd);
+	free(k);
 }
 
 struct keyboard *keyboard_free(struct keyboard *k)

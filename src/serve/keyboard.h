@@ -9,6 +9,7 @@
  * Loop's thread only; keeps no loop running.
  */
 
+#include <stdbool.h>
 #include <uv.h>
 
 struct keyboard;
@@ -25,6 +26,9 @@ struct keyboard_callbacks {
 
 /* NULL: stdin is no terminal, or one that is dumb. */
 struct keyboard *keyboard_new(uv_loop_t *loop, const struct keyboard_callbacks *cb);
+
+/* Whether keys come now; not while we are in the background. NULL is fine. */
+bool keyboard_is_read(const struct keyboard *k);
 
 /* The terminal gets its mode back. The memory goes when the loop runs next. NULL is fine. Returns NULL. */
 struct keyboard *keyboard_free(struct keyboard *k);

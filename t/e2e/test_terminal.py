@@ -326,12 +326,13 @@ def test_however_it_ends_the_terminal_is_as_it_was(root, open_terminal, ending, 
     root.write("one/one.c", constant(1))
     t = open_terminal(wait="h lists the keys")
     assert t.is_raw
+    assert not t.flags & os.O_NONBLOCK, "other programs have the same terminal"
     if isinstance(ending, str):
         t.press(ending)
     else:
         t.process.send_signal(ending)
     assert t.wait_end() == status
-    assert t.modes == t.before
+    assert t.modes == t.before and not t.flags & os.O_NONBLOCK
 
 
 def test_a_second_q_ends_at_once(root, open_terminal):
@@ -376,6 +377,7 @@ def test_in_the_background_it_leaves_the_terminal_alone(root, open_terminal):
     t.wait_line("ready")
     t.press("stty -a; echo ov''er\n")
     end = t.wait_text("\r\nover")
+    assert "h lists the keys" not in t.text
     assert " icanon" in t.text[:end] and " echo " in t.text[:end]
     t.press("fg\n")
     t.wait_mode(raw=True)

@@ -23,9 +23,10 @@ LEFT = ("NO_COLOR", "TERM_URLS", "TERM_PROGRAM", "VTE_VERSION", "KONSOLE_VERSION
 class Terminal:
     """One program, its own session and foreground job, until stop()."""
 
-    def __init__(self, argv, columns=200, rows=40, env=None, cwd=None, stdin=None):
+    def __init__(self, argv, columns=200, rows=40, env=None, cwd=None, stdin=None, record=False):
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.Stream(self.screen)
+        self.record = [] if record else None  # (time, text)
         self.text, self.news, self.ended = "", threading.Condition(), False
         self.ours, self.theirs = pty.openpty()
         self._set_size(columns, rows)
@@ -49,13 +50,19 @@ class Terminal:
             except OSError:
                 data = b""
             with self.news:
-                text = decode(data)
-                self.text += text
-                self.stream.feed(text)
                 self.ended = not data
-                self.news.notify_all()
+                self.show(decode(data))
             if not data:
                 return
+
+    def show(self, text):
+        """As if a program had written it."""
+        with self.news:
+            self.text += text
+            self.stream.feed(text)
+            if self.record is not None and text:
+                self.record.append((time.monotonic(), text))
+            self.news.notify_all()
 
     def _set_size(self, columns, rows):
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -96,6 +103,11 @@ class Terminal:
     @property
     def modes(self):
         return termios.tcgetattr(self.theirs)
+
+    @property
+    def flags(self):
+        """Of the open file description that its stdin, stdout and stderr are."""
+        return fcntl.fcntl(self.theirs, fcntl.F_GETFL)
 
     @property
     def is_raw(self):
