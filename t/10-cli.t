@@ -19,7 +19,7 @@ delete $ENV{$_} for grep { /^DEVSERVE_/ || $_ eq 'NO_COLOR' } keys %ENV;
 
 my $place = tempdir(CLEANUP => 1);
 chdir $place or die;
-my @verbs = qw(new check status infer wait logs inspect schema clean completion help version);
+my @verbs = qw(new check status infer wait logs inspect schema clean doctor completion help version);
 
 sub slurp {
 	my ($file) = @_;

@@ -202,3 +202,16 @@ char *path_of_helper(const char *name)
 	free(beside);
 	return xasprintf("%s/../libexec/devserve/%s", directory, name);
 }
+
+char *path_of_headers(void)
+{
+	_cleanup_free_ char *program = path_of_program();
+	_cleanup_free_ char *beside = path_join(program, "../include");
+	const char *given = getenv("DEVSERVE_INCLUDE");
+	char *real;
+
+	if (given && given[0])
+		return xstrdup(given);
+	real = realpath(beside, NULL);
+	return real ? real : xstrdup("/usr/include");
+}

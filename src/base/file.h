@@ -52,3 +52,9 @@ char *path_of_program(void);
  * Programs of the tests lie elsewhere: with DEVSERVE_LIBEXEC set, it is looked for there.
  */
 char *path_of_helper(const char *name);
+
+/*
+ * The directory that our public headers' directory is in: beside build/ in the sources, or beside
+ * bin/ where it is installed; DEVSERVE_INCLUDE overrides; free().
+ */
+char *path_of_headers(void);

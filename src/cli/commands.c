@@ -7,7 +7,7 @@
 
 static const struct command *const commands[] = {
 	&cli_serve, &cli_new,     &cli_check, &cli_status,     &cli_infer, &cli_wait, &cli_logs,
-	&cli_inspect, &cli_schema, &cli_clean, &cli_completion, &cli_help, &cli_version,
+	&cli_inspect, &cli_schema, &cli_clean, &cli_doctor, &cli_completion, &cli_help, &cli_version,
 };
 
 static const struct exit_status exits[] = {

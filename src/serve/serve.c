@@ -313,23 +313,9 @@ static int make_directories(struct serve *s, struct buffer *why)
 	return 0;
 }
 
-/* Beside build/ in the sources, or beside bin/ where it is installed. */
-static char *find_headers(void)
-{
-	_cleanup_free_ char *program = path_of_program();
-	_cleanup_free_ char *beside = path_join(program, "../include");
-	const char *given = getenv("DEVSERVE_INCLUDE");
-	char *real;
-
-	if (given && given[0])
-		return xstrdup(given);
-	real = realpath(beside, NULL);
-	return real ? real : xstrdup("/usr/include");
-}
-
 static int make_builder(struct serve *s, struct buffer *why)
 {
-	_cleanup_free_ char *headers = find_headers();
+	_cleanup_free_ char *headers = path_of_headers();
 	const struct builder_options o = {
 		.state_dir = s->state_dir,
 		.include_dir = headers,

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What deployments compute with: BLAS and CUDA. Neither is needed by all. */
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/cuda.h"
+#include "cli/capture.h"
+#include "cli/findings.h"
+
+#define BLAS "libopenblas.so.0" /* as workers open it */
+#define TIMEOUT_MS 2000
+
+typedef char *(*text_fn)(void);
+
+/* What a function of the library says; NULL: it has none of that name. */
+static const char *ask(void *library, const char *name)
+{
+	text_fn f = NULL;
+
+	*(void **)(void *)&f = dlsym(library, name);
+	return f ? f() : NULL;
+}
+
+/* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...": the first two words. */
+static int words_of_version(const char *config)
+{
+	const char *space = strchr(config, ' ');
+
+	return (int)(space ? (size_t)(space + 1 - config) + strcspn(space + 1, " ") : strlen(config));
+}
+
+static void examine_blas(struct findings *f)
+{
+	static const struct package package = { "libopenblas-dev", "openblas-devel", "openblas" };
+	const char *config, *core;
+	void *library;
+
+	setenv("OPENBLAS_NUM_THREADS", "1", 0); /* threads are of no use here */
+	library = dlopen(BLAS, RTLD_NOW | RTLD_LOCAL);
+	config = library ? ask(library, "openblas_get_config") : NULL;
+	core = library ? ask(library, "openblas_get_corename") : NULL;
+	if (config && core)
+		findings_add(f, "BLAS", FINDING_OK,
+			     xasprintf("%.*s, its kernels for %s", words_of_version(config), config, core), NULL);
+	else
+		findings_add(f, "BLAS", FINDING_NOTE,
+			     xstrdup("there is no OpenBLAS: deployments that link it can't be built"),
+			     package_command(&package));
+}
+
+/* The driver */
+
+/* "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  …": the number. */
+static char *driver_version(void)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	const char *at;
+
+	if (file_read("/proc/driver/nvidia/version", &text) < 0)
+		return NULL;
+	at = strstr(buffer_text(&text), "Kernel Module");
+	if (!at)
+		return xstrdup("of an unknown version");
+	at = strstr(at, "  ");
+	at += at ? strspn(at, " ") : 0;
+	return at ? xstrndup(at, strcspn(at, " \n")) : xstrdup("of an unknown version");
+}
+
+static size_t count_gpus(void)
+{
+	DIR *d = opendir("/proc/driver/nvidia/gpus");
+	struct dirent *e;
+	size_t n = 0;
+
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static void examine_driver(struct findings *f)
+{
+	_cleanup_free_ char *version = driver_version();
+	size_t n = count_gpus();
+
+	if (version && n)
+		findings_add(f, "GPU", FINDING_OK, xasprintf("%zu, NVIDIA's driver %s", n, version), NULL);
+	else
+		findings_add(f, "GPU", FINDING_NOTE,
+			     xstrdup(version ? "NVIDIA's driver sees none"
+					     : "there is no NVIDIA driver: nothing runs on a GPU"),
+			     NULL);
+}
+
+/* The toolkit */
+
+/* "Cuda compilation tools, release 12.4, V12.4.131": "12.4" */
+static char *nvcc_version(const char *nvcc)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	const char *at;
+
+	capture((const char *const[]){ nvcc, "--version", NULL }, "", TIMEOUT_MS, &text);
+	at = strstr(buffer_text(&text), "release ");
+	return at ? xstrndup(at + 8, strcspn(at + 8, ",\n")) : xstrdup("of an unknown version");
+}
+
+static void examine_toolkit(struct findings *f)
+{
+	static const struct package package = { "nvidia-cuda-toolkit", NULL, "cuda" };
+	_cleanup_free_ char *version = NULL;
+	struct cuda c = { .root = NULL };
+
+	cuda_find(&c);
+	if (c.nvcc.command.n) {
+		version = nvcc_version(c.nvcc.command.at[0]);
+		findings_add(f, "CUDA", FINDING_OK, xasprintf("nvcc %s, %s", version, c.nvcc.command.at[0]), NULL);
+	} else if (c.library) {
+		findings_add(f, "CUDA", FINDING_OK, xasprintf("no nvcc, but NVRTC: %s", c.library), NULL);
+	} else {
+		findings_add(f, "CUDA", FINDING_NOTE, xstrdup("there is no toolkit: .cu sources can't be built"),
+			     package_command(&package));
+	}
+	cuda_fini(&c);
+}
+
+void examine_libraries(struct findings *f)
+{
+	examine_blas(f);
+	examine_driver(f);
+	examine_toolkit(f);
+}
