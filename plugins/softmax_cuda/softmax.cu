@@ -7,13 +7,18 @@
 
 namespace {
 
+__device__ float infinity()
+{
+	return __int_as_float(0x7f800000);
+}
+
 struct Largest {
-	static constexpr float none = -INFINITY;
+	static __device__ float none() { return -infinity(); }
 	__device__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
 
 struct Sum {
-	static constexpr float none = 0;
+	static __device__ float none() { return 0; }
 	__device__ float operator()(float a, float b) const { return a + b; }
 };
 
@@ -30,7 +35,7 @@ template <typename Combine> __device__ float reduce(float x, Combine combine)
 	if (lane == 0)
 		of_warps[warp] = x;
 	__syncthreads();
-	x = lane < blockDim.x / 32 ? of_warps[lane] : Combine::none;
+	x = lane < blockDim.x / 32 ? of_warps[lane] : Combine::none();
 	for (int step = 16; step; step /= 2)
 		x = combine(x, __shfl_xor_sync(~0u, x, step));
 	__syncthreads();
@@ -48,12 +53,12 @@ extern "C" __global__ void __launch_bounds__(512) softmax_short(float *y, const 
 	auto *to = reinterpret_cast<float4 *>(y + size_t(blockIdx.x) * columns);
 	const int n = columns / 4;
 	float4 value[quads];
-	float top = -INFINITY, sum = 0;
+	float top = -infinity(), sum = 0;
 
 	for (int i = 0; i < quads; i++) {
 		const int at = threadIdx.x + i * blockDim.x;
 
-		value[i] = at < n ? __ldcs(from + at) : float4{ -INFINITY, -INFINITY, -INFINITY, -INFINITY };
+		value[i] = at < n ? __ldcs(from + at) : float4{ -infinity(), -infinity(), -infinity(), -infinity() };
 	}
 	for (const float4 &v : value)
 		top = fmaxf(top, fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w)));
@@ -78,7 +83,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_long(float *y, const f
 {
 	const float *from = x + size_t(blockIdx.x) * columns;
 	float *to = y + size_t(blockIdx.x) * columns;
-	float top = -INFINITY, sum = 0;
+	float top = -infinity(), sum = 0;
 
 	for (int i = threadIdx.x; i < columns; i += blockDim.x)
 		top = fmaxf(top, from[i]);

@@ -70,12 +70,21 @@ static void find_libraries(struct cuda *c)
 		words_add_list(&c->nvrtc.command, "compile", c->library, NULL);
 }
 
+static bool is_there(const char *pattern)
+{
+	glob_t found = { .gl_pathc = 0 };
+	bool any = glob(pattern, 0, NULL, &found) == 0;
+
+	globfree(&found);
+	return any;
+}
+
 void cuda_find(struct cuda *c)
 {
 	_cleanup_free_ char *program = path_of_program();
 	_cleanup_free_ char *wheels = program ? path_join(program, "cuda") : NULL;
 
-	c->has_gpu = file_exists("/dev/nvidia0") || file_exists("/dev/dxg");
+	c->has_gpu = is_there("/dev/nvidia[0-9]*") || is_there("/dev/dxg");
 	c->helper = path_of_helper("devserve-cuda");
 	if (!compiler_use(&c->nvcc, getenv("NVCC")) && !use_at(&c->nvcc, getenv("CUDA_HOME")) &&
 	    !use_at(&c->nvcc, wheels) && !compiler_use(&c->nvcc, "nvcc"))

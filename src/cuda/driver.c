@@ -58,9 +58,19 @@ static bool has_device(void)
 	return refuse("this deployment needs CUDA, and its driver does not start here", why);
 }
 
+static void *map(void)
+{
+	return dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
+void driver_map(void)
+{
+	map();
+}
+
 static void load(void)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	void *library = map();
 
 	if (!library)
 		refuse("this deployment needs CUDA, and there is no NVIDIA driver here (install it, or run "

@@ -91,6 +91,9 @@ struct driver {
  */
 const struct driver *driver_open(char *why, size_t size);
 
+/* Only map it, if it is there: it starts threads when it is opened, and whose those are may matter. [any] */
+void driver_map(void);
+
 /* "CUDA_ERROR_ILLEGAL_ADDRESS (700): an illegal memory access was encountered" */
 void driver_describe(const struct driver *d, cuda_result error, char *ret, size_t size);
 

@@ -24,6 +24,7 @@
 #include "cuda/pinned.h"
 #include "cuda/pool.h"
 #include "worker/host.h"
+#include "worker/threads.h"
 
 #define MAX_LAUNCHES 4 /* that a fault may be blamed on, by name */
 #define CUDA_OUT_OF_MEMORY 2
@@ -125,11 +126,23 @@ static int tell(const struct gpu *g, cuda_result r, const char *what)
 
 /* Images */
 
+/* Threads of the driver, and of the libraries that it brings, outlive every image. */
+static const struct device *open_device(char *why, size_t size)
+{
+	const struct device *d;
+
+	driver_map();
+	threads_hold_also("/libcuda.so");
+	d = device_open(why, size);
+	threads_hold_also("/libnvidia-");
+	return d;
+}
+
 void gpu_warm(void)
 {
 	char why[512];
 
-	device_open(why, sizeof(why));
+	open_device(why, sizeof(why));
 }
 
 static struct memory *memory_ref(struct memory *m)
@@ -154,7 +167,7 @@ static void memory_unref(const struct device *d, struct memory *m)
 
 int gpu_open(const struct link_load *load, struct gpu *before, struct gpu **ret, char *sentence, size_t size)
 {
-	const struct device *d = device_open(sentence, size);
+	const struct device *d = open_device(sentence, size);
 	struct gpu *g;
 
 	if (!d)
@@ -480,6 +493,7 @@ static void *open_blas(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names) && !library; i++)
 		library = dlopen(names[i], RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+	threads_hold_also("/libcublas");
 	return library;
 }
 

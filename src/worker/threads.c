@@ -55,9 +55,9 @@ struct ending {
 };
 
 static struct held {
-	uintptr_t start, end;
+	uintptr_t base, start, end;
 } held[MAX_HELD];
-static unsigned n_held;
+static _Atomic unsigned n_held; /* grows when all of the new one is written */
 
 static struct threads unknown; /* started where nobody had entered: may be anybody's */
 static _Thread_local struct threads *current;
@@ -98,14 +98,25 @@ static bool starts_for_others(const char *path)
 	return strstr(path, "/libstdc++.so") != NULL;
 }
 
+static bool is_noted(uintptr_t base)
+{
+	for (unsigned i = 0; i < n_held; i++)
+		if (held[i].base == base)
+			return true;
+	return false;
+}
+
+/* @context: what its path must have in it; NULL: anything. */
 static int note(struct dl_phdr_info *info, size_t size, void *context)
 {
 	struct held *h = &held[n_held];
 
-	(void)size, (void)context;
+	(void)size;
 	if (n_held == MAX_HELD || starts_for_others(info->dlpi_name))
 		return 0;
-	*h = (struct held){ .start = UINTPTR_MAX };
+	if (context && (!strstr(info->dlpi_name, context) || is_noted(info->dlpi_addr)))
+		return 0;
+	*h = (struct held){ .base = info->dlpi_addr, .start = UINTPTR_MAX };
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
 		uintptr_t start = info->dlpi_addr + p->p_vaddr;
@@ -130,6 +141,11 @@ void threads_hold(void)
 	if (pthread_key_create(&ending_key, on_end) == 0 &&
 	    pthread_key_create(&pin_key, on_pinned_end) == 0)
 		dl_iterate_phdr(note, NULL);
+}
+
+void threads_hold_also(const char *part)
+{
+	dl_iterate_phdr(note, (void *)part);
 }
 
 void threads_pin(const char *who)

@@ -22,6 +22,9 @@ struct threads *threads_free(struct threads *t);
 /* What is mapped now is never unmapped. Once, before the first image. */
 void threads_hold(void);
 
+/* Neither are libraries that came later and have @part in their path. [control] or [infer], one at a time. */
+void threads_hold_also(const char *part);
+
 /*
  * The calling thread is one of ours and must not end: should the image end it (pthread_exit()),
  * the process ends, and says so as `@who ended its thread`. Once a thread.

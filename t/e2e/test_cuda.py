@@ -177,6 +177,7 @@ def test_a_save_of_the_device_code_leaves_the_host_code_alone(root, fake):
     assert "free" not in calls, "what it allocated stays"
     done = server.save("one/one.c", host() + "\nint more;\n")
     assert done["outcome"] == "swapped", done
+    assert server.worker_pids("one") == [pid], "the driver's threads stay, and are not the image's"
     assert server.calls(pid).count("allocate 12345") == 2, "but is for new host code"
 
 
@@ -251,6 +252,15 @@ def test_a_deployment_with_cublas_links_it_where_the_toolkit_is(root, fake):
     done = server.wait("save.done", deployment="gemm_cuda")
     # The fake driver is no match for cuBLAS: it must have been found and asked, though.
     assert done["outcome"] == "trial-failed" and "cuBLAS does not start" in done["reason"], done
+
+
+@without_gpu
+def test_the_kernels_that_ship_compile_without_spills(root, fake):
+    root.copy("softmax_cuda")
+    done = fake(ready=False).wait("save.done", deployment="softmax_cuda")
+    assert done["outcome"] == "trial-failed" and "differs from the reference" in done["reason"], done  # the fake computes nothing
+    assert {k["name"] for k in done["kernels"]} == {"softmax_short", "softmax_long"}, done
+    assert not any(k["spilled"] for k in done["kernels"]), done
 
 
 def test_a_gpu_that_gives_no_memory_is_the_answer(root, fake):
