@@ -10,6 +10,7 @@
 #	t/fuzz/NAME.c             libFuzzer, seeds in t/fuzz/corpus/NAME/          (tier 90)
 #	t/lib/NAME.c              a helper program, $(BUILD)/t/NAME
 #	t/fake/NAME.c             what plays NAME.so where the real one can't be, $(BUILD)/t/fake/NAME.so.1
+#	t/lib/preload/NAME.c      a library for LD_PRELOAD, $(BUILD)/t/NAME.so
 
 # Everything but the programs' main.c.
 archive := $(BUILD)/libdevserve.a
@@ -18,7 +19,8 @@ test_libs := $(archive) $(server_libs) $(worker_libs) $(watcher_libs) $(debug_li
 
 unit_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/*/*.c))
 tap_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/tap/*.c))
-helper_programs := $(patsubst t/lib/%.c,$(BUILD)/t/%,$(wildcard t/lib/*.c))
+helper_programs := $(patsubst t/lib/%.c,$(BUILD)/t/%,$(wildcard t/lib/*.c)) \
+	$(patsubst t/lib/preload/%.c,$(BUILD)/t/%.so,$(wildcard t/lib/preload/*.c))
 fakes := $(patsubst t/fake/%.c,$(BUILD)/t/fake/%.so.1,$(wildcard t/fake/*.c))
 ifeq ($(SANITIZE),thread)
 test_programs := $(tap_programs)
@@ -49,6 +51,11 @@ $(BUILD)/t/fake/%.so.1: t/fake/%.c
 	@mkdir -p $(@D)
 	@echo "  TEST $<"
 	$(Q)$(CC) -std=gnu11 -O1 -g -fPIC -fvisibility=hidden $(warn) -shared -o $@ $<
+
+$(BUILD)/t/%.so: t/lib/preload/%.c
+	@mkdir -p $(@D)
+	@echo "  TEST $<"
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ $<
 
 # Wants a tree of its own and clang: make fuzz-programs $(fuzz_flags)
 fuzz_flags := BUILD=build-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined \

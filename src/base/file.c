@@ -36,6 +36,22 @@ int file_read(const char *path, struct buffer *ret)
 	return (int)n;
 }
 
+int file_read_line(const char *path, char *line, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do
+		n = read(fd, line, size - 1);
+	while (n < 0 && errno == EINTR);
+	n = n < 0 ? -errno : n;
+	close(fd);
+	line[n > 0 ? n : 0] = '\0';
+	return n < 0 ? (int)n : 0;
+}
+
 int file_write_all(int fd, const void *from, size_t size)
 {
 	const char *bytes = from;

@@ -14,6 +14,9 @@ struct buffer;
 /* Append the whole file to @ret. */
 int file_read(const char *path, struct buffer *ret);
 
+/* The first bytes of a file in /proc, as a string that fits into @line. Allocates nothing. */
+int file_read_line(const char *path, char *line, size_t size);
+
 /* Write a new file beside @path and rename it over: readers see old or new, never half. */
 int file_write(const char *path, const void *bytes, size_t size, mode_t mode);
 
