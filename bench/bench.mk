@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
-# The helpers of bench/run: $(BUILD)/bench/NAME from bench/NAME.c. Each is one file, with
-# src/base beside it, and what it measures.
+# The helpers of bench/run: $(BUILD)/bench/NAME from bench/NAME.c, one file with src/base beside
+# it and what it measures, or from bench/NAME.cc, which is linked with all of ours.
 
-bench_programs := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+bench_programs := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) \
+	$(patsubst bench/%.cc,$(BUILD)/bench/%,$(wildcard bench/*.cc))
 bench_base := $(BUILD)/obj/base/memory.c.o
 bench_cflags = $(filter-out -Wpedantic -Wmissing-prototypes -Wstrict-prototypes,$(all_cflags)) -MF $@.d -MT $@
 
@@ -15,10 +16,15 @@ $(BUILD)/bench/%: bench/%.c $(bench_base)
 	@mkdir -p $(@D)
 	$(CC) $(bench_cflags) $(all_ldflags) -o $@ $(filter %.c %.o,$^) $(bench_libs)
 
+# What is ours in it is the server's own code.
+$(BUILD)/bench/%: bench/%.cc $(archive)
+	@mkdir -p $(@D)
+	$(CXX) $(all_cxxflags) -MF $@.d -MT $@ $(all_ldflags) -o $@ $< $(archive) $(server_libs)
+
 -include $(addsuffix .d,$(bench_programs))
 
 .PHONY: bench-programs
-bench-programs: $(bench_programs)
+bench-programs: $(bench_programs) $(BUILD)/t/allocations.so
 
 bench: bench-programs
 bench: export DEVSERVE_BUILD := $(abspath $(BUILD))

@@ -189,7 +189,7 @@ class Echo:
 class Server:
     """devserve on a root that holds copies of the sources named."""
 
-    def __init__(self, bench, *sources, root=None, cpus=()):
+    def __init__(self, bench, *sources, root=None, cpus=(), env=None):
         self.bench = bench
         if root is None:
             root = bench.path("plugins")
@@ -202,7 +202,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.started_ns = time.monotonic_ns()
             self.process = start([bench.build / "devserve", root, "--json", "--port", "0"], cpus,
-                                 stdout=subprocess.PIPE, stderr=log)
+                                 stdout=subprocess.PIPE, stderr=log, env={**os.environ, **(env or {})})
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         ready = self.wait("server.ready")

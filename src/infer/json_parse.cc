@@ -24,7 +24,7 @@ static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads past t
 
 /* The document */
 
-static const size_t MIN_CAPACITY = 16 * 1024, MAX_KEPT_CAPACITY = 1024 * 1024;
+static const size_t MIN_CAPACITY = 16 * 1024;
 
 static thread_local std::unique_ptr<dom::parser> parser;
 static thread_local const dom::document *document; /* the parser's, without a detour */
@@ -126,27 +126,9 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 	return 0;
 }
 
-/*
- * Each of these has up to two entries in the list of places, one of them for the value behind
- * it, which has up to two words in the document. Strings are copied.
- */
-size_t json_memory(const char *text, size_t size)
-{
-	size_t n = 0;
-
-	if (size <= MAX_KEPT_CAPACITY)
-		return 0;
-	for (size_t i = 0; i < size; i++) {
-		char c = text[i];
-
-		n += (c == ',') | (c == ':') | (c == '[') | (c == '{') | (c == ']') | (c == '}');
-	}
-	return size + n * (2 * sizeof(uint32_t) + 2 * sizeof(uint64_t));
-}
-
 void json_close(void)
 {
-	if (parser && parser->capacity() > MAX_KEPT_CAPACITY)
+	if (parser && parser->capacity() > JSON_KEPT)
 		parser.reset();
 }
 

@@ -24,6 +24,7 @@ extern "C" {
 
 #define JSON_PADDING 64   /* bytes that must be readable after the text */
 #define JSON_MAX_DEPTH 100
+#define JSON_KEPT (1024 * 1024) /* bytes of text for which memory is kept from one to the next */
 
 enum {
 	_JSON_E_SUCCESS,
@@ -51,7 +52,7 @@ struct node {
 /* 0 and the outermost value, or JSON_E_*; *@ret_why is a static text then. */
 int json_parse(const char *text, size_t size, struct node *ret, const char **ret_why);
 
-/* Bytes of memory that json_parse() writes to, at most; 0 for what it keeps anyway. */
+/* Bytes of memory that json_parse() writes to, at most; 0 for what is kept anyway. */
 size_t json_memory(const char *text, size_t size);
 
 /* The document isn't needed any more; gives memory back if it was a large one. */
