@@ -10,16 +10,28 @@ use Cwd;
 use File::Temp qw(tempdir);
 use Test::More;
 
-sub first_match {
-	my ($file, $pattern) = @_;
+sub slurp {
+	my ($file) = @_;
 
 	open my $in, '<', $file or die "$file: $!\n";
 	local $/;
-	return scalar(<$in>) =~ $pattern ? $1 : "nothing in $file";
+	return scalar <$in>;
+}
+
+sub first_match {
+	my ($file, $pattern) = @_;
+
+	return slurp($file) =~ $pattern ? $1 : "nothing in $file";
 }
 
 my $version = first_match('Makefile', qr/^VERSION := (.*)$/m);
 is(first_match('packaging/debian/changelog', qr/^devserve \((.*)-\d+\) /), $version, 'Debian has our version');
+
+# What `make deps` installs is what a package is built with.
+my @needed = first_match('Makefile', qr/^packages_serve := ((?:.*\\\n)*.*\n)/m) =~ /\b(lib[\w.-]+-dev|zlib1g-dev)\b/g;
+my $build = first_match('packaging/debian/control', qr/^Build-Depends: ((?:.*,\n)*.*\n)/m);
+cmp_ok(scalar @needed, '>', 5, 'make deps installs libraries');
+is_deeply([grep { $build !~ /(?<![\w-])\Q$_\E(?![\w-])/ } @needed], [], 'which Build-Depends has, too');
 
 SKIP: {
 	skip 'debhelper is not there', 6 if system 'command -v dh dpkg-buildpackage >/dev/null';
