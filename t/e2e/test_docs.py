@@ -4,12 +4,13 @@
 t/lib/markdown.py says how a block is marked, t/lib/walkthrough.py does what it says.
 """
 
+import json
 import re
 
 import pytest
 
-from devserve import TREE
-from markdown import blocks, indented_blocks
+from devserve import TREE, devserve
+from markdown import blocks, indented_blocks, spans
 from walkthrough import Walkthrough
 
 PAGES = {str(path.relative_to(TREE)): path.read_text() for path in sorted(
@@ -58,3 +59,71 @@ def test_every_link_leads_somewhere(page):
         if anchor and file.suffix == ".md":
             titles = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
             assert anchor in {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}, target
+
+
+TOKEN = re.compile(r""""((?:[^"\\\n]|\\.)*)"|(\w+)|('(?:[^'\\]|\\.)+'|\S)""")
+
+
+def literals():
+    """The strings of src/, adjacent ones and the macros between them joined."""
+    found = []
+    for file in [path for path in TREE.glob("src/**/*") if path.suffix in (".c", ".cc", ".h")]:
+        text = re.sub(r"^#include[^\n]*$|/\*.*?\*/", "", file.read_text(), flags=re.M | re.S)
+        macros = dict(re.findall(r'^#define (\w+) "(.*)"$', text, re.M))
+        found.append("")
+        for string, word, other in TOKEN.findall(text):
+            if other:
+                found.append("")
+            elif not word or word in macros:
+                found[-1] += macros.get(word, string)
+    return "\n".join(found).replace('\\"', '"')
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_of_the_programs():
+    said = literals()
+    titles = re.findall(r"^### `(.*)`$", PAGES["docs/troubleshooting.md"], re.M)
+    assert len(titles) > 40
+    wrong = [(title, part) for title in titles for part in (each.strip(" ';,") for each in title.split("…"))
+             if len(part) > 2 and part not in said]
+    assert not wrong
+
+
+def test_every_key_of_deployment_yaml_is_told_of(tmp_path):
+    (tmp_path / "plugins/one").mkdir(parents=True)
+    (tmp_path / "plugins/one/one.c").write_text("int x;\n")
+    (tmp_path / "plugins/one/deployment.yaml").write_text("zzzzzzzzzz: 1\n")
+    run = devserve("check", "--port", "0", tmp_path / "plugins")
+    known = re.search(r"there are: ([\w ]+)", run.stdout + run.stderr)[1].split()
+    table = re.findall(r"^\| \[`(\w+)`\]", PAGES["docs/deployment-yaml.md"], re.M)
+    assert sorted(table) == sorted(known)
+
+
+def test_every_option_in_the_prose_is_there():
+    shown = devserve("--help").stdout
+    commands = re.findall(r"^  ([a-z]+) ", shown.split("Commands:")[1], re.M)
+    known = set(re.findall(r"--[a-z][a-z-]+", shown + "".join(devserve(c, "--help").stdout for c in commands)))
+    assert len(known) > 20
+    wrong = [(page, number, option) for page, text in PAGES.items() if page not in UNRUN
+             for number, span in spans(text) if not span.startswith(("make", "curl", "git", "serve", "triton"))
+             for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span) if option not in known]
+    assert not wrong
+
+
+def test_every_test_that_is_named_is_there():
+    names = {path.stem for path in TREE.glob("t/*.t")}
+    names |= {f"50-e2e-{path.stem.removeprefix('test_')}" for path in TREE.glob("t/e2e/test_*.py")}
+    names |= {f"10-{path.parts[-3]}-{path.parts[-2]}-{path.stem}" for path in TREE.glob("t/unit/*/*.c")}
+    named = [(page, test) for page, text in PAGES.items() for _, span in spans(text)
+             for test in re.findall(r"(?<![\w-])(?:00|10|20|30|40|50|90)-[a-z][\w-]*", span)]
+    assert named
+    assert not [each for each in named if not any(name.startswith(each[1]) for name in names)]
+
+
+def test_the_figures_of_the_README_are_those_of_the_newest_run():
+    newest = json.loads(max(TREE.glob("bench/results/*.json")).read_text())
+    rows = {row["name"]: row for row in newest["rows"]}
+    table = re.findall(r"^\|[^|]*\|[^|]*\| ([^|]*) \| `([\w-]+)` \|$", PAGES["README.md"], re.M)
+    assert len(table) >= 10
+    for shown, name in table:
+        figure = float(re.search(r"[\d.]+", shown)[0])
+        assert figure == pytest.approx(rows[name]["value"], rel=0.01), name

@@ -23,7 +23,7 @@ DEVSERVE_DEPLOYMENT(
 ```console server
 $ devserve
 …
-ready in 1 ms  http://127.0.0.1:8000
+ready in 1 ms  1 of 1 serve  http://127.0.0.1:8000
 ```
 """
 
@@ -38,7 +38,7 @@ RIGHT = [
     '```json\n{"a": [1]}\n```',
     "```c from=examples/hello/hello.c\n\t\ty[i] = 2 * x[i];\n```",
     PLUGIN + "```console\n$ curl -s localhost:8000/v2/models/one/ready\n{…true}\n```",
-    PLUGIN + "```diff file=plugins/one.c fails\n-	return 0;\n+	return zero;\n```\n```terminal\none: build failed…\n```",
+    PLUGIN + "```diff file=plugins/one.c fails\n-	return 0;\n+	return zero;\n```\n```terminal\n14:03:22 one  build failed…\n```",
     PLUGIN + "```diff file=plugins/one.c\n-	return 0;\n+	return 1;\n```\n"
     "```terminal\n14:03:22 one  gen 1→2  saved→serving 9 ms (settle 9, gcc 9.9, …)\n```",
 ]
