@@ -172,6 +172,10 @@ echo "make deps: packages are missing. Type, as root:" >&2; \
 echo "    apt-get update && apt-get install --no-install-recommends$$missing" >&2; exit 1
 endef
 
+.PHONY: docs
+docs: $(BUILD)/devserve ## write docs/commands.md as the program has it
+	t/lib/manual_as_markdown $< >docs/commands.md
+
 .PHONY: bench
 bench: all ## measure (bench/README.md): ARGS=
 	bench/run $(ARGS)

@@ -252,7 +252,7 @@ class Walkthrough:
         if not self.screen or not path.is_relative_to(self.root):
             return
         deployment = pathlib.Path(path.relative_to(self.root).parts[0]).stem
-        run = subprocess.run(["devserve", "wait", deployment, "--state-dir", self.root / ".devserve"],
+        run = subprocess.run(["devserve", "wait", deployment, "--root", self.root],
                              cwd=self.directory, env=self.env, timeout=4 * PATIENCE, capture_output=True, text=True)
         if (run.returncode != 0) != fails:
             raise Wrong(f"{name} is {'served' if fails else 'not served'}: {run.stdout}{run.stderr}")
@@ -280,7 +280,7 @@ class Walkthrough:
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(TREE / "plugins/simple", root / "plugins/simple")
         (root / "plugins/simple/deployment.yaml").write_text(block.text)
-        run = subprocess.run(["devserve", "check", "--port", "0", root / "plugins"], env=self.env, capture_output=True,
+        run = subprocess.run(["devserve", "check", root / "plugins"], env=self.env, capture_output=True,
                              text=True, timeout=4 * PATIENCE)
         if run.returncode:
             raise Wrong(f"{block}: {run.stdout}{run.stderr}")
