@@ -14,9 +14,9 @@
     ```json                JSON
     ```LANGUAGE skip="…"   not run, and why
 
-Below a command, `…` stands for any text in a line, a line of its own for any lines; in what a
-server prints, any time will do. A page begins in an empty directory, or with `<!-- in: a copy of the tree -->` in one that holds
-plugins/ and examples/. Everything else is a mistake, told with its line.
+Below a command, `…` stands for any text in a line, a line of its own for any lines, and any
+number of ms will do; in what a server prints, any time. A page begins in an empty directory, or with `<!-- in: a copy of the tree -->` in one that holds
+plugins/, examples/ and build/. Everything else is a mistake, told with its line.
 """
 
 import re

@@ -52,19 +52,21 @@ class Wrong(AssertionError):
 
 
 # What a server prints on one day and not on another, as it looks after re.escape().
-TIMES = [(r"\b\d\d:\d\d:\d\d\b", r"\\d\\d:\\d\\d:\\d\\d"),
+MILLISECONDS = (r"\b\d+(?:\\\.\d+)?(?=\\ ms)", r"[\\d.]+")
+TIMES = [MILLISECONDS, (r"\b\d\d:\d\d:\d\d\b", r"\\d\\d:\\d\\d:\\d\\d"),
          (r"(?<=\\ )\d+(?:\\\.\d+)?(?=\\ ms|\\ s\b|\\ times|,|\\\))", r"[\\d.]+")]
 
 
 def pattern(expected, times=False):
-    """The lines that a block shows, as a regular expression; with @times any will do."""
+    """The lines that a block shows, as a regular expression; with @times any time of day will do."""
     lines = []
     for line in expected.splitlines():
         if line.strip() == "…":
             lines.append(r"(?:[^\n]*\n)*?")
             continue
         each = r"[^\n]*?".join(re.escape(part) for part in line.rstrip().split("…")) + r"[ ]*\n"
-        for time_shown, any_time in TIMES if times else ():
+        each = re.sub(r"(?:\\ ){2,}", r"[ ]{2,}", each)  # columns are as wide as they must be
+        for time_shown, any_time in TIMES if times else [MILLISECONDS]:
             each = re.sub(time_shown, any_time, each)
         lines.append(each)
     return "".join(lines)
@@ -126,6 +128,7 @@ class Walkthrough:
         if TREE_MARK in text:
             for name in ("plugins", "examples"):
                 shutil.copytree(TREE / name, self.directory / name, ignore=shutil.ignore_patterns(".devserve"))
+            (self.directory / "build").symlink_to(BUILD)
         self.env = {key: value for key, value in os.environ.items()
                     if not key.startswith("DEVSERVE_") or key == "DEVSERVE_INCLUDE"}
         self.env |= {"HOME": str(self.directory), "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "COLUMNS": "100",
