@@ -131,7 +131,7 @@ def test_the_terminal_shows_the_line(root, tmp_path):
     finally:
         process.terminate()
         process.wait()
-    assert re.search(r"one: crashed in generation 1", said), said
+    assert re.search(r"one  crashed in generation 1", said), said
 
 
 def test_check_names_the_line_of_a_crash_in_create(root):
