@@ -177,8 +177,9 @@ def test_a_save_of_the_device_code_leaves_the_host_code_alone(root, fake):
     assert "free" not in calls, "what it allocated stays"
     done = server.save("one/one.c", host() + "\nint more;\n")
     assert done["outcome"] == "swapped", done
-    assert server.worker_pids("one") == [pid], "the driver's threads stay, and are not the image's"
-    assert server.calls(pid).count("allocate 12345") == 2, "but is for new host code"
+    server.save("one/one.c", host() + "\nint still_more;\n")
+    assert server.seen("notice") == [] and server.worker_pids("one") == [pid], "the driver's threads aren't the image's"
+    assert server.calls(pid).count("allocate 12345") == 3, "but is for new host code"
 
 
 def test_what_served_before_a_restart_comes_back_with_its_kernels(root, fake):
