@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
+#include "infer/json_parse.h"
 
 #define LOOK_MS 1000
 
@@ -52,8 +53,10 @@ static void on_look(uv_timer_t *timer)
 		if (!busy && at->arena.dirty)
 			arena_trim(&at->arena);
 	}
-	if (!busy)
-		uv_timer_stop(&d->look);
+	if (busy)
+		return;
+	json_trim();
+	uv_timer_stop(&d->look);
 }
 
 void deploy_look_later(struct deploy *d)

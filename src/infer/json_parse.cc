@@ -24,7 +24,7 @@ static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads past t
 
 /* The document */
 
-static const size_t MIN_CAPACITY = 16 * 1024;
+static const size_t MIN_CAPACITY = 16 * 1024, SMALL = 256 * 1024;
 
 static thread_local std::unique_ptr<dom::parser> parser;
 static thread_local const dom::document *document; /* the parser's, without a detour */
@@ -51,13 +51,17 @@ template <typename T> static struct node to_node(const T &t)
 
 static simdjson::error_code prepare(size_t size)
 {
-	size_t capacity = size < MIN_CAPACITY ? MIN_CAPACITY : size;
+	size_t capacity = MIN_CAPACITY;
 	simdjson::error_code error;
 
 	if (parser && parser->capacity() >= size)
 		return simdjson::SUCCESS;
 	if (size > simdjson::SIMDJSON_MAXSIZE_BYTES)
 		return simdjson::CAPACITY;
+	while (capacity < size)
+		capacity *= 2; /* pages come when they are touched */
+	if (capacity > simdjson::SIMDJSON_MAXSIZE_BYTES)
+		capacity = simdjson::SIMDJSON_MAXSIZE_BYTES;
 	parser.reset(new (std::nothrow) dom::parser);
 	if (!parser)
 		return simdjson::MEMALLOC;
@@ -126,10 +130,20 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 	return 0;
 }
 
+static void keep(size_t capacity)
+{
+	if (parser && parser->capacity() > capacity)
+		parser.reset();
+}
+
 void json_close(void)
 {
-	if (parser && parser->capacity() > JSON_KEPT)
-		parser.reset();
+	keep(JSON_KEPT);
+}
+
+void json_trim(void)
+{
+	keep(SMALL);
 }
 
 /* Nodes */

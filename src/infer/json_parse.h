@@ -24,7 +24,7 @@ extern "C" {
 
 #define JSON_PADDING 64   /* bytes that must be readable after the text */
 #define JSON_MAX_DEPTH 100
-#define JSON_KEPT (1024 * 1024) /* bytes of text for which memory is kept from one to the next */
+#define JSON_KEPT (4 * 1024 * 1024) /* bytes of text for which memory is kept from one to the next */
 
 enum {
 	_JSON_E_SUCCESS,
@@ -55,8 +55,11 @@ int json_parse(const char *text, size_t size, struct node *ret, const char **ret
 /* Bytes of memory that json_parse() writes to, at most; 0 for what is kept anyway. */
 size_t json_memory(const char *text, size_t size);
 
-/* The document isn't needed any more; gives memory back if it was a large one. */
+/* The document isn't needed any more. Memory for more than JSON_KEPT is given back. */
 void json_close(void);
+
+/* Nothing has come for a while: keep only what a small one needs. */
+void json_trim(void);
 
 enum node_type node_type(struct node n);
 static inline bool node_is_absent(struct node n)

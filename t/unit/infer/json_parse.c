@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "infer/json_parse.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,4 +218,44 @@ Test(json_parse, tells_utf8_from_other_bytes)
 	cr_expect_not(json_is_utf8("\xff", 1));
 	cr_expect_not(json_is_utf8("\xc3", 1));
 	cr_expect_not(json_is_utf8("\xc0\x80", 2));
+}
+
+/* Bytes that malloc() has got from the system and not given back. */
+static size_t mapped(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.arena + m.hblkhd;
+}
+
+static void parse_spaces(size_t size)
+{
+	char *text = xmalloc(size);
+	struct node n;
+
+	memset(text, ' ', size);
+	text[0] = '1';
+	cr_assert_eq(parse_n(text, size, &n), 0);
+	free(text);
+}
+
+Test(json_parse, keeps_memory_while_there_is_work_and_gives_it_back_then)
+{
+	size_t before;
+
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	parse_spaces(1000);
+	json_close();
+	before = mapped();
+	parse_spaces(JSON_KEPT);
+	json_close();
+	cr_expect_gt(mapped(), before + JSON_KEPT);
+	json_trim();
+	cr_expect_leq(mapped(), before);
+	parse_spaces(JSON_KEPT + 1);
+	json_close();
+	cr_expect_leq(mapped(), before);
+	parse_spaces(1000);
+	json_trim();
+	cr_expect_leq(mapped(), before + 512 * 1024, "what a small one needs is kept");
 }
