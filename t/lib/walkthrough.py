@@ -20,7 +20,11 @@ from devserve import BUILD, PATIENCE, TREE
 
 HOME = "/home/me"
 TREE_MARK = "<!-- in: a copy of the tree -->"
-ALIASES = {"make serve": "devserve ./plugins"}  # which builds first; here that is done
+ALIASES = [  # what builds first, where that is done
+    ("make serve", "devserve ./plugins"),
+    ("make install ", f"make -C '{TREE}' -o all BUILD='{BUILD}' install "),
+    ("make uninstall ", f"make -C '{TREE}' -o all BUILD='{BUILD}' uninstall "),
+]
 
 PARTS = {
     "file": "#include <devserve/deployment.h>\n%s\n",
@@ -156,6 +160,8 @@ class Walkthrough:
 
     def to_real(self, text):
         text = text.replace(HOME, str(self.directory))
+        for shown, done in ALIASES:
+            text = done + text[len(shown):] if text.startswith(shown) else text
         return re.sub(r"\b(localhost|127\.0\.0\.1):8000\b", rf"\1:{self.port}", text) if self.port else text
 
     def to_page(self, text):
@@ -227,13 +233,13 @@ class Walkthrough:
 
     def _start(self, command, shown):
         self.close()
-        command = ALIASES.get(command, command)
+        command = self.to_real(command)
         root = re.match(r"devserve(?: (?!-)(\S+))?", command)
         if not root:
             raise Wrong(f"$ {command}: that is no server")
         self.root = self.directory / (root[1] or "plugins")
         port = "" if "--port" in command else " --port 0"
-        self.screen = Screen(self.to_real(command) + port, self.directory, self.env)
+        self.screen = Screen(command + port, self.directory, self.env)
         self.port = self.screen.wait(r"http://127\.0\.0\.1:(\d+)")[1]
         self.screen.seen = 0
         self.screen.wait(r"^ready\b.*\n")
