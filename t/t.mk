@@ -7,7 +7,8 @@
 #	t/tap/NAME.c              plain program that prints TAP itself: runs under
 #	                          SANITIZE=thread too, which Criterion does not    (tier 10)
 #	t/e2e/test_NAME.py        pytest, against a running server                 (tier 50)
-#	t/fuzz/NAME.c             libFuzzer, seeds in t/fuzz/corpus/NAME/          (tier 90)
+#	t/fuzz/NAME.c             libFuzzer, seeds in t/fuzz/corpus/NAME/          (tier 90);
+#	                          $(BUILD)/t/replay/NAME gives it the seeds, without clang
 #	t/lib/NAME.c              a helper program, $(BUILD)/t/NAME
 #	t/fake/NAME.c             what plays NAME.so where the real one can't be, $(BUILD)/t/fake/NAME.so.1
 #	t/lib/preload/NAME.c      a library for LD_PRELOAD, $(BUILD)/t/NAME.so
@@ -19,13 +20,14 @@ test_libs := $(archive) $(server_libs) $(worker_libs) $(watcher_libs) $(debug_li
 
 unit_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/*/*.c))
 tap_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard t/tap/*.c))
+replay_programs := $(patsubst t/fuzz/%.c,$(BUILD)/t/replay/%,$(wildcard t/fuzz/*.c))
 helper_programs := $(patsubst t/lib/%.c,$(BUILD)/t/%,$(wildcard t/lib/*.c)) \
 	$(patsubst t/lib/preload/%.c,$(BUILD)/t/%.so,$(wildcard t/lib/preload/*.c))
 fakes := $(patsubst t/fake/%.c,$(BUILD)/t/fake/%.so.1,$(wildcard t/fake/*.c))
 ifeq ($(SANITIZE),thread)
 test_programs := $(tap_programs)
 else
-test_programs := $(unit_programs) $(tap_programs) $(helper_programs) $(fakes)
+test_programs := $(unit_programs) $(tap_programs) $(helper_programs) $(replay_programs) $(fakes)
 endif
 
 $(archive): $(filter-out %/main.c.o,$(all_objects))
@@ -57,6 +59,11 @@ $(BUILD)/t/%.so: t/lib/preload/%.c
 	@echo "  TEST $<"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ $<
 
+$(BUILD)/t/replay/%: t/fuzz/%.c t/lib/replay/main.c $(archive)
+	@mkdir -p $(@D)
+	@echo "  TEST $<"
+	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $(filter %.c,$^) $(test_libs)
+
 # Wants a tree of its own and clang: make fuzz-programs $(fuzz_flags)
 fuzz_flags := BUILD=build-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined \
 	CXXFLAGS='-O2 -g -fno-sanitize=function,vptr' # those want the C++ runtime
@@ -73,7 +80,7 @@ fuzz: ## let libFuzzer (clang) try every parser: SECONDS=60 for each
 	@$(MAKE) --no-print-directory fuzz-programs $(fuzz_flags)
 	@t/lib/fuzz build-fuzz $(or $(SECONDS),60)
 
--include $(addsuffix .d,$(unit_programs) $(tap_programs) $(helper_programs))
+-include $(addsuffix .d,$(unit_programs) $(tap_programs) $(helper_programs) $(replay_programs))
 
 # What the tests see of make.
 prove = DEVSERVE_BUILD=$(abspath $(BUILD)) DEVSERVE_VENV=$(abspath $(VENV)) \
