@@ -67,10 +67,12 @@ TOKEN = re.compile(r""""((?:[^"\\\n]|\\.)*)"|(\w+)|('(?:[^'\\]|\\.)+'|\S)""")
 
 def literals():
     """The strings of src/, adjacent ones and the macros between them joined."""
-    found = []
-    for file in [path for path in TREE.glob("src/**/*") if path.suffix in (".c", ".cc", ".h")]:
-        text = re.sub(r"^#include[^\n]*$|/\*.*?\*/", "", file.read_text(), flags=re.M | re.S)
-        macros = dict(re.findall(r'^#define (\w+) "(.*)"$', text, re.M))
+    texts = [re.sub(r"^#include[^\n]*$|/\*.*?\*/", "", path.read_text(), flags=re.M | re.S)
+             for path in TREE.glob("src/**/*") if path.suffix in (".c", ".cc", ".h")]
+    macro = re.compile(r'^#define (\w+) "(.*)"$', re.M)
+    everywhere, found = dict(macro.findall("\n".join(texts))), []
+    for text in texts:
+        macros = everywhere | dict(macro.findall(text))
         found.append("")
         for string, word, other in TOKEN.findall(text):
             if other:
@@ -102,7 +104,7 @@ def test_every_key_of_deployment_yaml_is_told_of_with_its_bounds():
 def test_every_option_in_the_prose_is_there():
     shown = devserve("--help").stdout
     commands = re.findall(r"^  ([a-z]+) ", shown.split("Commands:")[1], re.M)
-    known = {"--cflags", "--model-control-mode"}  # pkg-config's and Triton's
+    known = {"--cflags", "--model-control-mode", "--shared-memory"}  # pkg-config's and Triton's
     known |= set(re.findall(r"--[a-z][a-z-]+", shown + "".join(devserve(c, "--help").stdout for c in commands)))
     assert len(known) > 20
     wrong = [(page, number, option) for page, text in PAGES.items() if page not in UNRUN
@@ -134,3 +136,10 @@ def test_the_figures_of_the_README_are_those_of_the_newest_run():
 def test_the_page_of_commands_is_the_programs_manual():
     written = subprocess.run([TREE / "t/lib/manual_as_markdown", BUILD / "devserve"], capture_output=True, text=True, check=True).stdout
     assert PAGES["docs/commands.md"] == written, "run make docs"
+
+
+def test_every_event_is_told_of():
+    names = re.findall(r'^\tX\([A-Z_]+, "([a-z.-]+)"\)', (TREE / "src/serve/event.h").read_text(), re.M)
+    table = PAGES["docs/http.md"].split("## Events")[1]
+    assert len(names) > 10
+    assert not [name for name in names if f"`{name}`" not in table]
