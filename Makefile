@@ -54,8 +54,8 @@ cuda_libs := -lxxhash -luv -ldl -lpthread
 # Plugins that start threads call ours (src/worker/threads.h).
 exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))
 worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11)
-# NVRTC opens headers by ours (src/nvrtc/opened.c).
-cuda_exports := $(call exports,fopen:opened_fopen fopen64:opened_fopen open:opened_open open64:opened_open)
+# NVRTC opens headers and libraries by ours (src/nvrtc/opened.c).
+cuda_exports := $(call exports,fopen:opened_fopen fopen64:opened_fopen open:opened_open open64:opened_open dlopen:opened_dlopen)
 
 # Debian packages: what building and serving needs (plugins are compiled while it serves), and
 # what the tests need beside. Since 13 there is llhttp, and gold has a package of its own.

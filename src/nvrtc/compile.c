@@ -39,7 +39,12 @@ static struct {
 } nvrtc;
 
 static struct buffer opened; /* paths, each with its NUL */
-static bool noting;
+static bool noting, alone;
+
+bool compile_is_alone(void)
+{
+	return alone;
+}
 
 void compile_note(const char *path)
 {
@@ -214,6 +219,7 @@ int compile_one(const char *library)
 	const char *words[4 + MAX_OPTIONS];
 	size_t n;
 
+	alone = true;
 	if (!find_functions(library))
 		return 2;
 	warm_up();

@@ -17,8 +17,12 @@
  * says to stderr. An end of the file without a request ends the process.
  */
 
+#include <stdbool.h>
+
 /* @library: path of libnvrtc. The exit status: 0, 1 the compiler says no, 2 it can't be run. */
 int compile_one(const char *library);
 
+/* Whether this process compiles, and so has nothing to do with a GPU. */
+bool compile_is_alone(void);
 /* A file is being opened for reading: the source may depend on it (nvrtc/opened.c). */
 void compile_note(const char *path);

@@ -4,14 +4,13 @@ which computes nothing) shows in which order the worker calls it, and what it do
 
 import ctypes
 import os
-import pathlib
 import shutil
-import struct
+import subprocess
 import threading
 
 import pytest
 
-from devserve import BUILD, TREE, constant, x
+from devserve import BUILD, LONG, constant, x
 
 FAKE = BUILD / "t/fake"
 NVCC = shutil.which("nvcc", path=os.pathsep.join(
@@ -135,7 +134,6 @@ def test_without_a_driver_the_deployment_is_unavailable_and_others_serve(root, s
 
 
 def test_no_program_of_ours_links_to_a_cuda_library():
-    import subprocess
     for program in ("devserve", "devserve-worker", "devserve-watch", "devserve-debug", "devserve-cuda"):
         said = subprocess.run(["readelf", "-d", BUILD / program], capture_output=True, text=True, check=True).stdout
         needed = [line for line in said.splitlines() if "NEEDED" in line]
@@ -273,9 +271,6 @@ def test_a_gpu_that_gives_no_memory_is_the_answer(root, fake):
 # With a GPU
 
 
-def floats(values):
-    return struct.pack(f"{len(values)}f", *values)
-
 
 @with_gpu
 def test_the_kernels_that_ship_pass_their_checks_and_answer(root, serve):
@@ -290,6 +285,13 @@ def test_the_kernels_that_ship_pass_their_checks_and_answer(root, serve):
     assert answer.output("OUTPUT0") == [321, 654], answer
     wrong = server.save("softmax_cuda/softmax.cu", root.read("softmax_cuda/softmax.cu").replace("expf(from[i] - top) * scale", "expf(from[i] - top)"))
     assert wrong["outcome"] == "trial-failed" and "differs from the reference" in wrong["reason"], wrong
+
+
+def memory_of(pid):
+    """MiB of the GPU's memory that a process has, as the driver counts."""
+    said = subprocess.run(["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
+                          capture_output=True, text=True, check=True).stdout
+    return {int(p): m.strip() for p, m in (line.split(",") for line in said.splitlines())}.get(pid)
 
 
 @with_gpu
@@ -310,16 +312,21 @@ def test_saves_under_load_give_no_wrong_answer(root, serve):
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for t in threads:
         t.start()
+    (pid,), used = server.worker_pids("one"), {}
     try:
-        for i in range(1000 if os.environ.get("T_LONG") else 30):
+        for i in range(1000 if LONG else 30):
             factors[i + 2] = 3 + i
             done = server.save("one/kernel.cu", kernel(3 + i))
             assert (done["outcome"], done["generation"]) == ("swapped", i + 2), done
+            if i in (50, 950):
+                used[i] = memory_of(pid)
     finally:
         ended.set()
         for t in threads:
             t.join()
     assert not wrong and n[0] > 100, (wrong[:3], n)
+    print(f"{n[0]} answers, none wrong; device memory of the worker: {used} MiB")
+    assert not LONG or used[50] == used[950], used
 
 
 @with_gpu
