@@ -382,7 +382,9 @@ def test_requests_like_these_leave_no_memory_and_no_descriptors(server):
     for _ in range(10):
         all_of_them()
     after = of_server()
-    assert after[1] == before[1] and after[0] - before[0] < 8 << 10, (before, after)
+    assert after[1] == before[1], (before, after)
+    # a sanitizer keeps what is freed for a while
+    assert after[0] - before[0] < 8 << 10 or os.environ.get("DEVSERVE_SANITIZE"), (before, after)
 
 
 def test_json_counts_against_the_memory_of_all_requests(root, serve):
