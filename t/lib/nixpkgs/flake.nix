@@ -69,8 +69,6 @@
         };
     in
     {
-      legacyPackages = builtins.listToAttrs (map
-        (system: { name = system; value = packages system; })
-        [ "x86_64-linux" "aarch64-linux" ]);
+      legacyPackages.x86_64-linux = packages "x86_64-linux";
     };
 }
