@@ -125,6 +125,9 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 /* hub_init()'s flush. */
 bool deploy_flush(void *context);
 
+/* Start no spare workers until it is called with false: the processors have better things to do. */
+void deploy_hold_spares(struct deploy *d, bool yes);
+
 /*
  * Ask all workers to end, or kill them (@now, also in a second call). They are gone when
  * hub_run() returns. No callback comes any more.

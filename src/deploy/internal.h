@@ -199,6 +199,7 @@ struct deploy {
 	SLIST_HEAD(, batch) free_batches;
 	struct replica *spare;        /* has started, waits for an image; or NULL */
 	bool spare_is_up;
+	bool spares_held;             /* deployments get none yet */
 	bool any_cuda;                /* a deployment uses a GPU: blank workers prepare for that */
 	struct trial *trials;
 	bool closing;

@@ -177,8 +177,9 @@ void spare_on_later(uv_timer_t *timer)
 
 	while (d->n_tried)
 		replica_abandon(d->tried[--d->n_tried]);
-	LIST_FOREACH(at, &d->deployments, entry)
-		warm_up(at);
+	if (!d->spares_held)
+		LIST_FOREACH(at, &d->deployments, entry)
+			warm_up(at);
 	uv_timer_stop(&d->later); /* taking the blank one asked for another round */
 	if (d->spare)
 		return;
@@ -192,6 +193,13 @@ void spare_prepare(struct deploy *d)
 		return;
 	uv_update_time(d->hub->loop);
 	uv_timer_start(&d->later, spare_on_later, LATER_MS, 0);
+}
+
+void deploy_hold_spares(struct deploy *d, bool yes)
+{
+	d->spares_held = yes;
+	if (!yes)
+		spare_prepare(d);
 }
 
 void spare_init(struct deploy *d)

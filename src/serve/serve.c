@@ -189,6 +189,7 @@ static void tell_if_ready(struct serve *s)
 	if (s->checking && reports_busy(s->news.reports))
 		return; /* what it tells belongs to the answer */
 	s->ready_told = true;
+	deploy_hold_spares(s->deploy, s->checking); /* a check takes no calls that could crash */
 	if (s->checking) {
 		s->status = check_status(s);
 		stop(s);
@@ -346,6 +347,8 @@ static int make_deploy(struct serve *s, struct buffer *why)
 	r = deploy_new(&s->hub, &o, &cb, &s->deploy);
 	if (r < 0)
 		buffer_printf(why, "cannot prepare %s: %s", s->generations_dir, strerror(-r));
+	else
+		deploy_hold_spares(s->deploy, true); /* until all serve */
 	return r;
 }
 

@@ -7,10 +7,11 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
-from devserve import constant, wait_until_gone
+from devserve import PATIENCE, constant, wait_until_gone
 
 
 def children_of(pid):
@@ -180,3 +181,23 @@ def test_process_lists_call_a_worker_by_the_deployment_it_serves(root, serve):
     heir = server.wait("worker.replaced", mark, deployment="one")["pid"]
     assert server.infer("one").value == 3
     assert names_in_process_lists(heir)[0] == ["one"]
+
+
+def test_spares_are_started_when_all_serve(root, serve, compiler):
+    root.write("one/one.c", constant(1))
+    server = serve(env=compiler.env)
+    server.stop()
+    root.write("two/two.c", constant(2))
+    compiler.hold()
+    server = serve(env=compiler.env, ready=False)
+    server.wait("save.done", deployment="one", outcome="swapped")
+    mark, before = server.mark(), set(server.worker_pids("one"))
+    os.kill(before.pop(), signal.SIGKILL)
+    server.wait("worker.replaced", mark, deployment="one")  # without a spare, too
+    assert not any("spare_pid" in d for d in server.status()["deployments"])
+    compiler.go()
+    server.wait("server.ready")
+    deadline = time.monotonic() + PATIENCE
+    while not all("spare_pid" in d for d in server.status()["deployments"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -197,6 +197,19 @@ def test_a_crash_is_told_in_the_same_order_each_time_and_frames_are_folded(root,
         t.wait_end()
 
 
+def test_what_serves_again_is_told_after_the_report(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal()
+    root.rename_over("one/one.c", CRASH)
+    t.wait_line("gen 1→2")
+    Client(url_of(t)).infer("one", x(1))
+    t.wait(lambda: any("took over" in line and "generation 1" in line for line in t.lines), "the end of the story")
+    told = [next((w for w in ("died", "crashed in", "serves again", "took over") if w in line), None) for line in t.lines]
+    told = [w for w in told if w]
+    assert told[:2] == ["died", "crashed in"] and told[-2:] == ["serves again", "took over"], t.lines
+    assert told.count("crashed in") == 1 and told.count("serves again") == 1, t.lines
+
+
 # Keys
 
 def test_h_lists_the_keys_and_q_quits(root, open_terminal):
