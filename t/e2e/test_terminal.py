@@ -427,4 +427,5 @@ def test_make_serve_has_keys_too(open_terminal, tmp_path):
     t = open_terminal(argv=["make", "serve", "MAKE=true", "PORT=0", f"BUILD={BUILD}",
                             f"ARGS=--state-dir {tmp_path}/state"], wait="h lists the keys", cwd=TREE)
     t.press("q")
-    assert t.wait_end() == 0 and "stopped" in t.text
+    t.wait_line("stopped")
+    assert t.wait_end() == 0
