@@ -42,6 +42,7 @@ struct recipe {
 	char *path;      /* absolute: directory or single source */
 	char **sources;  /* absolute, sorted */
 	size_t n_sources;
+	char **weights;  /* all `.safetensors` below @path, sorted, ends with NULL: not built, listed in one go */
 	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
 	bool afresh;   /* compile and link whatever the store has */

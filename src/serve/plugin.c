@@ -41,12 +41,17 @@ void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 	save_start(p, since_ns);
 }
 
+static char *const *weights_of(const struct plugin *p)
+{
+	return p->config.weights ? p->config.weights : p->recipe.weights;
+}
+
 /* Its files were listed just now. */
 static void check_content(struct plugin *p, uint64_t since_ns, bool quiet)
 {
 	if (file_is_directory(p->path))
 		tell_misnamed_config(p);
-	if (p->deployment && plugin_weights_look(p, p->config.weights, since_ns, quiet))
+	if (p->deployment && plugin_weights_look(p, weights_of(p), since_ns, quiet))
 		plugin_checked(p, since_ns, quiet);
 }
 

@@ -28,7 +28,7 @@ struct plugin_weights {
 };
 
 /*
- * Look at the files, which are @paths (ending with NULL) or, if NULL, all there are. Whether
+ * Look at the files, which are @paths (ending with NULL). Whether
  * `newest` is what lies there; if not they are being read, and plugin_checked() comes then.
  */
 bool plugin_weights_look(struct plugin *p, char *const *paths, uint64_t since_ns, bool quiet);

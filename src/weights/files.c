@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/tree.h"
 
 static void add(struct weights_files *f, const char *plugin, const char *path)
 {
@@ -23,24 +22,6 @@ static void add(struct weights_files *f, const char *plugin, const char *path)
 	};
 }
 
-struct finding {
-	struct weights_files *files;
-	const char *plugin;
-};
-
-static bool is_weights(const char *name)
-{
-	return strcmp(path_suffix(name), ".safetensors") == 0;
-}
-
-static int on_found(void *context, const char *path)
-{
-	const struct finding *f = context;
-
-	add(f->files, f->plugin, path);
-	return 0;
-}
-
 static int compare(const void *a, const void *b)
 {
 	const struct weights_file *x = a, *y = b;
@@ -53,9 +34,7 @@ void weights_files_find(const char *plugin, char *const *paths, struct weights_f
 {
 	struct weights_files f = WEIGHTS_FILES_NULL;
 
-	if (!paths && file_is_directory(plugin))
-		tree_find(plugin, is_weights, on_found, &(struct finding){ &f, plugin });
-	for (; paths && *paths; paths++) {
+	for (; *paths; paths++) {
 		_cleanup_free_ char *path = **paths == '/' ? xstrdup(*paths) : path_join(plugin, *paths);
 
 		add(&f, plugin, path);

@@ -21,9 +21,6 @@ struct weights_files {
 
 #define WEIGHTS_FILES_NULL { .at = NULL }
 
-/*
- * Those in @paths, which ends with NULL (relative ones: to @plugin); where @paths is NULL all
- * *.safetensors below @plugin, a directory. None is fine.
- */
+/* Those in @paths, which ends with NULL (relative ones: to @plugin). None is fine. */
 void weights_files_find(const char *plugin, char *const *paths, struct weights_files *ret);
 void weights_files_fini(struct weights_files *f);

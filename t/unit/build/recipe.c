@@ -131,3 +131,18 @@ Test(recipe, a_directory_called_like_a_source_is_a_directory)
 	put("x.c/y.c");
 	check("", "x.c/y.c");
 }
+
+Test(recipe, weights_are_listed_beside_and_not_built)
+{
+	struct recipe r;
+
+	put("b.safetensors");
+	put("a.c");
+	put("d/a.safetensors");
+	check("", "a.c");
+	cr_assert_eq(recipe_scan("n", top, &r), 0);
+	cr_expect_str_eq(r.weights[0] + strlen(top), "/b.safetensors");
+	cr_expect_str_eq(r.weights[1] + strlen(top), "/d/a.safetensors");
+	cr_expect_null(r.weights[2]);
+	recipe_fini(&r);
+}

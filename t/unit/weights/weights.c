@@ -14,6 +14,8 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/tree.h"
+#include "build/words.h"
 #include "ring/weights_index.h"
 #include "weights/files.h"
 #include "weights/weights.h"
@@ -71,11 +73,26 @@ static void write_floats(const char *name, float a, float b)
 	write_bytes(name, file.data, file.size);
 }
 
+static bool is_weights(const char *name)
+{
+	return strcmp(path_suffix(name), ".safetensors") == 0;
+}
+
+static int on_found(void *context, const char *path)
+{
+	words_add(context, path);
+	return 0;
+}
+
+/* All there are, as the server lists them. */
 static struct weights_files find(void)
 {
-	struct weights_files files;
+	_cleanup_words_ struct words found = WORDS_NULL;
+	struct weights_files files = WEIGHTS_FILES_NULL;
 
-	weights_files_find(plugin, NULL, &files);
+	tree_find(plugin, is_weights, on_found, &found);
+	if (found.n)
+		weights_files_find(plugin, found.at, &files);
 	return files;
 }
 
