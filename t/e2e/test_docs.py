@@ -143,3 +143,18 @@ def test_every_event_is_told_of():
     table = PAGES["docs/http.md"].split("## Events")[1]
     assert len(names) > 10
     assert not [name for name in names if f"`{name}`" not in table]
+
+
+# What the headers need among themselves.
+INTERNAL = {"devserve_weights", "devserve_cuda", "devserve_argument", "devserve_argument_bits", "devserve_argument_same"}
+
+
+def test_every_function_of_the_interface_is_in_its_list():
+    names = set()
+    for header in TREE.glob("include/devserve/**/*.h"):
+        text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S).replace("\\\n", " ")
+        names |= set(re.findall(r"static inline [\w ]+?[ *]+(devserve_\w+)\(", text))
+        names |= set(re.findall(r"^#define (devserve_\w+)\(", text, re.M))
+    listed = PAGES["docs/api.md"].split("## All of it")[1]
+    assert len(names) > 20
+    assert not {name for name in names - INTERNAL if f"{name}(" not in listed and "##" not in name}
