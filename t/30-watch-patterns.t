@@ -291,7 +291,7 @@ SKIP: {
 	put("$root/$_") for @many;
 	$watch->batch;
 	quiet('files for git');
-	sh("git -C $root init -q && $git add d* && $git commit -qm one && $git branch one");
+	sh("git -C $root init -q && $git add 'd*' && $git commit -qm one && $git branch one");
 	put("$root/$_", "int y;\n") for @many;
 	is_deeply($watch->batch, paths(@many), 'all files are written');
 	sh("$git commit -qam two");
