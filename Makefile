@@ -64,7 +64,7 @@ packages_serve := gcc g++ make binutils libuv1-dev libsimdjson-dev \
 	$(if $(filter 12,$(debian_release)),libhttp-parser-dev,libllhttp-dev binutils-gold) \
 	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
 packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev \
-	vim git procps mandoc zsh fish
+	vim git procps mandoc zsh fish slowhttptest
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(filter-out $(http_rivals),$(call objects_of,$(server_modules))) $(BUILD)/obj/main.c.o

@@ -201,6 +201,8 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 		total += output_room(b->outputs[i].size);
 	}
 	*ret_spill = spills ? b->deployment->spill_guess : 0;
+	if (total + *ret_spill > arena_most(b->deployment->arena.budget))
+		return -EOVERFLOW;
 	b->block = arena_reserve(&b->deployment->arena, total + *ret_spill);
 	return b->block ? 0 : -ENOMEM;
 }

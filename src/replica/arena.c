@@ -26,7 +26,7 @@
 #define N_ORDERS 48
 #define N_KEPT_ORDERS 4
 #define N_KEPT 256
-#define SMALL (256 * 1024) /* of requests */
+#define SMALL (256 * 1024)
 #define TRIM_ORDER 10 /* 1 MiB and more is given back when nothing happens */
 #define NONE UINT32_MAX
 #define FREE 0x80
@@ -104,17 +104,31 @@ static unsigned order_of(uint64_t size)
 	return units <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(units - 1);
 }
 
+uint64_t arena_most(const struct arena_budget *b)
+{
+	return b->limit - b->limit / 16;
+}
+
+/* Whether a block of @size may be had, of the budget's first @most bytes. */
+static bool fits(const struct arena_budget *b, uint64_t size, uint64_t most)
+{
+	if (size <= SMALL)
+		most = b->limit;
+	return size <= most && b->used <= most - size;
+}
+
 /*
- * An eighth is left to small requests and to outputs. Else a few clients that announce much
- * and send it slowly would keep out all others, and what has been received couldn't be run.
+ * Of the budget, the last eighth is left to small requests and to outputs, the last sixteenth to
+ * small ones of both. Else a few clients that announce much and send it slowly, or ask for
+ * much and take it slowly, would keep out all others, and what was received couldn't be run.
  */
 static int check_request(const struct arena_budget *b, uint64_t size)
 {
-	uint64_t most = size > SMALL ? b->limit - b->limit / 8 : b->limit;
+	uint64_t most = b->limit - b->limit / 8;
 
-	if (size > most)
+	if (size > SMALL && size > most)
 		return -EFBIG;
-	return b->used + size > most ? -ENOMEM : 0;
+	return fits(b, size, most) ? 0 : -ENOMEM;
 }
 
 static int memory_reserve(struct infer_memory *m, size_t size, void **ret, uint64_t *ret_block)
@@ -220,7 +234,7 @@ uint64_t arena_reserve(struct arena *a, uint64_t size)
 	unsigned order;
 	uint32_t unit;
 
-	if (size > a->budget->limit || a->budget->used + size > a->budget->limit)
+	if (!fits(a->budget, size, arena_most(a->budget)))
 		return 0;
 	order = order_of(size);
 	if (order < N_KEPT_ORDERS && b->n_kept[order])

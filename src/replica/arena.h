@@ -37,6 +37,9 @@ struct arena {
 int arena_init(struct arena *a, const char *name, struct arena_budget *budget);
 void arena_fini(struct arena *a);
 
+/* Bytes that a large block may have at most; the rest is for small ones. */
+uint64_t arena_most(const struct arena_budget *b);
+
 /* The block's offset, never 0, 64-byte aligned; 0: no memory. */
 uint64_t arena_reserve(struct arena *a, uint64_t size);
 void arena_release(struct arena *a, uint64_t offset);

@@ -36,7 +36,7 @@ class Wire:
     """One connection; `buffer` is what came and isn't understood yet."""
 
     def __init__(self, url, receive_buffer=None):
-        self.url, self.buffer = url, b""
+        self.url, self.buffer = url, bytearray()
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -64,10 +64,10 @@ class Wire:
 
     def try_send(self, data):
         """What the kernel takes of it now; 0: nothing, -1: nobody is there any more."""
-        try:
-            return self.socket.send(data, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        if not select.select([], [self.socket], [], 0)[1]:
             return 0
+        try:
+            return self.socket.send(data)
         except OSError:
             return -1
 
@@ -84,15 +84,17 @@ class Wire:
         while b"\r\n\r\n" not in self.buffer:
             if not self.more():
                 return None
-        top, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        first, *lines = top.decode("latin-1").split("\r\n")
+        end = self.buffer.index(b"\r\n\r\n")
+        first, *lines = self.buffer[:end].decode("latin-1").split("\r\n")
+        del self.buffer[:end + 4]
         headers = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in lines)}
         status = int(first.split()[1])
         size = 0 if status < 200 else int(headers.get("content-length", 0))
         while len(self.buffer) < size:
             if not self.more():
                 return None
-        body, self.buffer = self.buffer[:size], self.buffer[size:]
+        body = bytes(self.buffer[:size])
+        del self.buffer[:size]
         return status, headers, body
 
     def ask(self, data):

@@ -40,14 +40,19 @@ Test(arena, blocks_are_aligned_disjoint_and_never_at_zero)
 	cr_assert_eq(arena.base[b + 4999], 2);
 }
 
-Test(arena, the_whole_budget_can_be_used_by_one_block)
+Test(arena, one_block_may_be_the_budget_but_a_sixteenth_for_small_ones)
 {
-	uint64_t a = arena_reserve(&arena, 64 * MIB);
+	uint64_t a = arena_reserve(&arena, 60 * MIB), n = 0;
 
+	cr_assert_eq(arena_most(&budget), 60 * MIB);
 	cr_assert(a);
+	cr_assert_eq(arena_reserve(&arena, MIB), 0, "the budget was not held");
+	while (arena_reserve(&arena, MIB / 4))
+		n++;
+	cr_assert_eq(n, 16);
 	cr_assert_eq(arena_reserve(&arena, 1), 0, "the budget was not held");
 	arena_release(&arena, a);
-	cr_assert(arena_reserve(&arena, 1));
+	cr_assert(arena_reserve(&arena, MIB));
 }
 
 Test(arena, more_than_the_budget_is_refused)
@@ -129,7 +134,7 @@ Test(arena, large_requests_leave_an_eighth_to_small_ones)
 	cr_assert_eq(m->charge(m, 1 * MIB), -ENOMEM);
 	cr_assert_eq(m->reserve(m, MIB / 4, &at, &small), 0);
 	cr_assert_eq(m->charge(m, MIB / 4), 0);
-	cr_assert(arena_reserve(&arena, 7 * MIB), "outputs may have it all");
+	cr_assert(arena_reserve(&arena, 3 * MIB), "outputs may have more");
 	cr_assert_eq(m->charge(m, MIB), -ENOMEM);
 	m->discharge(m, 16 * MIB);
 	cr_assert_eq(m->charge(m, MIB), 0);
