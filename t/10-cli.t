@@ -119,7 +119,8 @@ my $status = <<'END' =~ s/\n\s*//gr;
 {"version":"0.1.0","url":"http://127.0.0.1:1","root":"/p","pid":42,"uptime_s":61.7,"new":{},"deployments":[
 {"name":"matmul","state":"ready","generation":8,"stale":null,"reason":null,"last_outcome":"swapped",
 "workers":[{"pid":1,"generation":8,"rss_bytes":1}],
-"requests":1200,"failures":3,"queued":0,"in_flight":1,"compute_ns_mean":1234567},
+"requests":1200,"failures":3,"queued":0,"in_flight":1,"compute_ns_mean":1234567,
+"settings":{"num_replicas":2,"max_ongoing_requests":0,"request_timeout_s":2.5,"idempotent":true,"state":{"checkpoint_ms":50}}},
 {"name":"softmax","state":"unavailable","generation":0,"stale":"build-failed","reason":"it does not build"}]}
 END
 my %answers = (
@@ -208,24 +209,44 @@ NAME     STATE        GEN  STALE         REPLICAS  REQUESTS  FAILED  QUEUE    ME
 matmul   ready          8  -                    1      1200       3      0  1.2 ms  swapped
 softmax  unavailable    0  build-failed         0         -       -      -       -  -
 
+matmul: num_replicas: 2, request_timeout_s: 2.5, idempotent: true, state: {checkpoint_ms: 50}
+
 softmax: it does not build
 END
 is_deeply([run('devserve status --json')], [0, "$status\n", ''], 'status --json is what the server said');
 
+# What is printed goes somewhere, or it is said
+
+for ('devserve help --man', 'devserve --help', 'devserve status', 'devserve completion zsh') {
+	like((run("{ $_; echo \$? >'$place/status'; } >/dev/full"))[2], qr/^devserve: cannot write: .*\n$/,
+		"$_: a full disk is told of");
+	is(slurp("$place/status"), "1\n", "$_: its exit status");
+}
+is((run("trap '' PIPE; $_ | head -c 1 >/dev/null"))[2], '', "$_: a reader who goes is not told of")
+	for 'devserve help --man', 'devserve status --watch', 'devserve status';
+
 # Colour
 
 SKIP: {
-	skip 'script(1) is not there', 5 if system 'command -v script >/dev/null';
+	skip 'script(1) is not there', 9 if system 'command -v script >/dev/null';
 	my $on_terminal = sub {
-		my ($variables, $options) = @_;
+		my ($variables, $options, $columns) = @_;
+		my $stty = $columns ? "stty cols $columns;" : '';
 
-		return (run("$variables script -qec 'devserve status $options' /dev/null"))[1];
+		return (run("$variables script -qec '$stty devserve status $options' /dev/null"))[1];
 	};
 	like($on_terminal->('TERM=xterm', ''), qr/\e\[32mready/, 'a terminal gets colour');
 	unlike($on_terminal->('TERM=xterm NO_COLOR=1', ''), qr/\e/, 'not with NO_COLOR');
 	like($on_terminal->('TERM=xterm NO_COLOR=', ''), qr/\e/, 'an empty NO_COLOR is none');
 	unlike($on_terminal->('TERM=dumb', ''), qr/\e/, 'not a dumb one');
 	unlike($on_terminal->('TERM=xterm', '--no-color'), qr/\e/, 'not with --no-color');
+	for my $columns (50, 80) {
+		my @lines = split /\r?\n/, $on_terminal->('TERM=dumb', '', $columns);
+		my @table = grep { /^(?:NAME|matmul  |softmax  )/ } @lines;
+
+		is(scalar @table, 3, "a terminal of $columns columns gets the table");
+		is_deeply([grep { length > $columns } @table], [], 'without columns that do not fit');
+	}
 }
 
 # wait

@@ -8,6 +8,8 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +70,15 @@ int cli_unknown_word(const char *word)
 	return cli_usage_error(&cli_serve, &why);
 }
 
+bool cli_pause(int ms)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+
+	if (poll(&out, 1, ms) <= 0)
+		return true;
+	return !(out.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 void cli_print_json(const struct buffer *json)
 {
 	size_t size = json->size;
@@ -111,5 +122,6 @@ int cli_main(int argc, char **argv)
 {
 	const struct command *c = argc > 1 ? command_find(&cli_program, argv[1]) : NULL;
 
+	signal(SIGPIPE, SIG_DFL); /* some parents ignore it: `| head` would be told as an error */
 	return close_output(c ? run(c, argc - 1, argv + 1) : run(&cli_serve, argc, argv));
 }

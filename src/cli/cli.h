@@ -9,6 +9,7 @@
  * those of command/command.h.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "command/command.h"
@@ -45,6 +46,9 @@ int cli_print_version(void);
 int cli_error(const struct buffer *why); /* "devserve: …" */
 int cli_usage_error(const struct command *c, const struct buffer *why); /* and where help is */
 int cli_unknown_word(const char *word); /* neither a command nor a directory */
+
+/* Wait that long; false at once when what we print to has lost its reader. */
+bool cli_pause(int ms);
 
 /* An answer of the server as it is, on one line. */
 void cli_print_json(const struct buffer *json);

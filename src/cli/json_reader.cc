@@ -64,6 +64,17 @@ bool json_reader_number(const struct json_reader *r, double *ret, const char *po
 	return found.get_double().get(*ret) == SUCCESS;
 }
 
+bool json_reader_bool(const struct json_reader *r, const char *pointer, ...)
+{
+	bool value = false;
+	va_list args;
+
+	va_start(args, pointer);
+	auto found = find(r, pointer, args);
+	va_end(args);
+	return found.get_bool().get(value) == SUCCESS && value;
+}
+
 size_t json_reader_count(const struct json_reader *r, const char *pointer, ...)
 {
 	dom::array array;

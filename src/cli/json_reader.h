@@ -28,6 +28,8 @@ const char *json_reader_string(const struct json_reader *r, const char *pointer,
 	__attribute__((format(printf, 2, 3)));
 bool json_reader_number(const struct json_reader *r, double *ret, const char *pointer, ...)
 	__attribute__((format(printf, 3, 4)));
+bool json_reader_bool(const struct json_reader *r, const char *pointer, ...)
+	__attribute__((format(printf, 2, 3)));
 size_t json_reader_count(const struct json_reader *r, const char *pointer, ...) /* of an array */
 	__attribute__((format(printf, 2, 3)));
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -22,7 +21,7 @@
 #include "cli/cli.h"
 #include "serve/options.h"
 
-#define LOOK_NS 100000000
+#define LOOK_MS 100
 
 struct logs_options {
 	const char *name, *root, *state_dir;
@@ -156,7 +155,8 @@ static int follow(const struct logs_options *o, const char *path, int fd, struct
 				close(fd);
 			fd = open(path, O_RDONLY | O_CLOEXEC);
 		}
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
+		if (!cli_pause(LOOK_MS))
+			return EXIT_SUCCESS;
 	}
 }
 

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+
+/*
+ * Watching is asking twice a second. On a terminal the page is written over the one before, line by
+ * line, so that nothing flickers and what is on the screen when Ctrl-C comes may stay there;
+ * elsewhere what has changed is written below.
+ */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,174 +13,100 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/wrap.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
+#include "cli/status_page.h"
 #include "serve/style.h"
 
 #define TIMEOUT_MS 10000
+#define LOOK_MS 500
+
+struct status_options {
+	struct client_options client; /* the first: its rows have its offsets */
+	bool watch;
+};
 
 static const struct option_row rows[] = {
+	OPTION_ROW(status_options, watch, "watch", 'w', NULL, BOOL, NULL, 0, 0, "go on until Ctrl-C, or the server ends",
+		   "On a terminal the table is drawn anew twice a second; elsewhere, and with --json, it is "
+		   "printed whenever something has changed."),
 	CLIENT_ROW(no_color, "no-color", 0, NULL, BOOL, NULL, 0, 0, "print without colour"),
 	CLIENT_ROWS,
 };
 
 static const struct operand operands[] = {
-	{ .name = "ROOT", .kind = OPTION_DIRECTORY, .offset = offsetof(struct client_options, root) },
+	{ .name = "ROOT", .kind = OPTION_DIRECTORY, .offset = offsetof(struct status_options, client.root) },
 };
 
-enum { NAME, STATE, GENERATION, STALE, REPLICAS, REQUESTS, FAILED, QUEUE, MEAN, LAST_SAVE, N_COLUMNS };
-
-struct table {
-	char *(*cells)[N_COLUMNS];
-	size_t n; /* rows, the titles included */
-	bool color;
+static const struct example examples[] = {
+	{ "devserve status --watch", "what is served, as it changes" },
+	{ "devserve status --json | jq '.deployments[].generation'", "for programs" },
 };
 
-static char *number_cell(const struct json_reader *r, size_t i, const char *key)
-{
-	double value;
+static const struct exit_status exits[] = {
+	{ 0, "A server answered, whatever it serves." },
+	{ 69, "No server answers, or not any more." },
+	{ 130, "Ctrl-C ended it." },
+};
 
-	if (!json_reader_number(r, &value, "/deployments/%zu/%s", i, key))
-		return xstrdup("-");
-	return xasprintf("%.0f", value);
+struct view {
+	const struct status_options *o;
+	bool terminal;        /* that can be drawn on */
+	struct buffer before; /* the page, or what makes it another one */
+};
+
+/* How long it has been up, and how much memory is in use, is always another. */
+static void put_essence(const struct json_reader *r, struct buffer *ret)
+{
+	char *line_end;
+
+	status_page(r, 0, false, ret);
+	line_end = strchr(ret->data, '\n');
+	buffer_consume(ret, (size_t)(line_end - ret->data));
 }
 
-static char *string_cell(const struct json_reader *r, size_t i, const char *key)
+/* Over the page before: each line to its end, then what is left below. */
+static void draw(struct view *v, const struct buffer *page)
 {
-	const char *s = json_reader_string(r, "/deployments/%zu/%s", i, key);
+	_cleanup_buffer_ struct buffer out = BUFFER_NULL;
 
-	return xstrdup(s && *s ? s : "-");
-}
-
-static char *time_cell(const struct json_reader *r, size_t i, const char *key)
-{
-	double ns;
-
-	if (!json_reader_number(r, &ns, "/deployments/%zu/%s", i, key) || ns <= 0)
-		return xstrdup("-");
-	return ns < 1e6 ? xasprintf("%.1f us", ns / 1e3) : xasprintf("%.1f ms", ns / 1e6);
-}
-
-static void put_row(char *cells[N_COLUMNS], const struct json_reader *r, size_t i)
-{
-	cells[NAME] = string_cell(r, i, "name");
-	cells[STATE] = string_cell(r, i, "state");
-	cells[GENERATION] = number_cell(r, i, "generation");
-	cells[STALE] = string_cell(r, i, "stale");
-	cells[REPLICAS] = xasprintf("%zu", json_reader_count(r, "/deployments/%zu/workers", i));
-	cells[REQUESTS] = number_cell(r, i, "requests");
-	cells[FAILED] = number_cell(r, i, "failures");
-	cells[QUEUE] = number_cell(r, i, "queued");
-	cells[MEAN] = time_cell(r, i, "compute_ns_mean");
-	cells[LAST_SAVE] = string_cell(r, i, "last_outcome");
-}
-
-static void table_init(struct table *t, const struct json_reader *r)
-{
-	static const char *const titles[N_COLUMNS] = {
-		"NAME", "STATE", "GEN", "STALE", "REPLICAS", "REQUESTS", "FAILED", "QUEUE", "MEAN", "LAST SAVE",
-	};
-
-	t->n = 1 + json_reader_count(r, "/deployments");
-	t->cells = xcalloc(t->n, sizeof(*t->cells));
-	for (size_t c = 0; c < N_COLUMNS; c++)
-		t->cells[0][c] = xstrdup(titles[c]);
-	for (size_t i = 1; i < t->n; i++)
-		put_row(t->cells[i], r, i - 1);
-}
-
-static void table_fini(struct table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		for (size_t c = 0; c < N_COLUMNS; c++)
-			free(t->cells[i][c]);
-	free(t->cells);
-}
-
-static const char *color_of(const struct table *t, size_t row, size_t column)
-{
-	const char *cell = t->cells[row][column];
-
-	if (!t->color)
-		return "";
-	if (row == 0)
-		return "\033[2m";
-	if (column == STALE)
-		return "\033[33m";
-	if (column != STATE)
-		return "";
-	if (strcmp(cell, "ready") == 0)
-		return "\033[32m";
-	return strcmp(cell, "loading") == 0 ? "\033[33m" : "\033[31m";
-}
-
-static void table_print(const struct table *t)
-{
-	int widths[N_COLUMNS] = { 0 };
-
-	for (size_t i = 0; i < t->n; i++)
-		for (size_t c = 0; c < N_COLUMNS; c++)
-			if ((int)strlen(t->cells[i][c]) > widths[c])
-				widths[c] = (int)strlen(t->cells[i][c]);
-	for (size_t i = 0; i < t->n; i++) {
-		for (size_t c = 0; c < N_COLUMNS; c++) {
-			const char *color = color_of(t, i, c);
-			bool words = c == NAME || c == STATE || c == STALE;
-			int width = c == LAST_SAVE ? 0 : widths[c];
-
-			printf("%s%s%*s%s", c ? "  " : "", color, words ? -width : width,
-			       t->cells[i][c], *color ? "\033[0m" : "");
-		}
-		putchar('\n');
+	buffer_puts(&out, v->before.size ? "\033[H" : "\033[2J\033[H");
+	for (size_t i = 0; i < page->size; i++) {
+		if (page->data[i] == '\n')
+			buffer_puts(&out, "\033[K");
+		buffer_putc(&out, page->data[i]);
 	}
+	buffer_puts(&out, "\033[J");
+	buffer_reset(&v->before);
+	buffer_append(&v->before, page->data, page->size);
+	fwrite(out.data, 1, out.size, stdout);
 }
 
-static void print_head(const struct json_reader *r, const struct client *c)
+static void show(struct view *v, const struct json_reader *r, const struct buffer *json)
 {
-	const char *version = json_reader_string(r, "/version");
-	const char *url = json_reader_string(r, "/url"), *root = json_reader_string(r, "/root");
-	double pid, uptime;
+	_cleanup_buffer_ struct buffer page = BUFFER_NULL, essence = BUFFER_NULL;
+	const struct client_options *o = &v->o->client;
 
-	printf("devserve %s  %s", version ? version : "?", url ? url : c->url);
-	if (root)
-		printf("  %s", root);
-	if (json_reader_number(r, &pid, "/pid"))
-		printf("  pid %.0f", pid);
-	if (json_reader_number(r, &uptime, "/uptime_s"))
-		printf("  up %.0f %s", uptime < 120 ? uptime : uptime / 60, uptime < 120 ? "s" : "min");
-	puts("\n");
-}
-
-/* Why something doesn't serve: too long for a column. */
-static void print_reasons(const struct json_reader *r)
-{
-	size_t n = json_reader_count(r, "/deployments");
-
-	for (size_t i = 0; i < n; i++) {
-		const char *name = json_reader_string(r, "/deployments/%zu/name", i);
-		const char *reason = json_reader_string(r, "/deployments/%zu/reason", i);
-
-		if (name && reason && *reason)
-			printf("\n%s: %s\n", name, reason);
+	put_essence(r, &essence);
+	if (!v->terminal && v->before.size == essence.size && memcmp(v->before.data, essence.data, essence.size) == 0)
+		return;
+	status_page(r, isatty(STDOUT_FILENO) ? terminal_width(STDOUT_FILENO) : 0,
+		    style_has_color(STDOUT_FILENO, o->no_color), &page);
+	if (o->json) {
+		cli_print_json(json);
+	} else if (v->terminal) {
+		draw(v, &page);
+		return;
+	} else {
+		printf("%s%s", v->before.size ? "\n" : "", page.data);
 	}
+	buffer_reset(&v->before);
+	buffer_append(&v->before, essence.data, essence.size);
 }
 
-static void print(const struct json_reader *r, const struct client *c, bool no_color)
-{
-	struct table t = { .color = style_has_color(STDOUT_FILENO, no_color) };
-
-	print_head(r, c);
-	table_init(&t, r);
-	if (t.n > 1)
-		table_print(&t);
-	else
-		puts("no deployments");
-	table_fini(&t);
-	print_reasons(r);
-}
-
-static int ask(const struct client_options *o, const struct client *c, struct buffer *why)
+static int ask(struct view *v, const struct client *c, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
 	struct json_reader *reader;
@@ -186,25 +119,38 @@ static int ask(const struct client_options *o, const struct client *c, struct bu
 		buffer_printf(why, "what answers at %s knows no status (HTTP %d)", c->url, status);
 		return EXIT_FAILURE;
 	}
-	if (o->json)
-		cli_print_json(&body);
-	else
-		print(reader, c, o->no_color);
+	show(v, reader, &body);
 	json_reader_free(reader);
 	return 0;
 }
 
+static int watch(struct view *v, const struct client *c, struct buffer *why)
+{
+	for (;;) {
+		int r = ask(v, c, why);
+
+		if (r != 0)
+			return r;
+		if (fflush(stdout) != 0 || !cli_pause(LOOK_MS))
+			return EXIT_SUCCESS;
+	}
+}
+
 static int run(void *options)
 {
-	const struct client_options *o = options;
+	const struct status_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	_cleanup_client_ struct client client = CLIENT_NULL;
-	int r = client_find(o, &client, &why);
+	struct view v = { .o = o };
+	const char *term = getenv("TERM");
+	int r = client_find(&o->client, &client, &why);
 
 	if (r == EXIT_USAGE)
 		return cli_usage_error(&cli_status, &why);
+	v.terminal = o->watch && !o->client.json && isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
 	if (r == 0)
-		r = ask(o, &client, &why);
+		r = o->watch ? watch(&v, &client, &why) : ask(&v, &client, &why);
+	buffer_fini(&v.before);
 	if (r != 0)
 		cli_error(&why);
 	return r;
@@ -213,10 +159,12 @@ static int run(void *options)
 const struct command cli_status = {
 	.name = "status",
 	.help = "show what a running server serves",
-	.about = "Show what the running server serves: generations, workers, requests. Exits with 69 "
-		 "when no server answers.",
+	.about = "Show what the running server serves: generations, workers, requests, why something doesn't "
+		 "serve, and the settings that a deployment.yaml has set.",
+	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),
-	.size = sizeof(struct client_options),
+	COMMAND_EXITS(exits),
+	.size = sizeof(struct status_options),
 	.run = run,
 };

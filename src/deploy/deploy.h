@@ -117,6 +117,7 @@ struct deployment_stats {
 	uint64_t requests, failures, executions, compute_ns, queue_ns;
 	unsigned waiting, in_flight;
 	uint64_t restarts;
+	struct deployment_settings settings; /* in force */
 };
 
 int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,

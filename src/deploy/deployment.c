@@ -191,6 +191,7 @@ void deployment_get_stats(const struct deployment *d, struct deployment_stats *r
 {
 	*ret = d->stats;
 	ret->waiting = d->n_waiting;
+	ret->settings = d->settings;
 	ret->in_flight = ret->n_workers = 0;
 	ret->spare_pid = d->spare && d->spare_has ? replica_pid(d->spare) : 0;
 	for (unsigned i = 0; i < d->n_seats; i++) {

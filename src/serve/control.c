@@ -113,6 +113,21 @@ static void describe_workers(struct buffer *json, const struct deployment_stats 
 		json_int(json, "spare_pid", s->spare_pid);
 }
 
+/* As deployment.yaml calls them; those of the generation that serves. */
+static void describe_settings(struct buffer *json, const struct deployment_settings *s)
+{
+	json_object(json, "settings");
+	json_uint(json, "num_replicas", s->num_replicas);
+	json_uint(json, "max_ongoing_requests", s->max_ongoing_requests);
+	json_double(json, "request_timeout_s", (double)s->request_timeout_ms / 1000);
+	json_bool(json, "idempotent", s->idempotent);
+	json_object(json, "state");
+	if (s->checkpoint_ms)
+		json_uint(json, "checkpoint_ms", s->checkpoint_ms);
+	json_object_end(json);
+	json_object_end(json);
+}
+
 static const char *state_name(enum handle_state state)
 {
 	return state == HANDLE_READY ? "ready" : state == HANDLE_LOADING ? "loading" : "unavailable";
@@ -140,6 +155,7 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_uint(json, "in_flight", s.in_flight);
 	json_uint(json, "restarts", s.restarts);
 	json_uint(json, "compute_ns_mean", s.executions ? s.compute_ns / s.executions : 0);
+	describe_settings(json, &s.settings);
 	json_object_end(json);
 }
 

@@ -2,11 +2,27 @@
 """The commands beside the server, and their exit codes."""
 
 import json
+import os
+import re
 import signal
+import subprocess
 
 import pytest
 
-from devserve import constant, devserve
+from devserve import BUILD, PATIENCE, constant, devserve
+
+
+def wait_until_in_flight(server):
+    """Until a worker has the only request: no event tells of that."""
+    while not server.status()["deployments"][0]["in_flight"]:
+        pass
+
+
+def wait_until_connected(pid):
+    """Until the process has a connection: nothing tells of that but its descriptors."""
+    while not any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd")
+                  if os.path.lexists(f"/proc/{pid}/fd/{fd}")):
+        pass
 
 
 @pytest.fixture
@@ -21,6 +37,104 @@ def test_status_finds_the_server_of_this_directory(server):
     assert "one" in run.stdout
     run = devserve("status", "--json", cwd=server.root.path.parent)
     assert [d["name"] for d in json.loads(run.stdout)["deployments"]] == ["one"]
+
+
+def test_status_shows_the_settings_that_are_in_force(server):
+    server.root.write("one/deployment.yaml", "num_replicas: 2\nrequest_timeout_s: 5\n")
+    server.wait("save.done", deployment="one", outcome="swapped", generation=2)
+    run = devserve("status", server.root.path)
+    assert "\none: num_replicas: 2, request_timeout_s: 5\n" in run.stdout, run
+    mark = server.mark()
+    server.root.write("one/deployment.yaml", "num_replicas: 99\n")
+    server.wait("save.done", mark, deployment="one", outcome="build-failed")
+    assert "\none: num_replicas: 2, request_timeout_s: 5\n" in devserve("status", server.root.path).stdout
+
+
+class Watcher:
+    """`devserve status --watch` as somebody reads it."""
+
+    def __init__(self, *words, **options):
+        self.process = subprocess.Popen([str(BUILD / "devserve"), "status", "--watch", *map(str, words)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, **options)
+
+    def read_until(self, pattern):
+        text = ""
+        while not re.search(pattern, text):
+            line = self.process.stdout.readline()
+            assert line, text
+            text += line
+        return text
+
+
+def test_watching_tells_what_changes_until_the_server_ends(server):
+    watcher = Watcher(server.root.path)
+    watcher.read_until(r"(?m)^one +ready +1 +- ")
+    server.save("one/one.c", constant(11))
+    watcher.read_until(r"(?m)^one +ready +2 +- ")
+    server.save("one/one.c", constant("1 +"))
+    watcher.read_until(r"(?m)^one +ready +2 +build-failed ")
+    server.stop()
+    assert watcher.process.wait(PATIENCE) == 69
+    assert watcher.process.stderr.read().startswith("devserve: no server answers")
+
+
+def test_watching_as_json_is_one_object_a_line(server):
+    watcher = Watcher("--json", server.root.path)
+    assert json.loads(watcher.process.stdout.readline())["deployments"][0]["generation"] == 1
+    server.save("one/one.c", constant(11))
+    while json.loads(watcher.process.stdout.readline())["deployments"][0]["generation"] != 2:
+        pass
+    watcher.process.kill()
+    watcher.process.wait()
+
+
+def end_by_ctrl_c(process):
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == -signal.SIGINT, "a shell makes 130 of it"
+    assert process.stderr.read() == ""
+
+
+def start(*words):
+    return subprocess.Popen([str(BUILD / "devserve"), *map(str, words)], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_ctrl_c_ends_who_reads_logs(root, serve):
+    root.write("one/one.c", constant('(puts("hello"), 1)', "#include <stdio.h>"))
+    server = serve()
+    server.infer("one")
+    logs = start("logs", "-f", "one", "--root", root.path)
+    assert "hello" in logs.stdout.readline()
+    end_by_ctrl_c(logs)
+
+
+def test_ctrl_c_ends_who_watches(server):
+    watcher = Watcher(server.root.path)
+    watcher.process.stdout.readline()
+    end_by_ctrl_c(watcher.process)
+
+
+def test_ctrl_c_ends_who_waits_for_a_save(root, serve, compiler):
+    root.write("one/one.c", constant(10))
+    server = serve(env=compiler.env)
+    compiler.hold()
+    root.write("one/one.c", constant(11))
+    waiting = start("wait", "one", "--root", root.path)
+    wait_until_connected(waiting.pid)
+    end_by_ctrl_c(waiting)
+    compiler.go()
+    assert server.wait("save.done", generation=2)
+
+
+def test_ctrl_c_ends_who_waits_for_an_answer(root, serve):
+    root.write("one/one.c", constant(10).replace("	return 0;", "	for (;;)\n		;"))
+    root.write("one/deployment.yaml", "request_timeout_s: 2\n")
+    server = serve()
+    asking = start("infer", "one", "1", "--root", root.path)
+    wait_until_in_flight(server)
+    end_by_ctrl_c(asking)
+    server.wait("worker.died")  # its time is up
 
 
 def test_status_without_a_server_says_so(tmp_path):
