@@ -41,6 +41,7 @@
 #include "serve/report.h"
 #include "serve/run_file.h"
 #include "serve/stamp.h"
+#include "serve/style.h"
 #include "serve/terminal.h"
 #include "watch/watch.h"
 #include "weights/weights.h"
@@ -322,7 +323,7 @@ static int make_builder(struct serve *s, struct buffer *why)
 		.include_dir = headers,
 		.root = s->root,
 		.jobs = s->o->jobs,
-		.color = !s->o->json && terminal_has_color(STDOUT_FILENO, s->o->no_color),
+		.color = !s->o->json && style_has_color(STDOUT_FILENO, s->o->no_color),
 	};
 
 	return builder_new(&s->loop, &o, why, &s->builder);

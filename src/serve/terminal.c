@@ -54,11 +54,6 @@ struct terminal {
 	size_t n_told;     /* first builds that had ended at the last line of progress */
 };
 
-bool terminal_has_color(int fd, bool no_color)
-{
-	return style_has_color(fd, no_color);
-}
-
 /* Lines for events. Each gets the terminal's style and appends to @b. */
 
 static void put_reason(struct buffer *b, const struct event *e)

@@ -40,6 +40,3 @@ void terminal_clear(struct terminal *t);
 
 /* The terminal has another size, or others wrote to it. */
 void terminal_redraw(struct terminal *t);
-
-/* Whether what goes to @fd may have colour: a terminal that isn't dumb, and no NO_COLOR. */
-bool terminal_has_color(int fd, bool no_color);

@@ -17,6 +17,7 @@
 #include "serve/json_sink.h"
 #include "serve/options.h"
 #include "serve/output.h"
+#include "serve/style.h"
 #include "serve/terminal.h"
 
 static const struct options plain = { .no_color = true };
@@ -226,7 +227,7 @@ Test(terminal, colour_needs_a_terminal_that_has_it)
 	setenv("TERM", "xterm", 1);
 	unsetenv("NO_COLOR");
 	redirect();
-	cr_expect_not(terminal_has_color(STDOUT_FILENO, false), "a pipe");
+	cr_expect_not(style_has_color(STDOUT_FILENO, false), "a pipe");
 }
 
 Test(terminal, no_color_is_obeyed_on_a_terminal)
@@ -236,17 +237,17 @@ Test(terminal, no_color_is_obeyed_on_a_terminal)
 	cr_assert_eq(openpty(&ends[0], &ends[1], NULL, NULL, NULL), 0);
 	setenv("TERM", "xterm", 1);
 	unsetenv("NO_COLOR");
-	cr_expect(terminal_has_color(ends[1], false));
-	cr_expect_not(terminal_has_color(ends[1], true));
+	cr_expect(style_has_color(ends[1], false));
+	cr_expect_not(style_has_color(ends[1], true));
 	setenv("NO_COLOR", "", 1);
-	cr_expect(terminal_has_color(ends[1], false), "an empty one is no wish");
+	cr_expect(style_has_color(ends[1], false), "an empty one is no wish");
 	setenv("NO_COLOR", "1", 1);
-	cr_expect_not(terminal_has_color(ends[1], false));
+	cr_expect_not(style_has_color(ends[1], false));
 	unsetenv("NO_COLOR");
 	setenv("TERM", "dumb", 1);
-	cr_expect_not(terminal_has_color(ends[1], false));
+	cr_expect_not(style_has_color(ends[1], false));
 	unsetenv("TERM");
-	cr_expect_not(terminal_has_color(ends[1], false));
+	cr_expect_not(style_has_color(ends[1], false));
 }
 
 Test(json_sink, prints_the_events_as_they_are)
