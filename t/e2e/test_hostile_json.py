@@ -5,6 +5,7 @@ JSON that isn't long whatever came in, and the connection serves on."""
 import json
 import os
 import struct
+import threading
 import time
 
 import pytest
@@ -364,7 +365,24 @@ def test_a_hundred_thousand_parameters_cost_no_more_than_reading_them(server):
         began = time.monotonic()
         assert infer(server.client, "simple", json.dumps(many).encode()).status == 200
         took = time.monotonic() - began
-    assert took < 2  # 15 ms when nobody else computes; 20 s where each is looked for
+    assert took < 2  # 20 s where each is looked for among the others
+
+
+def test_a_client_beside_them_is_answered(server):
+    def all_of_them():
+        client = server.new_client()
+        for _, name, body, _ in RULES * 3:
+            infer(client, name, *(body if isinstance(body, tuple) else (body,)))
+
+    hostile, worst = threading.Thread(target=all_of_them), 0
+    hostile.start()
+    while hostile.is_alive():
+        began = time.monotonic()
+        check_good(server.client)
+        worst = max(worst, time.monotonic() - began)
+    hostile.join()
+    print(f"worst latency beside them: {worst * 1000:.1f} ms")
+    assert worst < 5
 
 
 def test_requests_like_these_leave_no_memory_and_no_descriptors(server):
