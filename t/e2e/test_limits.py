@@ -150,6 +150,17 @@ def test_a_client_that_reads_slowly_but_reads_is_served(root, serve):
         assert answer[0] == 200 and len(answer[2]) > 16 << 20
 
 
+def test_a_client_that_takes_its_answer_below_the_least_rate_is_dropped(root, serve):
+    root.write("grow.c", GROW)
+    server = serve("--send-timeout", "1", "--min-rate", "100000000")
+    with Wire(server.url, receive_buffer=4096) as wire:
+        wire.send(infer(server.url, "grow", binary(4 << 20)))
+        taken = 0
+        while not wire.is_dropped(10):  # never a second without a byte
+            taken += len(wire.socket.recv(1000))
+        assert 0 < taken < 16 << 20
+
+
 # --- number
 
 
