@@ -158,3 +158,20 @@ def test_every_function_of_the_interface_is_in_its_list():
     listed = PAGES["docs/api.md"].split("## All of it")[1]
     assert len(names) > 20
     assert not {name for name in names - INTERNAL if f"{name}(" not in listed and "##" not in name}
+
+
+def test_every_key_of_the_terminal_is_told_of():
+    keys = re.findall(r'"  ([a-z])  ([^"]*)"', (TREE / "src/serve/console.c").read_text())
+    assert len(keys) > 4
+    assert re.findall(r"^\| `([a-z])` \| (.*) \|$", PAGES["docs/terminal.md"], re.M) == keys
+
+
+def test_the_limits_are_those_of_the_options():
+    default = dict(re.findall(r"^- `(--[a-z-]+) [A-Z]+`:\n(?:  .*\n)*?  Default: (\w+)\.", PAGES["docs/commands.md"], re.M))
+    rows = re.findall(r"`(--[a-z-]+)`, ([^|;]*)", PAGES["docs/http.md"].split("## Limits")[1])
+    assert len(rows) >= 8
+    for option, shown in rows:
+        number = default[option]
+        ways = {number, f"{int(number) // 1024} KiB" if number.isdigit() else "",
+                number.replace("M", " MiB").replace("G", " GiB")} - {""}
+        assert any(re.match(rf"{way}\b", shown) for way in ways), (option, shown)
