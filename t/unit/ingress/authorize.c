@@ -74,6 +74,20 @@ Test(authorize, the_bound_name_is_ours_and_any_address_where_all_are_bound)
 	cr_assert_eq(ask(&any, p), 421);
 }
 
+Test(authorize, a_long_name_is_just_a_name)
+{
+	static char name[9000];
+
+	memset(name, '1', sizeof(name) - 1);
+	cr_assert_eq(host(&local, name), 421);
+	memcpy(name + sizeof(name) - 11, ".localhost", 10);
+	cr_assert_eq(host(&local, name), 0);
+	memset(name, ':', sizeof(name) - 1);
+	name[0] = '[';
+	name[sizeof(name) - 2] = ']';
+	cr_assert_eq(host(&local, name), 421);
+}
+
 static int origin(const char *host_name, const char *name)
 {
 	return ask(&local, (struct principal){ .host = span_of(host_name), .origin = span_of(name) });

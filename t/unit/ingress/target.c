@@ -79,6 +79,18 @@ Test(target, with_what_no_name_has_is_refused)
 	}
 }
 
+Test(target, ends_where_it_ends)
+{
+	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+	struct span path;
+
+	cr_assert_eq(target_resolve((struct span){ "/a%41", 4 }, &b, &path), -1, "what is behind it isn't looked at");
+	cr_assert_eq(target_resolve((struct span){ "/a%41", 3 }, &b, &path), -1);
+	buffer_reset(&b);
+	target_decode_query((struct span){ "a=%41", 4 }, &b);
+	cr_assert_eq(b.size, 0);
+}
+
 Test(target, query_becomes_pairs)
 {
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
