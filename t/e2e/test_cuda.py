@@ -226,6 +226,29 @@ def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     assert answer.status == 500 and "parameter 4 of kernel twice has 4 bytes, its argument 8" in answer.json["error"], answer
 
 
+def test_a_kernel_gets_as_much_shared_memory_as_a_block_can_have(root, fake):
+    write(root, call=LAUNCH.replace(", 0,", ", n * 65536,"))
+    server = fake()
+    assert server.infer("one", x(1)).status == 200
+    (pid,) = server.worker_pids("one")
+    calls = server.calls(pid)
+    assert calls.index("set 8 of twice to 65536") + 1 == calls.index("launch twice 2x1x1 64x1x1 65536"), calls
+    answer = server.infer("one", {"inputs": [{"name": "X", "datatype": "INT32", "shape": [3], "data": [1, 2, 3]}]})
+    assert answer.status == 500 and "wants 196608 bytes of shared memory, a block of this GPU has 166912" in answer.json["error"], answer
+
+
+def test_what_a_call_needs_is_there_for_the_next(root, fake):
+    write(root)
+    server = fake()
+    (pid,) = server.worker_pids("one")
+    many = {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1 << 19], "data": [7] * (1 << 19)}]}
+    assert server.infer("one", many).status == 200
+    calls = len(server.calls(pid))
+    assert server.infer("one", many).status == 200
+    assert [c.split()[0] for c in server.calls(pid)[calls:]] == ["copy", "launch", "copy", "record", "wait"]
+    assert server.calls(pid).count("free") == 2, "two blocks became one"
+
+
 def test_a_kernel_that_is_not_there_is_named(root, fake):
     write(root, call=LAUNCH.replace('"twice"', '"thrice"'))
     answer = fake().infer("one", x(1))

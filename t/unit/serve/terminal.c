@@ -95,6 +95,21 @@ Test(terminal, a_first_generation_was_not_saved_just_now)
 	       "00:00:00 matmul  gen 1  serving after 12 ms (no compile)\n");
 }
 
+Test(terminal, kernels_stand_below_with_what_changed)
+{
+	char softmax[] = "softmax", other[] = "other";
+	const struct kernel_figures now[] = { { .name = softmax, .registers = 34, .shared = 256, .spilled = 8 },
+					      { .name = other, .registers = 8 } };
+	const struct kernel_figures before[] = { { .name = softmax, .registers = 32, .shared = 256 } };
+
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "m", .generation = 2, .from = 1,
+				.outcome = "swapped", .took_ns = 94000000, .kernels = now, .n_kernels = 2,
+				.kernels_before = before, .n_kernels_before = 1 },
+	       "00:00:00 m  gen 1→2  saved→serving 94 ms\n"
+	       "    softmax: 34 (+2) registers, 256 bytes shared, 8 (+8) bytes spilled\n"
+	       "    other: 8 registers, 0 bytes shared, 0 bytes spilled\n");
+}
+
 Test(terminal, an_unchanged_or_overtaken_save_prints_nothing)
 {
 	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "m", .outcome = "unchanged" }, "");
