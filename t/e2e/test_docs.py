@@ -125,9 +125,12 @@ def test_every_test_that_is_named_is_there():
 
 def test_the_figures_of_the_README_are_those_of_the_newest_run():
     runs = [json.loads(path.read_text())["rows"] for path in sorted(TREE.glob("bench/results/*.json"))]
-    rows = [{row["name"]: row for row in run} for run in runs if isinstance(run, list)][-1]  # others: on a GPU
+    rows = [{row["name"]: row for row in run} for run in runs if isinstance(run[0], dict)][-1]  # others: on a GPU
     table = re.findall(r"^\|[^|]*\|[^|]*\| ([^|]*) \| `([\w-]+)` \|$", PAGES["README.md"], re.M)
     assert len(table) >= 10
+    gpu = max(TREE.glob("bench/results/*nvidia*.txt")).read_text()
+    ours, theirs = (float(re.search(rf"^{row} +([\d.]+) ms", gpu, re.M)[1]) for row in ("save → first answer", "torch.*answer"))
+    assert f"{ours:.0f} ms" in PAGES["README.md"] and f"{theirs / 1000:.1f} s" in PAGES["README.md"]
     for shown, name in table:
         figure = float(re.search(r"[\d.]+", shown)[0])
         assert figure == pytest.approx(rows[name]["value"], rel=0.01), name
