@@ -102,6 +102,24 @@ sub fish {
 	return [sort map { s/\t.*//sr } split /\n/, qx(HOME=$home fish -N -c 'source $build/completions/fish; complete -C "$line"')];
 }
 
+# An interactive zsh that lists what it would offer, and then prints a word that was not typed as it is.
+sub zsh {
+	my ($line) = @_;
+
+	spew('ask.zsh', <<'END');
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PS1=; autoload -U compinit; compinit -D -u; source $1; bindkey '^I' list-choices; print REA''DY"
+zpty -r z out $'*READY*'
+zpty -w -n z "$2"$'\t\025'"print DO''NE"$'\n'
+zpty -r z out $'*DONE*'
+print -r -- $out
+zpty -d z
+END
+	my $said = qx(TERM=xterm timeout 20 zsh -f ask.zsh $build/completions/zsh '$line') =~ s/\e\[[\d;?]*[a-zA-Z]//gr;
+	return [sort $said =~ /^(-?-?[a-z]\S*) +-- /mg];
+}
+
 sub completes {
 	my ($line, @expected) = @_;
 
@@ -122,6 +140,14 @@ SKIP: {
 	skip 'fish is not there', scalar @commands unless has('fish');
 	is_deeply(fish("devserve $_ --"), [sort map { "--$_" } @{$options{$_}}], "fish: devserve $_ --") for @commands;
 }
+SKIP: {
+	skip 'zsh is not there', 1 + @commands unless has('zsh');
+	is_deeply(zsh('devserve '), [sort @commands], 'zsh: commands');
+	for my $command (@commands) {
+		is_deeply([grep { /^--/ } @{zsh("devserve $command --")}], [sort map { "--$_" } @{$options{$command}}],
+			"zsh: devserve $command --");
+	}
+}
 completes('devserve completion ', qw(bash fish names zsh));
 completes('devserve new --lang ', qw(c c++ cuda));
 completes('devserve new --lang=cu', 'cuda');
@@ -132,6 +158,6 @@ completes('devserve wait ', 'matmul');
 completes('devserve logs -n 5 mat', 'matmul');
 completes('devserve --port ');
 is_deeply(bash("devserve $_ "), [], "bash: nothing after $_") for 'wait matmul', 'wait --root elsewhere';
-is_deeply(bash('devserve inspect as'), ['ask'], 'bash: a file');
+is_deeply(bash('devserve inspect as'), ['ask', 'ask.zsh'], 'bash: a file');
 
 done_testing();
