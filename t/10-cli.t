@@ -269,6 +269,10 @@ my @stays = ('deployments/m', "generations/$server/m.so", 'images/mine.png', 'ru
 	"toolchain/$hash");
 make_path(map { m{(.*)/} ? "$state/$1" : () } @goes, @stays);
 spew("$state/$_", 'x' x 5000) for grep { $_ ne 'run.json' } @goes, @stays;
+is(join('', (run('devserve clean --dry-run'))[0, 2]), '0', 'clean --dry-run');
+is_deeply([sort map { -f $_ ? $_ : glob "$_/*" } split /\n/, slurp("$place/out") =~ s/^would free.*\n//mr],
+	[sort map { "./plugins/.devserve/$_" } @goes], 'clean --dry-run names what would go');
+is_deeply([grep { ! -e "$state/$_" } @goes, @stays], [], 'clean --dry-run leaves everything');
 is(join('', (run('devserve clean'))[0, 2]), '0', 'clean');
 like(slurp("$place/out"), qr/^freed \d+\.\d kB in 5 files\n$/, 'clean says what it freed');
 is_deeply([grep { -e "$state/$_" } @goes], [], 'what was built goes, and what ended processes left');

@@ -102,22 +102,27 @@ sub fish {
 	return [sort map { s/\t.*//sr } split /\n/, qx(HOME=$home fish -N -c 'source $build/completions/fish; complete -C "$line"')];
 }
 
-# An interactive zsh that lists what it would offer, and then prints a word that was not typed as it is.
+# An interactive zsh lists what it would offer for each line, and then prints a word that was not
+# typed as it is.
 sub zsh {
-	my ($line) = @_;
+	my (@lines) = @_;
 
 	spew('ask.zsh', <<'END');
 zmodload zsh/zpty
 zpty z zsh -f -i
-zpty -w z "PS1=; autoload -U compinit; compinit -D -u; source $1; bindkey '^I' list-choices; print REA''DY"
-zpty -r z out $'*READY*'
-zpty -w -n z "$2"$'\t\025'"print DO''NE"$'\n'
-zpty -r z out $'*DONE*'
-print -r -- $out
+zpty -w z "autoload -U compinit; compinit -D -u; source $1; bindkey '^I' list-choices; PS1=GO''ON"
+zpty -r z out '*GOON*' # the prompt: from here on what is typed goes to the line editor
+shift
+for line; do
+	zpty -w -n z "$line"$'\t\025'"print DO''NE"$'\n'
+	zpty -r z out $'*DONE*GOON*'
+	print -r -- $out
+done
 zpty -d z
 END
-	my $said = qx(TERM=xterm timeout 20 zsh -f ask.zsh $build/completions/zsh '$line') =~ s/\e\[[\d;?]*[a-zA-Z]//gr;
-	return [sort $said =~ /^(-?-?[a-z]\S*) +-- /mg];
+	open my $out, '-|', 'env', 'TERM=xterm', 'timeout', '60', 'zsh', '-f', 'ask.zsh', "$build/completions/zsh", @lines or die;
+	my $said = do { local $/; <$out> } =~ s/\e\[[\d;?]*[a-zA-Z]//gr;
+	return map { [sort /^(-?-?[a-z]\S*) +-- /mg] } split /DONE/, $said;
 }
 
 sub completes {
@@ -142,10 +147,12 @@ SKIP: {
 }
 SKIP: {
 	skip 'zsh is not there', 1 + @commands unless has('zsh');
-	is_deeply(zsh('devserve '), [sort @commands], 'zsh: commands');
-	for my $command (@commands) {
-		is_deeply([grep { /^--/ } @{zsh("devserve $command --")}], [sort map { "--$_" } @{$options{$command}}],
-			"zsh: devserve $command --");
+	my ($words, @dashes) = zsh('devserve ', map { "devserve $_ --" } @commands);
+
+	is_deeply($words, [sort @commands], 'zsh: commands');
+	for (0 .. $#commands) {
+		is_deeply([grep { /^--/ } @{$dashes[$_]}], [sort map { "--$_" } @{$options{$commands[$_]}}],
+			"zsh: devserve $commands[$_] --");
 	}
 }
 completes('devserve completion ', qw(bash fish names zsh));

@@ -53,7 +53,7 @@ for my $language (sort keys %languages) {
 
 	is($status, 0, "a deployment in $language is written") or diag $err;
 	like($out, qr/^wrote \Q$source\E$/m, 'its file is named');
-	like($out, qr{^  curl -s localhost:8000/v2/models/$name/infer }m, 'and how to try it');
+	like($out, qr{^  devserve infer $name X=1,2,3 --root \Q$directory\E/plugins$}m, 'and how to try it');
 	for my $command (@compilers) {
 		my ($compiler) = split / /, $command;
 

@@ -31,6 +31,7 @@
 
 struct clean_options {
 	const char *root, *state_dir;
+	bool dry_run;
 };
 
 static const struct option_row rows[] = {
@@ -38,6 +39,8 @@ static const struct option_row rows[] = {
 		   "the directory of the deployments"),
 	OPTION_ROW(clean_options, state_dir, "state-dir", 0, "DIR", DIRECTORY, NULL, 0, 0,
 		   "what the server was given as --state-dir"),
+	OPTION_ROW(clean_options, dry_run, "dry-run", 'n', NULL, BOOL, NULL, 0, 0,
+		   "say what would go, and leave it"),
 	OPTION_HELP_ROW,
 };
 
@@ -46,6 +49,7 @@ static const struct operand operands[] = {
 };
 
 static uint64_t freed, n_files; /* nftw() passes no context */
+static bool dry_run;
 
 static int count(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -62,6 +66,10 @@ static int remove_counted(const char *path, struct buffer *why)
 	int r;
 
 	nftw(path, count, 16, FTW_PHYS);
+	if (dry_run) {
+		puts(path);
+		return 0;
+	}
 	r = file_remove_tree(path);
 	if (r < 0)
 		buffer_printf(why, "cannot remove %s: %s", path, strerror(-r));
@@ -160,7 +168,7 @@ static void print_freed(void)
 		size /= 1000;
 		unit++;
 	}
-	printf("freed %.*f %s in %llu files\n", unit ? 1 : 0, size, units[unit],
+	printf("%s %.*f %s in %llu files\n", dry_run ? "would free" : "freed", unit ? 1 : 0, size, units[unit],
 	       (unsigned long long)n_files);
 }
 
@@ -170,6 +178,7 @@ static int run(void *options)
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	_cleanup_free_ char *state_dir = state_directory(o->root, o->state_dir);
 
+	dry_run = o->dry_run;
 	if (clean(state_dir, &why) < 0)
 		return cli_error(&why);
 	print_freed();

@@ -106,12 +106,9 @@ static int write_source(const struct new_options *o, const struct template *t, s
 	       "\n"
 	       "Serve it, and every save from then on:\n"
 	       "  devserve %s\n"
-	       "Ask it:\n"
-	       "  curl -s localhost:8000/v2/models/%s/infer -d \\\n"
-	       "    "
-	       "'{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[3],\"data\":[1,2,3]}"
-	       "]}'\n",
-	       path, o->root, o->name);
+	       "Ask it, in another terminal:\n"
+	       "  devserve infer %s X=1,2,3 --root %s\n",
+	       path, o->root, o->name, o->root);
 	return EXIT_SUCCESS;
 }
 
