@@ -4,7 +4,7 @@
  * What simdjson takes for a text, without asking it: a list of places, one for each mark of the
  * grammar and one for the value behind it, and a document that has up to two words for each
  * value. Text of "1,1,1…" takes twelve times its size, that of usual floats twice. Strings are
- * copied.
+ * copied, and so is a text that has to be spelt in another way (json_respell()).
  */
 
 #include <string.h>
@@ -42,5 +42,5 @@ size_t json_memory(const char *text, size_t size)
 {
 	if (size <= JSON_KEPT)
 		return 0;
-	return size + count_marks(text, size) * 2 * (PLACE + WORD);
+	return 2 * size + count_marks(text, size) * 2 * (PLACE + WORD);
 }
