@@ -126,7 +126,7 @@ static bool is_own_origin(struct span origin, struct span host)
 {
 	const size_t scheme = sizeof("http://") - 1;
 
-	return origin.size == scheme + host.size && strncasecmp(origin.at, "http://", scheme) == 0 &&
+	return host.size && origin.size == scheme + host.size && strncasecmp(origin.at, "http://", scheme) == 0 &&
 	       strncasecmp(origin.at + scheme, host.at, host.size) == 0;
 }
 

@@ -103,6 +103,8 @@ Test(authorize, only_our_own_origin_may_ask)
 	cr_assert_eq(origin("localhost:8000", "http://127.0.0.1:8000"), 403);
 	cr_assert_eq(origin("localhost:8000", "null"), 403);
 	cr_assert_eq(origin("localhost:8000", ""), 403);
+	cr_assert_eq(origin("localhost:8000", "http://"), 403);
+	cr_assert_eq(origin(NULL, "http://"), 403);
 }
 
 static struct principal from_site(const char *site)
