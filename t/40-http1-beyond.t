@@ -6,6 +6,7 @@ All of it happens in a network of its own that ends with this script, so that no
 reach the servers. Where the system doesn't let us have one, nothing is tested.
 """
 
+import errno
 import fcntl
 import os
 import pathlib
@@ -96,6 +97,15 @@ def every_address():
         ok(a and a[0] == status, f"Host: {name}: {status}", a)
 
 
+def nobody_else():
+    server = wire.serve()
+    for address in ("127.0.0.1", "::1"):
+        with Line((address, server.address[1])) as line:
+            ok(line.send(get()).status() == 200, f"unless it is told otherwise, it listens on {address}")
+    with socket.socket() as s:
+        ok(s.connect_ex((ADDRESS, server.address[1])) == errno.ECONNREFUSED, "and nowhere else")
+
+
 def loopback():
     for where in ("127.0.0.1", "127.1.2.3", "::1", "localhost"):
         wire.serve("--host", where)
@@ -112,4 +122,4 @@ def nowhere():
 
 
 set_up_network()
-run(an_address, every_address, loopback, nowhere)
+run(an_address, every_address, nobody_else, loopback, nowhere)
