@@ -9,6 +9,9 @@
  * nothing, by its own word, and yet leaves a call that long is ended too: it was stopped from
  * outside, or it lies.
  *
+ * A client may have less patience (the parameter `timeout`, in microseconds): then its request
+ * must have begun by then, or gets 504 and isn't run at all. No worker is ended for that.
+ *
  * One timer a deployment, at the earliest moment at which something can be over: nothing of
  * this is touched on the request path while it is armed.
  */
@@ -17,10 +20,17 @@
 #include "deploy/internal.h"
 
 #define TOO_LONG "the request took longer than request_timeout_s of its deployment"
+#define EXPIRED "Request timeout expired: it wasn't begun within the request's own timeout"
 
 static uint64_t limit_ns(const struct deployment *d)
 {
 	return d->settings.request_timeout_ms * NS_PER_MS;
+}
+
+/* 0: none. */
+static uint64_t own_limit_ns(const struct infer_request *r)
+{
+	return r->timeout_us < UINT64_MAX / 4 / NS_PER_US ? r->timeout_us * NS_PER_US : 0;
 }
 
 static void start(struct deployment *d, uint64_t in_ns)
@@ -29,20 +39,45 @@ static void start(struct deployment *d, uint64_t in_ns)
 	uv_timer_start(&d->deadline, deadline_on_timer, in_ns / NS_PER_MS + 1, 0);
 }
 
-void deadline_arm(struct deployment *d)
+/* Unless it comes earlier anyway. */
+static void start_by(struct deployment *d, uint64_t in_ns)
+{
+	uv_handle_t *timer = (uv_handle_t *)&d->deadline;
+
+	if (!uv_is_closing(timer) &&
+	    (!uv_is_active(timer) || uv_timer_get_due_in(&d->deadline) > in_ns / NS_PER_MS + 1))
+		start(d, in_ns);
+}
+
+void deadline_arm(struct deployment *d, const struct infer_request *r)
 {
 	if (d->settings.request_timeout_ms && !uv_is_active((uv_handle_t *)&d->deadline) &&
 	    !uv_is_closing((uv_handle_t *)&d->deadline))
 		start(d, limit_ns(d));
+	if (r->timeout_us && own_limit_ns(r))
+		start_by(d, own_limit_ns(r));
+}
+
+/* @earliest: when the next is over, of those that aren't. */
+static bool has_passed(uint64_t since_ns, uint64_t limit, uint64_t now, uint64_t *earliest)
+{
+	if (!limit)
+		return false;
+	if (now - since_ns >= limit)
+		return true;
+	if (since_ns + limit < *earliest)
+		*earliest = since_ns + limit;
+	return false;
 }
 
 static bool is_over(const struct deployment *d, uint64_t since_ns, uint64_t now, uint64_t *earliest)
 {
-	if (now - since_ns >= limit_ns(d))
-		return true;
-	if (since_ns < *earliest)
-		*earliest = since_ns;
-	return false;
+	return has_passed(since_ns, limit_ns(d), now, earliest);
+}
+
+static bool has_expired(const struct infer_request *r, uint64_t since_ns, uint64_t now, uint64_t *earliest)
+{
+	return has_passed(since_ns, own_limit_ns(r), now, earliest);
 }
 
 static void look_at_queue(struct deployment *d, struct waiting_list *queue, unsigned *n, uint64_t now,
@@ -51,12 +86,14 @@ static void look_at_queue(struct deployment *d, struct waiting_list *queue, unsi
 	struct waiting *w, *next;
 
 	for (w = TAILQ_FIRST(queue); w; w = next) {
+		bool over = is_over(d, w->since_ns, now, earliest);
+
 		next = TAILQ_NEXT(w, entry);
-		if (!is_over(d, w->since_ns, now, earliest))
+		if (!over && !has_expired(w->request, w->since_ns, now, earliest))
 			continue;
 		TAILQ_REMOVE(queue, w, entry);
 		--*n;
-		deployment_refuse(d, w->request, INFER_TIMEOUT, w->since_ns, TOO_LONG);
+		deployment_refuse(d, w->request, INFER_TIMEOUT, w->since_ns, over ? TOO_LONG : EXPIRED);
 		waiting_free(d->deploy, w);
 	}
 }
@@ -66,11 +103,24 @@ static bool ignores(const struct deployment *d, const struct replica *r, const s
 	return replica_runs_nothing(r) && now - b->submitted_ns >= limit_ns(d);
 }
 
+/* A call that lies in the ring and that none of its clients waits for any more is skipped there. */
+static void look_at_ring(struct batch *b, uint64_t now, uint64_t *earliest)
+{
+	bool all = b->n_members > 0 && !b->unwanted && !replica_runs(b->replica, b);
+
+	for (unsigned i = 0; i < b->n_members && all; i++)
+		if (b->members[i].request)
+			all = has_expired(b->members[i].request, b->members[i].since_ns, now, earliest);
+	if (all)
+		batch_answer_early(b, INFER_TIMEOUT, EXPIRED);
+}
+
 static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uint64_t *earliest)
 {
 	struct batch *b;
 
 	LIST_FOREACH(b, &s->batches, flying) {
+		look_at_ring(b, now, earliest);
 		if (!is_over(d, b->due_from_ns, now, earliest))
 			continue;
 		batch_answer_early(b, INFER_TIMEOUT, TOO_LONG);
@@ -79,8 +129,7 @@ static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uin
 		b->due_from_ns = now; /* should it begin later, it has its time again */
 		if (replica_runs_nothing(b->replica) && !is_over(d, b->submitted_ns, now, earliest))
 			b->due_from_ns = b->submitted_ns;
-		if (b->due_from_ns < *earliest)
-			*earliest = b->due_from_ns;
+		is_over(d, b->due_from_ns, now, earliest);
 	}
 }
 
@@ -89,15 +138,13 @@ void deadline_on_timer(uv_timer_t *timer)
 	struct deployment *d = timer->data;
 	uint64_t now = clock_ns(), earliest = UINT64_MAX;
 
-	if (!d->settings.request_timeout_ms)
-		return;
 	look_at_queue(d, &d->queue, &d->n_waiting, now, &earliest);
 	look_at_queue(d, &d->retry.queue, &d->retry.n_waiting, now, &earliest);
 	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
 		look_at_seat(d, &d->seats[i], now, &earliest);
 	look_at_seat(d, &d->retry.seat, now, &earliest);
 	if (earliest != UINT64_MAX)
-		start(d, earliest + limit_ns(d) - now);
+		start(d, earliest - now);
 }
 
 void deadline_settings_changed(struct deployment *d)

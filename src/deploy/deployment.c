@@ -311,7 +311,7 @@ static void enqueue(struct deployment *d, struct infer_request *r, uint64_t now)
 
 	TAILQ_INSERT_TAIL(&d->queue, w, entry);
 	d->n_waiting++;
-	deadline_arm(d);
+	deadline_arm(d, r);
 }
 
 void handle_submit(struct handle *h, struct infer_request *r)

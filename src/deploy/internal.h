@@ -261,7 +261,7 @@ int outputs_know(struct batch *b, uint32_t i);
 bool outputs_read(struct batch *b, const struct call *call);
 
 /* deadline.c: requests and calls that took too long. */
-void deadline_arm(struct deployment *d);
+void deadline_arm(struct deployment *d, const struct infer_request *r);
 void deadline_on_timer(uv_timer_t *timer);
 /* The timer was set by another limit. */
 void deadline_settings_changed(struct deployment *d);

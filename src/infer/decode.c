@@ -39,14 +39,23 @@ static int read_id(struct decoder *d, struct node n)
 
 static int read_request_parameters(struct decoder *d, struct node n)
 {
-	static const struct node_key keys[] = { NODE_KEY("binary_data_output") };
+	enum {
+		BINARY,
+		TIMEOUT
+	};
+	static const struct node_key keys[] = {
+		[BINARY] = NODE_KEY("binary_data_output"),
+		[TIMEOUT] = NODE_KEY("timeout"),
+	};
 	struct node p[ARRAY_SIZE(keys)];
 	int r = decoder_parameters(d, n, keys, ARRAY_SIZE(keys), p);
 
 	if (r)
 		return r;
-	if (!node_is_absent(p[0]) && !node_bool(p[0], &d->binary_output))
+	if (!node_is_absent(p[BINARY]) && !node_bool(p[BINARY], &d->binary_output))
 		return decoder_wrong_kind(d, "parameters.binary_data_output", "boolean");
+	if (!node_is_absent(p[TIMEOUT]) && !node_uint(p[TIMEOUT], &d->r->timeout_us))
+		return decoder_wrong_kind(d, "parameters.timeout", "unsigned integer");
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct infer_request {
 	struct signature *signature; /* counted */
 	char *id;                    /* or NULL; followed by a NUL, may hold others */
 	size_t id_size;
+	uint64_t timeout_us;         /* that its client lets it wait before it is begun; 0: any time */
 	uint32_t batch;              /* 1 where the deployment doesn't batch */
 	uint32_t n_inputs;           /* those of the signature, in its order */
 	uint32_t n_wanted;

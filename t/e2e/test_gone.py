@@ -3,7 +3,7 @@
 
 import pytest
 from devserve import X, x
-from hostile import Footprint, Wire, infer, turn, until
+from hostile import Footprint, Wire, infer, sentence, turn, until
 
 # Appends each X that it computes to a file; holds while another is there.
 LEDGER = """\
@@ -89,6 +89,31 @@ def test_calls_of_who_has_gone_are_not_begun(server, ledger, leave):
         assert stays.answer()[0] == 200
         assert ledger.computed() == [100, 7]
         assert beside.ask(infer(server.url, "held", x(8)))[0] == 200
+
+
+def test_a_request_that_is_not_begun_within_its_own_timeout_is_504_and_not_run(server, ledger):
+    """The protocol's parameter `timeout`, in microseconds."""
+    def hasty(value, timeout):
+        return infer(server.url, "held", {**x(value), "parameters": {"timeout": timeout}})
+
+    with Wire(server.url) as beside, Wire(server.url) as runs, Wire(server.url) as stays:
+        runs.send(hasty(100, 300_000))
+        until(lambda: ledger.computed() == [100], beside)
+        hurried = [Wire(server.url).send(hasty(i, 200_000 + i)) for i in range(4)]
+        patient = [Wire(server.url).send(hasty(7, t)) for t in (0, 60_000_000, (1 << 64) - 1)]
+        stays.send(infer(server.url, "held", x(8)))
+        for wire in hurried:
+            answer = wire.answer()
+            assert answer[0] == 504 and sentence(answer).startswith("Request timeout expired"), answer
+            assert answer[1]["x-devserve-generation"] == "1"
+            wire.close()
+        assert not runs.has_news()
+        ledger.go_on()
+        for wire in [runs, stays, *patient]:
+            assert wire.answer()[0] == 200
+        assert sorted(ledger.computed()) == [7, 7, 7, 8, 100]
+        for wrong in -1, 1.5, "1", None, True:
+            assert beside.ask(hasty(1, wrong))[0] == 400, wrong
 
 
 def test_who_only_closed_his_side_gets_his_answer(server, ledger):

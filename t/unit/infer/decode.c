@@ -118,6 +118,9 @@ static const struct {
 	  "parameter keys starting with 'triton_' are reserved for Triton usage and should not be "
 	  "specified.",
 	  "parameters.triton_x" },
+	{ BOTH("\"parameters\":{\"timeout\":-1}"),
+	  "Unable to parse 'timeout': attempt to access JSON non-unsigned integer as unsigned integer",
+	  "parameters.timeout" },
 	{ BOTH("\"parameters\":{\"binary_data_output\":1}"),
 	  "Unable to parse 'binary_data_output': attempt to access JSON non-boolean as boolean",
 	  "parameters.binary_data_output" },
