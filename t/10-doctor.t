@@ -50,7 +50,7 @@ sub finds {
 my $sudo = $> ? qr/^sudo / : qr/^/;
 my ($status, $json, %checks) = doctor('');
 is($status, 0, 'nothing is missing where the tests run');
-is_deeply([sort keys %checks], [sort 'programs', 'headers', 'C', 'C++', 'linker', 'BLAS', 'GPU', 'CUDA', 'kernel',
+is_deeply([sort keys %checks], [sort 'programs', 'headers', 'C', 'C++', 'linker', 'BLAS', 'GPU', 'CUDA', 'kernel', 'libraries',
 	'inotify', 'huge pages', 'open files', 'root', 'state', 'server'], 'what it looks at');
 is_deeply([grep { $_->{state} ne 'ok' && !$_->{mend} && $_->{name} !~ /GPU|huge/ } values %checks], [],
 	'what is missing comes with what mends it');
@@ -90,7 +90,7 @@ finds('', 'root', 'ok', qr/^\.\/plugins$/, undef, 'a root that is there');
 finds('', 'server', 'ok', qr/^none runs$/, undef, 'no server');
 
 my $page = qx($build/devserve doctor);
-like($page, qr/^devserve \d+\.\d+\.\d+ on .*\n\n(?:(?:ok|note|missing) .*\n(?: {21,}.*\n)*){15}\nNothing that is required is missing\.\n$/,
+like($page, qr/^devserve \d+\.\d+\.\d+ on .*\n\n(?:(?:ok|note|missing) .*\n(?: {21,}.*\n)*){16}\nNothing that is required is missing\.\n$/,
 	'people get a table');
 unlike($page, qr/\e/, 'without colour where there is no terminal');
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <uv.h>
+#include <yaml.h>
+#include <zlib.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -67,6 +71,14 @@ static void examine_kernel(struct findings *f)
 		close(pidfd);
 	if (memfd >= 0)
 		close(memfd);
+}
+
+static void examine_own_libraries(struct findings *f)
+{
+	findings_add(f, "libraries", FINDING_OK,
+		     xasprintf("glibc %s, libuv %s, libyaml %s, zlib %s", gnu_get_libc_version(), uv_version_string(),
+			       yaml_get_version_string(), zlibVersion()),
+		     NULL);
 }
 
 static uint64_t read_number(const char *path)
@@ -217,6 +229,7 @@ void examine_system(struct findings *f, const char *root, const char *state_dir)
 	_cleanup_free_ char *state = state_directory(root, state_dir);
 
 	examine_kernel(f);
+	examine_own_libraries(f);
 	examine_inotify(f, root);
 	examine_pages(f);
 	examine_files(f);

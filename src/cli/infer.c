@@ -5,7 +5,6 @@
  * halves nor the infinities, and what is printed should be what was computed.
  */
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,31 +106,16 @@ static int take_word(const struct model *m, const char *word, struct array *inpu
 	return values_from_text(p, text, &inputs[p - m->inputs], why);
 }
 
-static int read_request(const char *path, struct buffer *ret, struct buffer *why)
-{
-	int r = 0;
-	size_t n;
-
-	if (strcmp(path, "-") != 0) {
-		r = file_read(path, ret);
-	} else {
-		do {
-			n = fread(buffer_reserve(ret, 65536), 1, 65536, stdin);
-			buffer_grow(ret, n);
-		} while (n && ret->size < ARRAY_MAX_BYTES);
-		r = ferror(stdin) ? -EIO : 0;
-	}
-	if (r < 0)
-		buffer_printf(why, "cannot read %s: %s", path, strerror(-r));
-	return r < 0 ? EXIT_FAILURE : 0;
-}
-
 static int take_request(const struct infer_options *o, const struct model *m, struct array *inputs, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	int r = read_request(o->request, &text, why);
+	int r = values_read_file(o->request, &text);
 
-	return r == 0 ? values_from_request(m, buffer_text(&text), text.size, inputs, why) : r;
+	if (r < 0) {
+		buffer_printf(why, "cannot read %s: %s", o->request, strerror(-r));
+		return EXIT_FAILURE;
+	}
+	return values_from_request(m, buffer_text(&text), text.size, inputs, why);
 }
 
 static int check_missing(const struct model *m, const struct array *inputs, struct buffer *why)
@@ -308,7 +292,8 @@ const struct command cli_infer = {
 		 "did. A VALUE is numbers with commas between them, among them ranges (0..15) and "
 		 "repetitions (1*16); or JSON ([[1,2],[3,4]]), which has a shape; or text where the input "
 		 "is BYTES; or a .npy file; or @FILE, which holds one of these. The shape that isn't "
-		 "given is the deployment's. Where there is one input, its name may be left out.",
+		 "given is the deployment's. Where there is one input, its name may be left out.\n\n"
+		 "With --json the answer's data is flat, and what is no finite number is null.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

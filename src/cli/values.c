@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -297,17 +296,30 @@ static int from_npy(const struct model_port *p, const char *path, struct array *
 	return r;
 }
 
+int values_read_file(const char *path, struct buffer *ret)
+{
+	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	int r = f ? 0 : -errno;
+	size_t n = 1;
+
+	while (r == 0 && n) {
+		n = fread(buffer_reserve(ret, 65536), 1, 65536, f);
+		buffer_grow(ret, n);
+		r = ferror(f) ? -EIO : ret->size > ARRAY_MAX_BYTES ? -EFBIG : 0;
+	}
+	if (f && f != stdin)
+		fclose(f);
+	return r;
+}
+
 static int from_file(const struct model_port *p, const char *path, struct array *ret, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	struct stat st;
 	int r;
 
 	if (strcmp(path_suffix(path), ".npy") == 0)
 		return from_npy(p, path, ret, why);
-	r = stat(path, &st) < 0 ? -errno : (uint64_t)st.st_size > ARRAY_MAX_BYTES ? -EFBIG : 0;
-	if (r == 0)
-		r = file_read(path, &text);
+	r = values_read_file(path, &text);
 	if (r < 0) {
 		buffer_printf(why, "%s: %s: %s", p->name, path, strerror(-r));
 		return EXIT_FAILURE;

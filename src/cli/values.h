@@ -15,6 +15,12 @@ struct buffer;
 struct model;
 struct model_port;
 
+/*
+ * All of the file at @path, "-" being stdin, which may be a pipe: 0, or -errno; -EFBIG for more than
+ * an array may have.
+ */
+int values_read_file(const char *path, struct buffer *ret);
+
 /* A text of the command line for @p. 0, or EXIT_FAILURE with a sentence. */
 int values_from_text(const struct model_port *p, const char *text, struct array *ret, struct buffer *why);
 
