@@ -15,6 +15,7 @@
 #include "deploy/handle.h"
 #include "ingress/ingress.h"
 #include "serve/event.h"
+#include "serve/front_page.h"
 #include "serve/plugin.h"
 #include "serve/save.h"
 
@@ -33,7 +34,7 @@ struct listener {
 struct control {
 	struct control_options o;
 	char *url;
-	struct route routes[4];
+	struct route routes[5];
 	LIST_HEAD(, listener) waiters;
 	LIST_HEAD(, listener) readers;
 };
@@ -196,6 +197,15 @@ static void on_status(void *context, struct exchange *x)
 	respond(x, 200, &json);
 }
 
+static void on_front(void *context, struct exchange *x)
+{
+	struct control *c = context;
+	_cleanup_buffer_ struct buffer html = BUFFER_NULL;
+
+	front_page(c->o.plugins, &html);
+	exchange_respond(x, 200, "text/html; charset=utf-8", html.data, html.size);
+}
+
 /* Waiting */
 
 static void answer_wait(struct exchange *x, const struct plugin *p)
@@ -328,6 +338,7 @@ struct control *control_new(const struct control_options *o)
 {
 	struct control *c = xcalloc(1, sizeof(*c));
 	const struct route routes[] = {
+		{ "GET", "/", false, on_front, c },
 		{ "GET", "/-/status", true, on_status, c },
 		{ "GET", "/-/wait", true, on_wait, c },
 		{ "GET", "/-/events", true, on_events, c },

@@ -4,8 +4,9 @@
 /*
  * Control
  *
- * The server's own routes, below /-/; all need the token.
+ * The server's own routes, below /-/, which need the token, and the front page.
  *
+ *	GET /                       HTML for people (serve/front_page.h)
  *	GET /-/status               one JSON object: server, deployments, workers
  *	GET /-/events               every event as it happens (server-sent events)
  *	GET /-/wait?deployment=NAME answers when the newest save of NAME serves or has failed;

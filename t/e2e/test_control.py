@@ -104,3 +104,17 @@ def test_waiting_at_once_after_a_save_leads_to_one_generation_of_it(root, serve)
         answer = server.new_client().call("GET", "/-/wait?deployment=one", headers={"Authorization": f"Bearer {token}"})
         assert answer.json["generation"] == i + 1, answer
         assert len(server.seen("build.started", mark, deployment="one")) == 1
+
+
+def test_the_front_page_lists_what_there_is_and_why_not(root, serve):
+    root.write("good/a.c", constant(1))
+    root.write("bad/a.c", "#error <b>&amp;\n")
+    server = serve()
+    # what a browser sends that was given the address
+    answer = server.client.call("GET", "/", headers={"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate",
+                                                      "Sec-Fetch-Dest": "document", "Accept": "text/html"})
+    page = answer.body.decode()
+    assert answer.status == 200 and answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert '<a href="/v2/models/good">good</a></td><td>serves generation 1</td>' in page
+    assert ">bad</a></td><td>is unavailable</td><td>a.c:1:2: #error &lt;b>&amp;amp;" in page
+    assert "script" not in page and "style" not in page
