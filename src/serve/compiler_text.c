@@ -56,10 +56,10 @@ static bool find_file(const struct style *s, const char *path, const char *end, 
 	const char *p = path;
 	_cleanup_free_ char *copy = NULL;
 
-	while (p < end && !(*p == ':' && (p + 1 == end || p[1] == ' ' || p[1] == '\033')))
+	while (!ends_path(p, end) && !(*p == ':' && (p + 1 == end || p[1] == ' ' || p[1] == '\033')))
 		p++;
 	copy = xstrndup(path, (size_t)(p - path));
-	if (p == end || style_short(s, copy) == copy)
+	if (ends_path(p, end) || style_short(s, copy) == copy)
 		return false;
 	*ret = (struct place){ .path_size = (size_t)(p - path), .size = (size_t)(p - path) };
 	return true;
@@ -89,10 +89,13 @@ static bool find_place(const struct style *s, const char *path, const char *end,
 
 static void put_place(const struct style *s, struct buffer *b, const char *text, const struct place *p)
 {
-	_cleanup_free_ char *path = xstrndup(text, p->path_size), *shown = NULL;
+	_cleanup_free_ char *path = xstrndup(text, p->path_size);
+	_cleanup_buffer_ struct buffer shown = BUFFER_NULL;
+	const char *part = style_short(s, path);
 
-	shown = xasprintf("%s%.*s", style_short(s, path), (int)(p->size - p->path_size), text + p->path_size);
-	style_link(s, b, shown, path, p->line, p->column);
+	style_harmless(&shown, part, strlen(part));
+	buffer_append(&shown, text + p->path_size, p->size - p->path_size);
+	style_link(s, b, buffer_text(&shown), path, p->line, p->column);
 }
 
 /* ESC [ … m, and the ESC [ K that gcc writes after it. */

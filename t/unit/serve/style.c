@@ -105,6 +105,7 @@ Test(compiler_text, cannot_move_the_cursor)
 
 	s.color = true;
 	prints(&s, "m.c: error: #error \033[2J\033]0;title\a\033[1A\rx\n", "m.c: error: #error ?x\n");
+	prints(&s, "/home/ada/\b\xff.c:3:4: /home/ada/\033[5;5Hx.c: y\n", "??.c:3:4: /home/ada/x.c: y\n");
 	prints(&s, "   37 | \"\033[5;5H\b\"\r\n", "   37 | \"?\"\n");
 	style_fini(&s);
 }
