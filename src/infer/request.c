@@ -12,8 +12,6 @@
 #include "infer/room.h"
 #include "infer/signature.h"
 
-#define SMALL (64 * 1024) /* of JSON: counting costs more than it is worth */
-
 void infer_request_init(struct infer_request *r, const char *name, struct signature *s,
 			struct infer_memory *memory)
 {
@@ -36,11 +34,11 @@ void infer_request_fini(struct infer_request *r)
 	memset(r, 0, offsetof(struct infer_request, done));
 }
 
-int infer_request_charge(struct infer_request *r, size_t size)
+int infer_request_recharge(struct infer_request *r, size_t size)
 {
 	int e = 0;
 
-	if (size <= SMALL)
+	if (size <= INFER_UNCOUNTED)
 		size = 0;
 	if (size == r->charged)
 		return 0;

@@ -126,7 +126,12 @@ int infer_request_end(struct infer_request *r);
  * JSON takes @size bytes now: text, and what reading it needs. Small ones aren't counted. 0, or
  * refused as what doesn't fit into the budget.
  */
-int infer_request_charge(struct infer_request *r, size_t size);
+#define INFER_UNCOUNTED (64 * 1024)
+int infer_request_recharge(struct infer_request *r, size_t size);
+static inline int infer_request_charge(struct infer_request *r, size_t size)
+{
+	return size > INFER_UNCOUNTED || r->charged ? infer_request_recharge(r, size) : 0;
+}
 
 /* Set status and sentence; the first of several stays. Returns the status that stays. */
 int infer_request_refuse(struct infer_request *r, enum infer_status status, const char *format, ...)
