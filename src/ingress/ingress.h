@@ -29,11 +29,13 @@ struct route {
 	void *context;
 };
 
+#define INGRESS_MAX_GUESTS 64
+
 struct ingress_options {
 	const char *host;        /* NULL: 127.0.0.1 and [::1]; else an address or a name */
 	unsigned port;           /* 0: the kernel picks one, the same for both families */
 	uint64_t max_body;       /* bytes; 413 above */
-	unsigned max_connections; /* beyond, health is answered, all else 503 */
+	unsigned max_connections; /* beyond, INGRESS_MAX_GUESTS hear of health, and 503 else */
 	struct patience patience;
 	unsigned compression;    /* zlib's level for answers to clients that want them packed; 0: never */
 	const char *token;       /* for routes that need it; for everything but health beyond loopback */

@@ -6,7 +6,7 @@
  * would answer half of them. Where the machine has no ::1, IPv4 alone.
  *
  * No place for another connection: one that has asked nothing for a second is closed in its
- * favour, with half a head or without. Where all are at work it is a guest: MAX_GUESTS are
+ * favour, with half a head or without. Where all are at work it is a guest: INGRESS_MAX_GUESTS are
  * taken beyond the limit, so that health is answered and all else gets 503 at once; what
  * comes beyond those stays in the kernel's backlog (libuv stops asking once an accepted
  * socket isn't fetched) until a connection is closed.
@@ -31,7 +31,6 @@
 
 #define BACKLOG 1024
 #define PORT_TRIES 16
-#define MAX_GUESTS 64
 
 /* connections */
 
@@ -53,7 +52,7 @@ static void accept_from(struct ingress *in, unsigned i)
 		return;
 	if (in->n_connections >= in->options.max_connections)
 		ingress_make_place(in);
-	if (in->n_connections >= in->options.max_connections + MAX_GUESTS) {
+	if (in->n_connections >= in->options.max_connections + INGRESS_MAX_GUESTS) {
 		in->waiting |= 1u << i;
 		return;
 	}

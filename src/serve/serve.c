@@ -465,10 +465,11 @@ static void keep_run_file(struct serve *s)
  */
 static unsigned count_connections(struct serve *s)
 {
-	unsigned wanted = s->o->max_connections, limit = descriptors_raise(wanted + OWN_DESCRIPTORS);
+	unsigned wanted = s->o->max_connections, limit = descriptors_raise(wanted + INGRESS_MAX_GUESTS + OWN_DESCRIPTORS);
 	_cleanup_free_ char *advice = NULL;
 	unsigned n = limit / 2 < OWN_DESCRIPTORS ? limit / 2 : limit - OWN_DESCRIPTORS;
 
+	n = n > 2 * INGRESS_MAX_GUESTS ? n - INGRESS_MAX_GUESTS : n / 2;
 	if (n >= wanted)
 		return wanted;
 	advice = xasprintf("there are descriptors for %u connections only, not for --max-connections %u; "

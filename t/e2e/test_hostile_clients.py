@@ -2,13 +2,14 @@
 """Many clients that misbehave in one way, and beside them one that doesn't: it is answered, always,
 and afterwards the server is what it was before."""
 
+import json
 import re
 import shutil
 import subprocess
 import threading
 
 import pytest
-from devserve import constant
+from devserve import BUILD, constant
 from hostile import Bystander, Footprint, Wire, allow_descriptors, head, infer, sentence, turn, until
 
 from test_compression import ECHO, binary_request
@@ -173,6 +174,29 @@ def test_more_connections_than_there_are_places(root, serve, beside):
         for w in idle:
             w.close()
         newcomers(server, 20)
+
+
+def test_few_descriptors_are_few_connections_and_no_end(root):
+    root.write("y.c", constant(7))
+    with subprocess.Popen(["prlimit", "--nofile=256:256", "setpriv", "--pdeathsig", "KILL", BUILD / "devserve",
+                           root.path, "--json", "--port", "0"], stdout=subprocess.PIPE) as process:
+        try:
+            events = {}
+            while "server.ready" not in events:
+                event = json.loads(process.stdout.readline())
+                events[event["event"]] = event
+            assert "for 64 connections only" in events["notice"]["reason"]
+            url = events["server.ready"]["url"]
+            idle = [Wire(url) for _ in range(300)]
+            answer = None
+            while not answer or answer[0] == 503:  # until those who ask nothing have to go
+                with Wire(url) as new:
+                    answer = new.ask(infer(url, "y"))
+            assert answer[0] == 200
+            for wire in idle:
+                wire.close()
+        finally:
+            process.terminate()
 
 
 def test_one_fat_connection(root, serve, beside):
