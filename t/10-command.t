@@ -81,6 +81,11 @@ for (@shells) {
 	is(scalar qx(cat $build/completions/$_), scalar qx(devserve completion $_), 'which is what the program says');
 }
 
+SKIP: {
+	skip 'shellcheck is not there', 1 unless has('shellcheck');
+	is(scalar qx(shellcheck -s bash $build/completions/bash), '', 'shellcheck has nothing to say about that for bash');
+}
+
 sub bash {
 	my ($line) = @_;
 
@@ -146,16 +151,19 @@ SKIP: {
 	is_deeply(fish("devserve $_ --"), [sort map { "--$_" } @{$options{$_}}], "fish: devserve $_ --") for @commands;
 }
 SKIP: {
-	skip 'zsh is not there', 1 + @commands unless has('zsh');
-	my ($words, @dashes) = zsh('devserve ', map { "devserve $_ --" } @commands);
+	skip 'zsh is not there', 2 + @commands unless has('zsh');
+	my ($words, $help, @dashes) = zsh('devserve ', 'devserve help ', map { "devserve $_ --" } @commands);
 
 	is_deeply($words, [sort @commands], 'zsh: commands');
+	is_deeply($help, [sort @commands], 'zsh: devserve help ');
 	for (0 .. $#commands) {
 		is_deeply([grep { /^--/ } @{$dashes[$_]}], [sort map { "--$_" } @{$options{$commands[$_]}}],
 			"zsh: devserve $commands[$_] --");
 	}
 }
 completes('devserve completion ', qw(bash fish names zsh));
+completes('devserve help stat', 'status');
+is_deeply(bash('devserve help '), [sort @commands], 'bash: devserve help ');
 completes('devserve new --lang ', qw(c c++ cuda));
 completes('devserve new --lang=cu', 'cuda');
 completes('devserve status --root e', 'elsewhere');

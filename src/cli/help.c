@@ -24,7 +24,7 @@ static const struct option_row help_rows[] = {
 };
 
 static const struct operand help_operands[] = {
-	{ .name = "COMMAND", .offset = offsetof(struct help_options, command) },
+	{ .name = "COMMAND", .kind = OPTION_COMMAND, .offset = offsetof(struct help_options, command) },
 };
 
 static int help(void *options)

@@ -31,6 +31,7 @@ enum option_kind {         /* the field's type, what the text may be */
 	OPTION_FILE,       /* const char *: a path */
 	OPTION_DIRECTORY,  /* const char *: a path */
 	OPTION_DEPLOYMENT, /* const char *: a name; the completions know which there are */
+	OPTION_COMMAND,    /* const char *: what may be one of ours */
 	OPTION_UNSIGNED,   /* unsigned: digits, from min to max */
 	OPTION_BYTES,      /* uint64_t: digits and perhaps K, M, G or T, from min to max */
 	OPTION_BOOL,       /* bool: nothing; or, after '=' and in the environment, yes or no */

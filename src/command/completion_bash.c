@@ -23,6 +23,8 @@ static const char *action_of(enum option_kind kind)
 		return "directories";
 	case OPTION_DEPLOYMENT:
 		return "names";
+	case OPTION_COMMAND:
+		return "commands";
 	default:
 		return "nothing";
 	}
@@ -137,15 +139,18 @@ void completion_bash(const struct program *p, struct buffer *ret)
 		      "# Completion of %s for bash, made by '%s completion bash'.\n\n"
 		      "_%s()\n{\n"
 		      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} first=2\n"
-		      "\tlocal options valued option= operand=0 kind=nothing choices= root= i word\n\n"
+		      "\tlocal options valued option='' operand=0 kind=nothing choices='' root='' i word\n"
+		      "\tlocal commands='",
+		      p->name, p->name, p->name);
+	put_names(ret, p);
+	buffer_puts(ret, "'\n\n"
 		      "\tCOMPREPLY=()\n"
 		      "\tcase $command in\n"
-		      "\t",
-		      p->name, p->name, p->name);
+		      "\t");
 	for (size_t i = 1; i < p->n_commands; i++)
 		buffer_printf(ret, "%s%s", i > 1 ? "|" : "", p->commands[i]->name);
-	buffer_puts(ret, ") [ \"$COMP_CWORD\" -gt 1 ] || command= first=1 ;;\n"
-			 "\t*) command= first=1 ;;\n"
+	buffer_puts(ret, ") [ \"$COMP_CWORD\" -gt 1 ] || command='' first=1 ;;\n"
+			 "\t*) command='' first=1 ;;\n"
 			 "\tesac\n");
 	put_commands(ret, p, put_words);
 	buffer_puts(ret, "\tfor ((i = first; i < COMP_CWORD; i++)); do\n"
@@ -178,11 +183,12 @@ void completion_bash(const struct program *p, struct buffer *ret)
 		      "\tnames)\n"
 		      "\t\tchoices=$(\"${COMP_WORDS[0]}\" completion names ${root:+--root \"$root\"} 2>/dev/null)\n"
 		      "\t\tmapfile -t COMPREPLY < <(compgen -W \"$choices\" -- \"$cur\") ;;\n"
+		      "\tcommands)\n"
+		      "\t\tmapfile -t COMPREPLY < <(compgen -W \"$commands\" -- \"$cur\") ;;\n"
 		      "\twords)\n"
 		      "\t\tmapfile -t COMPREPLY < <(compgen -W \"$choices\" -- \"$cur\") ;;\n"
 		      "\tesac\n"
 		      "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-		      "\t\tmapfile -t -O \"${#COMPREPLY[@]}\" COMPREPLY < <(compgen -W '");
-	put_names(ret, p);
-	buffer_printf(ret, "' -- \"$cur\")\n\tfi\n}\n\ncomplete -F _%s %s\n", p->name, p->name);
+		      "\t\tmapfile -t -O \"${#COMPREPLY[@]}\" COMPREPLY < <(compgen -W \"$commands\" -- \"$cur\")\n"
+		      "\tfi\n}\n\ncomplete -F _%s %s\n", p->name, p->name);
 }

@@ -18,7 +18,7 @@ static void put_quoted(struct buffer *b, const char *text)
 }
 
 /* What completes a value of that kind; -x: nothing but that. */
-static void put_action(struct buffer *b, enum option_kind kind, const char *choices)
+static void put_action(struct buffer *b, const struct program *p, enum option_kind kind, const char *choices)
 {
 	switch (kind) {
 	case OPTION_FILE:
@@ -29,6 +29,12 @@ static void put_action(struct buffer *b, enum option_kind kind, const char *choi
 		break;
 	case OPTION_DEPLOYMENT:
 		buffer_puts(b, " -x -a '(devserve completion names 2>/dev/null)'");
+		break;
+	case OPTION_COMMAND:
+		buffer_puts(b, " -x -a '");
+		for (size_t i = 1; i < p->n_commands; i++)
+			buffer_printf(b, "%s%s", i > 1 ? " " : "", p->commands[i]->name);
+		buffer_putc(b, '\'');
 		break;
 	case OPTION_CHOICE:
 		buffer_printf(b, " -x -a '%s'", choices);
@@ -57,7 +63,7 @@ static void put_row(struct buffer *b, const struct program *p, const struct comm
 	buffer_printf(b, " -l %s -d ", row->name);
 	put_quoted(b, option_help(row));
 	if (row->argument)
-		put_action(b, row->kind, row->choices);
+		put_action(b, p, row->kind, row->choices);
 	buffer_putc(b, '\n');
 }
 
@@ -75,7 +81,7 @@ static void put_command(struct buffer *b, const struct program *p, const struct 
 		if (c->operands[i].kind == OPTION_STRING)
 			continue;
 		put_condition(b, p, c);
-		put_action(b, c->operands[i].kind, c->operands[i].choices);
+		put_action(b, p, c->operands[i].kind, c->operands[i].choices);
 		buffer_putc(b, '\n');
 	}
 }

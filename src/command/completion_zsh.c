@@ -30,6 +30,9 @@ static void put_action(struct buffer *b, enum option_kind kind, const char *choi
 	case OPTION_DEPLOYMENT:
 		buffer_puts(b, "_devserve_names");
 		break;
+	case OPTION_COMMAND:
+		buffer_puts(b, "_devserve_commands");
+		break;
 	case OPTION_CHOICE:
 		buffer_printf(b, "(%s)", choices);
 		break;
@@ -107,12 +110,13 @@ void completion_zsh(const struct program *p, struct buffer *ret)
 		      "\tlocal -a names\n\n"
 		      "\tnames=(${(f)\"$(%s completion names 2>/dev/null)\"})\n"
 		      "\tcompadd -a names\n}\n\n"
-		      "_%s()\n{\n"
+		      "_%s_commands()\n{\n"
 		      "\tlocal -a commands\n\n",
 		      p->name, p->name, p->name, p->name, p->name, p->name);
 	put_list(ret, p);
+	buffer_printf(ret, "\t_describe command commands\n}\n\n_%s()\n{\n", p->name);
 	buffer_puts(ret, "\tif (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
-			 "\t\t_describe command commands\n"
+			 "\t\t_devserve_commands\n"
 			 "\t\t_files -/\n"
 			 "\t\treturn\n"
 			 "\tfi\n"

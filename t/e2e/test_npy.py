@@ -105,7 +105,7 @@ def dictionary(descr="'<f4'", fortran="False", shape="(2,)"):
 EIGHT = bytes(8)
 
 
-@pytest.mark.parametrize("data, sentence", [
+LIES = [
     (b"", "it is empty"),
     (b"P\x00", "it is no .npy file"),
     (b"\x93NUMPX\x01\x00\x00\x00", "it is no .npy file"),
@@ -137,7 +137,10 @@ EIGHT = bytes(8)
     (header("__import__('os').system('true')") + EIGHT, "its header can't be read"),
     (header(dictionary(descr="'<U1'")) + struct.pack("<II", 65, 0xd800), "it holds a character that isn't one"),
     (header(dictionary(descr="'<U1'")) + struct.pack("<II", 65, 0x110000), "it holds a character that isn't one"),
-])
+]
+
+
+@pytest.mark.parametrize("data, sentence", LIES, ids=[sentence for _, sentence in LIES])
 def test_a_file_that_lies_is_refused_with_a_sentence(copier, data, sentence):
     said, target = copier.copy_bytes(data)
     assert said == f"{copier.place}/made.npy: {sentence}"
