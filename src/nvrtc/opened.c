@@ -5,8 +5,8 @@
  * the C library, and as this program exports functions of the same names, the loader gives it
  * ours (Makefile).
  *
- * It also looks for the driver, to cache in what we keep in a store of our own; opened, that
- * costs 100 ms at the end of the process, for which the save would wait. It doesn't find one.
+ * It also looks for the driver, to cache in what we keep in a store of our own. It doesn't find
+ * one: a compiler has no business with the GPU, nor a save to wait until its driver is closed.
  */
 
 #include <dlfcn.h>
