@@ -377,9 +377,11 @@ def test_a_second_q_ends_at_once(root, open_terminal):
     assert t.wait_end() == 0 and t.modes == t.before
 
 
-def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(root, open_terminal):
+# bash mends a terminal that a job left in disorder, dash doesn't
+@pytest.mark.parametrize("shell", [["bash", "--norc", "--noprofile", "-i"], ["dash", "-i"]])
+def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(root, open_terminal, shell):
     root.write("one/one.c", constant(1))
-    t = open_terminal(argv=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "}, wait="shell>")
+    t = open_terminal(argv=shell, env={"PS1": "shell> "}, wait="shell>")
     t.press(f"{SERVER} {root.path} --port 0\n")
     t.wait_line("h lists the keys")
     t.wait_mode(raw=True)
