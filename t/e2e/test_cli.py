@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The commands beside the server, and their exit codes."""
 
+import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -18,10 +20,16 @@ def wait_until_in_flight(server):
         pass
 
 
+def sockets(pid):
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            if os.readlink(fd).startswith("socket:"):
+                yield fd
+
+
 def wait_until_connected(pid):
     """Until the process has a connection: nothing tells of that but its descriptors."""
-    while not any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd")
-                  if os.path.lexists(f"/proc/{pid}/fd/{fd}")):
+    while not any(sockets(pid)):
         pass
 
 
