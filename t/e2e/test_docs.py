@@ -178,3 +178,10 @@ def test_the_limits_are_those_of_the_options():
         ways = {number, f"{int(number) // 1024} KiB" if number.isdigit() else "",
                 number.replace("M", " MiB").replace("G", " GiB")} - {""}
         assert any(re.match(rf"{way}\b", shown) for way in ways), (option, shown)
+
+
+def test_every_path_is_told_of():
+    routes = re.findall(r'\{ "([A-Z]+)", "(/[^"]*)",', (TREE / "src/serve/control.c").read_text())
+    table = PAGES["docs/http.md"].split("## Paths")[1].split("##")[0]
+    assert len(routes) >= 4
+    assert not [route for route in routes if not re.search(r"`{} {}[`?]".format(*map(re.escape, route)), table)]
