@@ -97,9 +97,9 @@ def test_a_request_that_is_not_begun_within_its_own_timeout_is_504_and_not_run(s
         return infer(server.url, "held", {**x(value), "parameters": {"timeout": timeout}})
 
     with Wire(server.url) as beside, Wire(server.url) as runs, Wire(server.url) as stays:
-        runs.send(hasty(100, 300_000))
+        runs.send(hasty(100, 1_000_000))
         until(lambda: ledger.computed() == [100], beside)
-        hurried = [Wire(server.url).send(hasty(i, 200_000 + i)) for i in range(4)]
+        hurried = [Wire(server.url).send(hasty(i, 1_100_000 + i)) for i in range(4)]
         patient = [Wire(server.url).send(hasty(7, t)) for t in (0, 60_000_000, (1 << 64) - 1)]
         stays.send(infer(server.url, "held", x(8)))
         for wire in hurried:
