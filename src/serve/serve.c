@@ -48,6 +48,7 @@
 
 #define OWN_DESCRIPTORS 1024
 #define DRAIN_MS 30000
+#define UNWANTED_MS 2000 /* for calls whose clients have all gone */
 #define TIDY_MS 20
 
 struct serve {
@@ -86,11 +87,16 @@ static int complain(const struct buffer *why)
 
 /* Ending */
 
+static void on_drain_over(uv_timer_t *timer);
+
+/* Every client has its answer, or has gone: who still computes does so for nobody. */
 static void stop_workers(void *context)
 {
 	struct serve *s = context;
 
 	s->ingress = NULL;
+	if (s->hub.n_in_flight && !s->now)
+		uv_timer_start(&s->drain, on_drain_over, UNWANTED_MS, 0);
 	deploy_close(s->deploy, s->now);
 }
 

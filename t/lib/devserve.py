@@ -263,7 +263,9 @@ class Server:
         """What it said, for the report of a failure."""
         with self.news:
             events = "\n".join(json.dumps(e) for e in self.events[-60:])
-        return f"{events}\n--- stderr\n{pathlib.Path(self.log).read_text(errors='replace')[-8000:]}"
+        log = pathlib.Path(self.log)
+        said = log.read_text(errors="replace")[-8000:] if log.exists() else "(gone with its directory)"
+        return f"{events}\n--- stderr\n{said}"
 
 
 def devserve(*args, cwd=None, env=None, timeout=120):
