@@ -263,6 +263,8 @@ def test_a_state_directory_that_was_cleaned_up_is_made_again(root, serve):
         shutil.rmtree(root.path / ".devserve", ignore_errors=True)
     assert server.save("one/one.c", constant(2))["outcome"] == "swapped"
     assert server.infer("one").value == 2
+    while not (root.path / ".devserve/run.json").exists():
+        pass  # written in a quiet moment after a save, of which no event tells
     assert server.run_json()["url"] == server.url
 
 
