@@ -97,6 +97,7 @@ struct rollout {
 struct rollout_result {
 	enum rollout_outcome outcome;
 	const char *sentence;  /* when it didn't swap */
+	bool no_device;        /* ROLLOUT_TRIAL_FAILED with ENODEV: nothing is wrong with it elsewhere */
 	uint32_t generation;   /* that serves now */
 	uint32_t from;         /* that served before; 0: none */
 	uint64_t trial_ns, swap_ns, pause_ns;

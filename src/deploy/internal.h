@@ -179,6 +179,7 @@ struct deployment {
 	bool has_next_wish;
 	struct trial *trial;
 	uint64_t stage_ns, trial_ns, pause_ns;
+	int trial_error;
 
 	struct deployment_stats stats;
 };

@@ -57,6 +57,7 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 	const struct rollout_result result = {
 		.outcome = outcome,
 		.sentence = sentence,
+		.no_device = outcome == ROLLOUT_TRIAL_FAILED && d->trial_error == ENODEV,
 		.generation = d->handle.generation,
 		.from = outcome == ROLLOUT_SWAPPED ? d->before : d->handle.generation,
 		.trial_ns = d->trial_ns,
@@ -230,6 +231,7 @@ static void on_tried(void *context, int error, const char *sentence, struct repl
 
 	d->trial = NULL;
 	d->trial_ns = clock_ns() - d->stage_ns;
+	d->trial_error = error;
 	d->tried = r;
 	if (r)
 		replica_set_callbacks(r, &tried, d);
@@ -243,6 +245,7 @@ static void start_wish(struct deployment *d)
 {
 	d->stage_ns = clock_ns();
 	d->trial_ns = 0;
+	d->trial_error = 0;
 	d->stage = ROLLOUT_TRIAL;
 	d->trial = trial_start(d, &d->wish.release, on_tried, d);
 	if (!d->trial)

@@ -69,6 +69,7 @@ struct event {
 	uint64_t build;         /* or 0: counts the saves that were acted on, one count a server */
 	const char *path, *url, *reason, *text, *level;
 	const char *outcome;    /* save.done: swapped unchanged build-failed trial-failed refused superseded */
+	bool no_device;         /* trial.failed: what it needs isn't on this machine */
 	uint32_t from;          /* generation that served before */
 	bool cached;            /* the image was known: no compiler ran */
 	const struct event_stage *stages;

@@ -232,6 +232,7 @@ static void not_swapped(struct save *s, enum event_kind kind, const char *outcom
 	struct event e = event_of(s, kind);
 
 	e.reason = result->sentence;
+	e.no_device = result->no_device;
 	emit(s, &e);
 	fail(s, outcome, result->sentence, result);
 }

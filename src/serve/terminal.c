@@ -205,7 +205,11 @@ static void put_build_failed(const struct style *s, struct buffer *b, const stru
 static void put_failure(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
-	buffer_printf(b, "%s%s%s", RED(s), e->kind == EVENT_TRIAL_FAILED ? "trial failed" : "swap refused", PLAIN(s));
+	if (e->no_device)
+		buffer_printf(b, "%sunavailable%s", YELLOW(s), PLAIN(s));
+	else
+		buffer_printf(b, "%s%s%s", RED(s), e->kind == EVENT_TRIAL_FAILED ? "trial failed" : "swap refused",
+			      PLAIN(s));
 	put_reason(b, e);
 	put_serving(b, e);
 }

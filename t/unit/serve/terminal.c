@@ -140,6 +140,8 @@ Test(terminal, a_failure_says_why_and_what_serves)
 {
 	expect(&(struct event){ .kind = EVENT_TRIAL_FAILED, .deployment = "m", .reason = "create() said\nno.\n" },
 	       "00:00:00 m  trial failed: create() said no; nothing serves yet\n");
+	expect(&(struct event){ .kind = EVENT_TRIAL_FAILED, .deployment = "m", .no_device = true, .reason = "no GPU" },
+	       "00:00:00 m  unavailable: no GPU; nothing serves yet\n");
 	expect(&(struct event){ .kind = EVENT_SWAP_REFUSED, .deployment = "m", .generation = 3, .reason = "r" },
 	       "00:00:00 m  swap refused: r; generation 3 still serves\n");
 	expect(&(struct event){ .kind = EVENT_BUILD_FAILED, .deployment = "m", .reason = "no compiler" },
