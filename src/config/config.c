@@ -23,23 +23,10 @@
 
 enum { MAX_SIZE = 64 * 1024 };
 
-/* Each node has one parent, unless an alias gave it another. */
-static int refuse_aliases(struct reader *r)
-{
-	yaml_document_t *d = r->document;
-	size_t n = (size_t)(d->nodes.top - d->nodes.start), references = 1;
-
-	for (yaml_node_t *node = d->nodes.start; node < d->nodes.top; node++) {
-		if (node->type == YAML_SEQUENCE_NODE)
-			references += (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-		if (node->type == YAML_MAPPING_NODE)
-			references += 2 * (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
-	}
-	if (references == n)
-		return 0;
-	buffer_puts(r->why, "aliases (*name) can't be used here: write the value out");
-	return 1;
-}
+struct text {
+	const char *bytes;
+	size_t size;
+};
 
 /* Whatever a tag makes of a value, it is no longer what the table says. */
 static int refuse_tags(struct reader *r)
@@ -67,10 +54,8 @@ static bool is_empty(const yaml_node_t *top)
 static int read_document(struct reader *r)
 {
 	const yaml_node_t *top = yaml_document_get_root_node(r->document);
-	int s = top ? refuse_aliases(r) : 0;
+	int s = refuse_tags(r);
 
-	if (s == 0)
-		s = refuse_tags(r);
 	if (s != 0 || is_empty(top))
 		return s;
 	if (top->type != YAML_MAPPING_NODE)
@@ -78,23 +63,62 @@ static int read_document(struct reader *r)
 	return value_read_mapping(r, top, config_keys);
 }
 
-static int syntax(const yaml_parser_t *y, unsigned *line, struct buffer *why)
+static void init_parser(yaml_parser_t *y, const struct text *text)
+{
+	yaml_parser_set_encoding(y, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(y, (const unsigned char *)text->bytes, text->size);
+}
+
+/* A document doesn't know them any more: there they are what they stand for. */
+static int refuse_aliases(const struct text *text, unsigned *line, struct buffer *why)
+{
+	yaml_token_type_t type = YAML_NO_TOKEN;
+	yaml_parser_t y;
+	yaml_token_t token;
+
+	if (!yaml_parser_initialize(&y))
+		return -ENOMEM;
+	init_parser(&y, text);
+	while (type != YAML_ALIAS_TOKEN && type != YAML_STREAM_END_TOKEN && yaml_parser_scan(&y, &token)) {
+		type = token.type;
+		*line = (unsigned)token.start_mark.line + 1;
+		yaml_token_delete(&token);
+	}
+	yaml_parser_delete(&y);
+	if (type == YAML_ALIAS_TOKEN) {
+		buffer_puts(why, "aliases (*name) can't be used here: write the value out");
+		return 1;
+	}
+	*line = 0;
+	return 0;
+}
+
+static unsigned line_of(const struct text *text, size_t offset)
+{
+	unsigned line = 1;
+
+	for (size_t i = 0; i < offset && i < text->size; i++)
+		line += text->bytes[i] == '\n';
+	return line;
+}
+
+static int syntax(const yaml_parser_t *y, const struct text *text, unsigned *line, struct buffer *why)
 {
 	size_t at = y->problem_mark.line ? y->problem_mark.line : y->context_mark.line;
 
-	*line = y->error == YAML_READER_ERROR ? 0 : (unsigned)at + 1;
+	*line = y->error == YAML_READER_ERROR ? line_of(text, y->problem_offset) : (unsigned)at + 1;
 	buffer_printf(why, "%s%s%s", y->problem ? y->problem : "it isn't YAML", y->context ? " " : "",
 		      y->context ? y->context : "");
 	return 1;
 }
 
-static int refuse_second(yaml_parser_t *y, unsigned *line, struct buffer *why)
+static int refuse_second(yaml_parser_t *y, const struct text *text, unsigned *line, struct buffer *why)
 {
 	yaml_document_t more;
 	bool there;
 
 	if (!yaml_parser_load(y, &more))
-		return syntax(y, line, why);
+		return syntax(y, text, line, why);
 	there = yaml_document_get_root_node(&more);
 	*line = (unsigned)more.start_mark.line + 1;
 	yaml_document_delete(&more);
@@ -106,7 +130,7 @@ static int refuse_second(yaml_parser_t *y, unsigned *line, struct buffer *why)
 	return 1;
 }
 
-static int parse(const char *text, size_t size, struct config *c, unsigned *line, struct buffer *why)
+static int parse(const struct text *text, struct config *c, unsigned *line, struct buffer *why)
 {
 	yaml_document_t document;
 	struct reader reader = { .document = &document, .config = c, .line = line, .why = why };
@@ -115,15 +139,16 @@ static int parse(const char *text, size_t size, struct config *c, unsigned *line
 
 	if (!yaml_parser_initialize(&y))
 		return -ENOMEM;
-	yaml_parser_set_encoding(&y, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&y, (const unsigned char *)text, size);
+	init_parser(&y, text);
 	if (!yaml_parser_load(&y, &document)) {
-		r = syntax(&y, line, why);
+		r = syntax(&y, text, line, why);
 	} else {
-		r = read_document(&reader);
+		r = refuse_aliases(text, line, why);
+		if (r == 0)
+			r = read_document(&reader);
 		yaml_document_delete(&document);
 		if (r == 0)
-			r = refuse_second(&y, line, why);
+			r = refuse_second(&y, text, line, why);
 	}
 	yaml_parser_delete(&y);
 	return r;
@@ -134,8 +159,9 @@ void config_init(struct config *c)
 	*c = (struct config){ .num_replicas = 1, .request_timeout_ms = 30000 };
 }
 
-int config_parse(const char *text, size_t size, struct config *ret, unsigned *ret_line, struct buffer *why)
+int config_parse(const char *bytes, size_t size, struct config *ret, unsigned *ret_line, struct buffer *why)
 {
+	const struct text text = { bytes, size };
 	struct config c;
 	int r = 1;
 
@@ -144,10 +170,10 @@ int config_parse(const char *text, size_t size, struct config *ret, unsigned *re
 	if (size > MAX_SIZE)
 		buffer_printf(why, "it is larger than %d KiB", MAX_SIZE / 1024);
 	else
-		r = parse(text, size, &c, ret_line, why);
+		r = parse(&text, &c, ret_line, why);
 	if (r != 0)
 		config_fini(&c);
-	c.hash = hash_bytes(text, size);
+	c.hash = hash_bytes(bytes, size);
 	*ret = c;
 	return r;
 }

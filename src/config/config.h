@@ -38,7 +38,7 @@ struct config {
  * file everything has its default. @ret is valid after 1 as well: defaults, and the hash.
  */
 int config_read(const char *path, struct config *ret, unsigned *ret_line, struct buffer *why);
-int config_parse(const char *text, size_t size, struct config *ret, unsigned *ret_line, struct buffer *why);
+int config_parse(const char *bytes, size_t size, struct config *ret, unsigned *ret_line, struct buffer *why);
 
 /* As where there is no file. */
 void config_init(struct config *c);

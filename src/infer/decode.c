@@ -148,23 +148,28 @@ static int bad_text(struct infer_request *r)
 	struct json_mistake m;
 
 	json_find_mistake(r->json.data, r->json.size, &m);
-	if (!m.what)
-		return infer_request_refuse(r, INFER_INVALID,
-					    "failed to parse the request JSON buffer: a number is "
-					    "larger than any FP64");
 	return infer_request_refuse(r, INFER_INVALID,
 				    "failed to parse the request JSON buffer: %s (at line %zu, "
 				    "column %zu)",
-				    m.what, m.line, m.column);
+				    m.what ? m.what : "it isn't understood", m.line, m.column);
+}
+
+static int too_deep(struct infer_request *r)
+{
+	struct json_mistake m;
+
+	json_find_mistake(r->json.data, r->json.size, &m);
+	return infer_request_refuse(r, INFER_INVALID,
+				    "JSON nesting depth exceeds maximum allowed limit (%d) (at line "
+				    "%zu, column %zu)",
+				    JSON_MAX_DEPTH, m.line, m.column);
 }
 
 static int bad_json(struct infer_request *r, int outcome)
 {
 	switch (outcome) {
 	case JSON_E_DEPTH:
-		return infer_request_refuse(r, INFER_INVALID,
-					    "JSON nesting depth exceeds maximum allowed limit (%d)",
-					    JSON_MAX_DEPTH);
+		return too_deep(r);
 	case JSON_E_TOO_LARGE:
 		return infer_request_refuse(r, INFER_TOO_LARGE, "the request JSON is too large");
 	case JSON_E_MEMORY:

@@ -2,15 +2,18 @@
 
 /*
  * The grammar of RFC 8259, written down to find a place and the words for it; nobody waits for
- * its speed. What it finds nothing wrong with has a number that no double holds.
+ * its speed.
  */
 
 #include "infer/json_text.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "infer/json_parse.h"
 #include "infer/room.h"
 
@@ -45,9 +48,14 @@ static bool skip(struct scan *s, char c)
 	return true;
 }
 
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 static void skip_space(struct scan *s)
 {
-	while (s->at < s->size && memchr(" \t\r\n", s->text[s->at], 4))
+	while (s->at < s->size && is_space(s->text[s->at]))
 		s->at++;
 }
 
@@ -131,8 +139,39 @@ static bool scan_digits(struct scan *s)
 	return true;
 }
 
+/* @exponent: how many of the digits are its; most numbers are none by their length alone. */
+static bool is_beyond_double(const char *number, size_t size, size_t exponent)
+{
+	char *copy;
+	bool beyond;
+
+	if (size <= 200 && exponent < 3)
+		return false;
+	copy = xstrndup(number, size);
+	beyond = isinf(strtod(copy, NULL));
+	free(copy);
+	return beyond;
+}
+
+static bool scan_exponent(struct scan *s, size_t *ret_digits)
+{
+	size_t start;
+
+	if (!skip(s, 'e') && !skip(s, 'E'))
+		return true;
+	if (!skip(s, '+'))
+		skip(s, '-');
+	start = s->at;
+	if (!scan_digits(s))
+		return false;
+	*ret_digits = s->at - start;
+	return true;
+}
+
 static bool scan_number(struct scan *s)
 {
+	size_t start = s->at, exponent = 0;
+
 	skip(s, '-');
 	if (peek(s) == 'I')
 		return fail(s, "JSON has no NaN and no Infinity");
@@ -144,11 +183,12 @@ static bool scan_number(struct scan *s)
 	}
 	if (skip(s, '.') && !scan_digits(s))
 		return false;
-	if (!skip(s, 'e') && !skip(s, 'E'))
+	if (!scan_exponent(s, &exponent))
+		return false;
+	if (!is_beyond_double(s->text + start, s->at - start, exponent))
 		return true;
-	if (!skip(s, '+'))
-		skip(s, '-');
-	return scan_digits(s);
+	s->at = start;
+	return fail(s, "a number is larger than any FP64");
 }
 
 static bool scan_name(struct scan *s)
@@ -230,6 +270,17 @@ static bool scan_value(struct scan *s, unsigned depth)
 	return peek(s) == '-' || is_digit(peek(s)) ? scan_number(s) : scan_name(s);
 }
 
+static void tell_place(const char *text, size_t at, struct json_mistake *ret)
+{
+	const char *line = text, *end;
+
+	while ((end = memchr(line, '\n', at - (size_t)(line - text)))) {
+		line = end + 1;
+		ret->line++;
+	}
+	ret->column = at - (size_t)(line - text) + 1;
+}
+
 void json_find_mistake(const char *text, size_t size, struct json_mistake *ret)
 {
 	struct scan s = { .text = text, .size = size };
@@ -245,10 +296,7 @@ void json_find_mistake(const char *text, size_t size, struct json_mistake *ret)
 			fail(&s, "something follows the JSON");
 	}
 	ret->what = s.what;
-	for (size_t i = 0; i < s.at; i++) {
-		ret->line += text[i] == '\n';
-		ret->column = text[i] == '\n' ? 1 : ret->column + 1;
-	}
+	tell_place(text, s.at, ret);
 }
 
 /* Spelling */

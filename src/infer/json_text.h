@@ -16,7 +16,7 @@ extern "C" {
 
 struct buffer;
 
-/* The first byte at which it isn't JSON. */
+/* The first byte at which it isn't JSON, or is more than is taken here. */
 struct json_mistake {
 	const char *what; /* static; NULL: it is JSON, all the same */
 	size_t line, column; /* of bytes, from 1 */

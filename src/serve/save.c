@@ -365,8 +365,10 @@ static void summarise(const struct build_result *result, struct buffer *ret)
 		buffer_puts(ret, result->text && result->text[0] ? result->text : "the build failed");
 		return;
 	}
-	if (first->file)
+	if (first->file && first->line)
 		buffer_printf(ret, "%s:%u:%u: ", path_name(first->file), first->line, first->column);
+	else if (first->file)
+		buffer_printf(ret, "%s: ", path_name(first->file));
 	buffer_puts(ret, first->message);
 	if (errors > 1)
 		buffer_printf(ret, " (and %u more)", errors - 1);

@@ -151,7 +151,7 @@ Test(config, refuses_what_is_not_yaml)
 	refused("- a\n- b\n", 1, "a mapping");
 	refused("just text\n", 1, "a mapping");
 	refused("name: a\n---\nname: b\n", 2, "second document");
-	cr_assert_eq(parse("name: \xff\xfe\n"), 1);
+	refused("\nname: \xff\xfe\n", 2, "UTF-8");
 	cr_assert_eq(parse_n("na\0me: a\n", 9), 1);
 }
 
@@ -159,7 +159,8 @@ Test(config, unfolds_no_aliases)
 {
 	cr_assert_eq(parse("user_config:\n  a: &a [x, x]\n  b: &b [*a, *a]\n  c: [*b, *b]\n"), 1);
 	cr_assert_not_null(strstr(why.data, "aliases"));
-	cr_assert_eq(parse("user_config: &a [*a]\n"), 1);
+	refused("# &a *a\nuser_config: &a\n  - *a\n", 3, "aliases");
+	cr_assert_eq(parse("user_config: '*a'\n"), 0, "a text is none");
 	cr_assert_eq(parse("user_config: &a [b]\n"), 0, "an anchor alone does no harm");
 }
 

@@ -231,7 +231,7 @@ static const struct {
 	       "[[[[[[[[[[[[[[[[[[[[[[["
 	       "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
 	       "]]]]]]]]]]]]]]]]]"),
-	  "JSON nesting depth exceeds maximum allowed limit (100)", NULL },
+	  "JSON nesting depth exceeds maximum allowed limit (100) (at line 1, column 317)", NULL },
 };
 
 Test(decode, refuses_what_is_wrong_and_says_what)
@@ -273,7 +273,7 @@ Test(decode, survives_a_hundred_thousand_brackets)
 	memset(json + front + n / 2, ']', n / 2);
 	memcpy(json + front + n, "}]}", 4);
 	expect_refused(&c, client_send_json(&c, json), INFER_INVALID,
-		       "JSON nesting depth exceeds maximum allowed limit (100)");
+		       "JSON nesting depth exceeds maximum allowed limit (100) (at line 1, column 160)");
 	client_fini(&c);
 	free(json);
 }

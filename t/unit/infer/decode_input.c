@@ -125,7 +125,8 @@ Test(decode_input, refuses_numbers_out_of_the_range_of_their_datatype)
 			"(at inputs[0].data[0])");
 	/* Beyond every datatype. */
 	expect_bad_data(DEVSERVE_FP64, "[1e309]",
-			"failed to parse the request JSON buffer: a number is larger than any FP64");
+			"failed to parse the request JSON buffer: a number is larger than any FP64 "
+			"(at line 1, column 62)");
 	expect_bad_data(DEVSERVE_FP32, "[NaN]",
 			"failed to parse the request JSON buffer: JSON has no NaN and no Infinity "
 			"(at line 1, column 62)");

@@ -73,6 +73,11 @@ static const struct {
 	{ "\xff", "a value was expected", 1, 1 },
 	{ "\xef\xbb\xbf{}", "it begins with a byte order mark", 1, 1 },
 	{ "[1]\x01", "something follows the JSON", 1, 4 },
+	{ "[1,\n1e309]", "a number is larger than any FP64", 2, 1 },
+	{ "[1.7976931348623157e308,-1.8e308]", "a number is larger than any FP64", 1, 25 },
+	{ "[\n1\n,\n 1E0999]", "a number is larger than any FP64", 4, 2 },
+	{ "1e999", "a number is larger than any FP64", 1, 1 },
+	{ "[1e-999,1E400", "a number is larger than any FP64", 1, 9 },
 };
 
 Test(json_text, finds_the_first_mistake_and_says_what_it_is)
@@ -92,11 +97,22 @@ Test(json_text, finds_nothing_wrong_with_json)
 	static const char *const all[] = {
 		"null", " [ ] ", "{\"a\":[{}, true,false ,null]}", "-0", "[0.5,-1e9,1E+2,1e-400]",
 		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD83D\\uDE00\xf0\x9f\x98\x80\x7f\"",
-		"[1e309]", "[123456789012345678901234567890]",
+		"[1.7976931348623157e308]", "[123456789012345678901234567890]",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		cr_expect_null(find(all[i]).what, "%s: %s", all[i], find(all[i]).what);
+}
+
+Test(json_text, finds_a_number_that_is_too_large_by_its_digits_alone)
+{
+	char text[512] = "[0,";
+
+	memset(text + 3, '9', 308);
+	cr_expect_null(find(text).what ? strstr(find(text).what, "FP64") : NULL, "308 digits fit");
+	memcpy(text + 3 + 308, "9]", 3);
+	cr_expect_str_eq(find(text).what, "a number is larger than any FP64");
+	cr_expect_eq(find(text).column, 4);
 }
 
 Test(json_text, does_not_follow_a_hundred_thousand_brackets)
