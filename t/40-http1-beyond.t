@@ -75,6 +75,12 @@ def an_address():
     page = "Origin: http://page.example"
     a = ask(get("/v2", page, "Access-Control-Request-Method: GET", method="OPTIONS"))
     ok(a[0] == 204 and a[1]["access-control-allow-origin"] == "http://page.example", "an allowed page's preflight needs none", a)
+    told = [ask(get(path, page, "Access-Control-Request-Method: POST", method="OPTIONS"))
+            for path in (INFER, "/v2/models/nope/infer", "/v2/models/simple/versions/2", "/-/status", "/nope")]
+    for a in told:
+        a[1].pop("date")
+    ok(told[0][0] == 204 and all(a == told[0] for a in told) and "x-devserve-generation" not in told[0][1],
+       "nor does it tell what there is", told)
     ok(ask(infer(1, page))[0] == 401 and is_sum(ask(infer(1, page, token)), 1), "but its request does")
     with Line() as line:
         line.send(infer(1) + infer(2, token) + infer(3))

@@ -166,11 +166,11 @@ static int authorize_token(const struct authority *a, const struct principal *p,
 
 	if (!p->token && (a->loopback || p->health))
 		return 0;
-	if (p->preflight && p->origin.at)
-		return 0; /* says nothing that isn't said to anybody, and can't bring the token */
 	if (given.size > scheme && strncasecmp(given.at, "Bearer ", scheme) == 0 && a->token &&
 	    is_secret((struct span){ given.at + scheme, given.size - scheme }, a->token))
 		return 0;
+	if (p->preflight && p->origin.at)
+		return 204;
 	*ret_why = given.at ? "The token is wrong; it is in run.json of the state directory."
 			    : "This needs \"Authorization: Bearer TOKEN\"; "
 			      "the token is in run.json of the state directory.";

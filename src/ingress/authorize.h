@@ -32,5 +32,8 @@ struct principal {
 	bool preflight; /* a browser asks whether a page of another origin may ask */
 };
 
-/* 0, or 400, 401, 403, 421 with a static sentence. */
+/*
+ * 0, or 400, 401, 403, 421 with a static sentence; or 204: a preflight, which can't bring the
+ * token and may go on to the request itself, is told nothing of what there is.
+ */
 int authorize(const struct authority *a, const struct principal *p, const char **ret_why);

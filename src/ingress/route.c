@@ -11,6 +11,8 @@
 #include "ingress/listener.h"
 #include "ingress/v2.h"
 
+#define ANY_METHOD "GET, HEAD, POST, OPTIONS"
+
 bool route_reads(const struct head *h)
 {
 	return h->method == METHOD_GET || h->method == METHOD_HEAD;
@@ -126,17 +128,17 @@ static void authorize_plan(struct ingress *in, struct exchange *x, const struct 
 		.token = p->token,
 		.preflight = h->method == METHOD_OPTIONS && h->request_method.at,
 	};
-	const char *why;
+	const char *why = NULL;
 	int status = authorize(&in->authority, &who, &why);
 
-	if (!status && h->target.authority.size &&
+	if ((!status || status == 204) && h->target.authority.size &&
 	    (h->target.authority.size != h->host.size ||
 	     strncasecmp(h->target.authority.at, h->host.at, h->host.size) != 0)) {
 		status = 400;
 		why = "The Host header and the request's target disagree.";
 	}
 	if (status) {
-		p->allow = NULL;
+		p->allow = status == 204 ? ANY_METHOD : NULL;
 		refuse(p, status, why);
 		if (x->handle)
 			x->handle = handle_unref(x->handle); /* nothing of it is to be told */
@@ -168,7 +170,7 @@ static void plan(struct ingress *in, struct exchange *x, struct head *h, struct 
 	struct span *path = &h->target.path;
 
 	if (path->at[0] == '*') {
-		route_refuse_method(h, "GET, HEAD, POST, OPTIONS", p);
+		route_refuse_method(h, ANY_METHOD, p);
 		if (h->method != METHOD_OPTIONS)
 			refuse(p, 400, "Only OPTIONS has the target \"*\".");
 	} else if (target_resolve(*path, &in->name, path) < 0) {
