@@ -34,7 +34,7 @@ void infer_request_fini(struct infer_request *r)
 	memset(r, 0, offsetof(struct infer_request, done));
 }
 
-int infer_request_recharge(struct infer_request *r, size_t size)
+int infer_request_try_charge(struct infer_request *r, size_t size)
 {
 	int e = 0;
 
@@ -46,6 +46,15 @@ int infer_request_recharge(struct infer_request *r, size_t size)
 	r->charged = 0;
 	if (size)
 		e = r->memory->charge(r->memory, size);
+	if (!e)
+		r->charged = size;
+	return e;
+}
+
+int infer_request_recharge(struct infer_request *r, size_t size)
+{
+	int e = infer_request_try_charge(r, size);
+
 	if (e == -EFBIG)
 		return infer_request_refuse(r, INFER_TOO_LARGE,
 					    "JSON would take %zu bytes of memory, which is more than "
@@ -54,7 +63,6 @@ int infer_request_recharge(struct infer_request *r, size_t size)
 	if (e < 0)
 		return infer_request_refuse(r, INFER_UNAVAILABLE,
 					    "no memory for %zu bytes of JSON now", size);
-	r->charged = size;
 	return 0;
 }
 

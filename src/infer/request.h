@@ -128,6 +128,8 @@ int infer_request_end(struct infer_request *r);
  */
 #define INFER_UNCOUNTED (64 * 1024)
 int infer_request_recharge(struct infer_request *r, size_t size);
+/* The same, without a refusal: 0, or -ENOMEM or -EFBIG, and nothing is charged. */
+int infer_request_try_charge(struct infer_request *r, size_t size);
 static inline int infer_request_charge(struct infer_request *r, size_t size)
 {
 	return size > INFER_UNCOUNTED || r->charged ? infer_request_recharge(r, size) : 0;

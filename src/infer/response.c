@@ -80,7 +80,48 @@ static int no_memory(struct infer_request *r)
 				    "no memory for the answer as JSON now; ask for binary data");
 }
 
+/* Room for @more bytes, which count before they are written. False: there is none. */
+static bool make_room(struct infer_request *r, struct buffer *b, size_t more)
+{
+	return infer_request_try_charge(r, b->size + more) == 0 && room_for(b, more);
+}
+
+/* There is no room for JSON that has @size bytes in the end: now, or never. */
+static int refuse_size(struct infer_request *r, size_t size)
+{
+	int e = infer_request_charge(r, size);
+
+	return e ? e : no_memory(r);
+}
+
 /* Data */
+
+static int not_finite(struct infer_request *r, const struct tensor *t)
+{
+	return infer_request_refuse(r, INFER_INVALID,
+				    "output '%s' has a NaN or an infinity, which JSON cannot "
+				    "say. Please use the binary data format",
+				    r->signature->outputs[t->port].name);
+}
+
+/* The @left numbers at @from don't fit behind @size bytes: count what they would take. */
+static int refuse_numbers(struct infer_request *r, const struct tensor *t, const char *from,
+			  uint64_t left, size_t size)
+{
+	char text[NUMBERS_AT_ONCE * JSON_NUMBER_SIZE];
+
+	while (left) {
+		size_t n = left < NUMBERS_AT_ONCE ? (size_t)left : NUMBERS_AT_ONCE;
+		const char *end = json_numbers(text, t->dtype, from, n);
+
+		if (!end)
+			return not_finite(r, t);
+		size += (size_t)(end - text);
+		from += n * dtype_size(t->dtype);
+		left -= n;
+	}
+	return refuse_size(r, size);
+}
 
 static int encode_numbers(struct infer_request *r, const struct tensor *t, struct buffer *b)
 {
@@ -92,15 +133,11 @@ static int encode_numbers(struct infer_request *r, const struct tensor *t, struc
 		size_t n = left < NUMBERS_AT_ONCE ? (size_t)left : NUMBERS_AT_ONCE;
 		char *end;
 
-		if (!room_for(b, n * JSON_NUMBER_SIZE))
-			return no_memory(r);
+		if (!make_room(r, b, n * JSON_NUMBER_SIZE))
+			return refuse_numbers(r, t, from, left, b->size);
 		end = json_numbers(b->data + b->size, t->dtype, from, n);
 		if (!end)
-			return infer_request_refuse(
-				r, INFER_INVALID,
-				"output '%s' has a NaN or an infinity, which JSON cannot "
-				"say. Please use the binary data format",
-				r->signature->outputs[t->port].name);
+			return not_finite(r, t);
 		b->size = (size_t)(end - b->data);
 		from += n * size;
 		left -= n;
@@ -110,18 +147,36 @@ static int encode_numbers(struct infer_request *r, const struct tensor *t, struc
 	return 0;
 }
 
-static int encode_element(struct infer_request *r, const struct tensor *t, const char *text,
-			  size_t size, struct buffer *b)
+/* With its quotes and its comma, at most, unless it changes meanwhile. */
+static size_t spelt_size(const char *text, size_t size)
 {
+	size_t n = size + 3;
+
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		n += c < 0x20 || c == 0x7f || c == '"' || c == '\\' ? MAX_ESCAPE - 1 : 0;
+	}
+	return n;
+}
+
+/* @left: bytes of the elements behind it. */
+static int encode_element(struct infer_request *r, const struct tensor *t, const char *text,
+			  size_t size, uint64_t left, struct buffer *b)
+{
+	size_t spelt = spelt_size(text, size);
+
 	if (!json_is_utf8(text, size))
 		return infer_request_refuse(
 			r, INFER_INVALID,
 			"output '%s' has BYTES that are not UTF-8, which JSON cannot "
 			"say. Please use the binary data format",
 			r->signature->outputs[t->port].name);
-	if (size > SIZE_MAX / MAX_ESCAPE - 1 || !room_for(b, MAX_ESCAPE * (size + 1)))
-		return no_memory(r);
+	if (!make_room(r, b, spelt))
+		return refuse_size(r, b->size + spelt + left);
 	add_string(b, text, size);
+	if (!room_for(b, 1))
+		return no_memory(r);
 	ADD(b, ",");
 	return 0;
 }
@@ -141,7 +196,7 @@ static int encode_bytes(struct infer_request *r, const struct tensor *t, struct 
 						    "output '%s' has a BYTES element that is cut",
 						    r->signature->outputs[t->port].name);
 		at += sizeof(length);
-		e = encode_element(r, t, from + at, length, b);
+		e = encode_element(r, t, from + at, length, t->size - at - length, b);
 		if (e)
 			return e;
 	}

@@ -151,7 +151,8 @@ void exchange_keep(struct exchange *x, const struct head *h)
 
 struct buffer *exchange_begin(struct exchange *x)
 {
-	x->out.size = x->start = 0;
+	exchange_recycle(&x->out); /* an answer that came to nothing may have been large */
+	x->start = 0;
 	buffer_reserve(&x->out, RESPONSE_MAX_HEAD);
 	buffer_grow(&x->out, RESPONSE_MAX_HEAD);
 	x->out.data[RESPONSE_MAX_HEAD - 1] = '\n'; /* the body begins: JSON puts no comma */

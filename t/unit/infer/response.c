@@ -355,3 +355,24 @@ Test(response, counts_large_json_as_long_as_the_request_lives)
 	client_fini(&c);
 	buffer_fini(&a.json);
 }
+
+Test(response, counts_json_before_it_is_written)
+{
+	static const double numbers[1 << 20] = { 0 };
+	struct answer a;
+	struct client c;
+
+	answer_init(&a);
+	client_init(&c, signature_one(DEVSERVE_FP64, -1));
+	cr_assert_eq(client_send_json(&c, input_x("FP64", "[1]", "\"data\":[1]")), 0);
+	c.r.inputs[0].data = (void *)numbers;
+	c.r.inputs[0].size = sizeof(numbers);
+	c.r.inputs[0].shape[0] = 1 << 20;
+	c.memory.charged = TEST_LIMIT - (1u << 20);
+	cr_expect_eq(client_echo(&c, &a.json, a.iov, &a.n, &a.binary), INFER_UNAVAILABLE);
+	cr_expect_lt(a.json.room, 2u << 20);
+	cr_expect_eq(c.memory.charged, TEST_LIMIT - (1u << 20));
+	c.memory.charged = 0;
+	client_fini(&c);
+	buffer_fini(&a.json);
+}
