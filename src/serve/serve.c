@@ -189,6 +189,12 @@ static void tell_ready(struct serve *s)
 	console_greet(s->console);
 }
 
+static void tell_if_empty(struct serve *s)
+{
+	if (LIST_EMPTY(&s->plugins.list))
+		on_notice(s, "there is no plugin yet; 'devserve new NAME --root DIR' makes one");
+}
+
 static void tell_if_ready(struct serve *s)
 {
 	if (s->ready_told || s->stopping || !plugins_ready(&s->plugins))
@@ -198,13 +204,13 @@ static void tell_if_ready(struct serve *s)
 	s->ready_told = true;
 	deploy_hold_spares(s->deploy, s->checking); /* a check takes no calls that could crash */
 	if (s->checking) {
+		tell_if_empty(s);
 		s->status = check_status(s);
 		stop(s);
 		return;
 	}
 	tell_ready(s);
-	if (LIST_EMPTY(&s->plugins.list))
-		on_notice(s, "there is no plugin yet; 'devserve new NAME --root DIR' makes one");
+	tell_if_empty(s);
 }
 
 static bool is_ready(void *context)

@@ -180,6 +180,8 @@ static char *sentence_of(const char *name, int error, const struct buffer *why)
 				 name);
 	if (error == -EINVAL)
 		return xasprintf("%s is not a regular file", name);
+	if (error == -ENOENT)
+		return xasprintf("there is no file %s", name);
 	return xasprintf("cannot copy %s: %s", name, strerror(-error));
 }
 

@@ -183,6 +183,11 @@ def test_check_tries_what_it_built(root):
     assert run.returncode == 4, run
 
 
+def test_check_says_that_there_was_nothing_to_check(root):
+    run = devserve("check", root.path)
+    assert run.returncode == 0 and "there is no plugin yet" in run.stdout, run
+
+
 def test_check_as_json_is_one_object_a_line(root):
     root.write("good/good.c", constant(1))
     run = devserve("check", root.path, "--json")

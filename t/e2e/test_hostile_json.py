@@ -389,20 +389,21 @@ def test_requests_like_these_leave_no_memory_and_no_descriptors(server):
     def of_server():
         path = f"/proc/{server.process.pid}"
         fields = open(f"{path}/status").read()
-        return int(fields.partition("VmRSS:")[2].split()[0]), len(os.listdir(f"{path}/fd"))
+        return int(fields.partition("RssAnon:")[2].split()[0]), len(os.listdir(f"{path}/fd"))
 
     def all_of_them():
         for _, name, body, _ in RULES:
             infer(server.client, name, *(body if isinstance(body, tuple) else (body,)))
 
-    all_of_them()
+    for _ in range(3):  # until pools have found their size
+        all_of_them()
     before = of_server()
     for _ in range(10):
         all_of_them()
     after = of_server()
     assert after[1] == before[1], (before, after)
     # a sanitizer keeps what is freed for a while
-    assert after[0] - before[0] < 8 << 10 or os.environ.get("DEVSERVE_SANITIZE"), (before, after)
+    assert after[0] - before[0] < 256 or os.environ.get("DEVSERVE_SANITIZE"), (before, after)
 
 
 def test_json_counts_against_the_memory_of_all_requests(root, serve):
