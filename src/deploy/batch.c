@@ -207,6 +207,18 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 	return b->block ? 0 : -ENOMEM;
 }
 
+/* To be joined, inputs are copied. Where there is no room for that the first goes alone, as it lies. */
+static int reserve_what_fits(struct batch *b, uint64_t *ret_spill)
+{
+	int r = reserve_call(b, ret_spill);
+
+	if (r == 0 || b->n_members == 1)
+		return r;
+	b->n_members = 1;
+	b->rows = b->members[0].rows;
+	return reserve_call(b, ret_spill);
+}
+
 static uint64_t gather(const struct batch *b, uint32_t i, uint64_t at)
 {
 	char *base = b->deployment->arena.base;
@@ -290,11 +302,9 @@ static void refuse_members(struct batch *b, enum infer_status status, const char
 	batch_free(b);
 }
 
-static void submit(struct batch *b, struct seat *seat)
+/* @r: what reserve_call() returned. */
+static void submit(struct batch *b, struct seat *seat, int r, uint64_t spill)
 {
-	uint64_t spill = 0;
-	int r = reserve_call(b, &spill);
-
 	if (r == -EOVERFLOW) {
 		refuse_members(b, INFER_TOO_LARGE, "the outputs would not fit into the memory budget (--max-memory)");
 		return;
@@ -374,7 +384,8 @@ bool batch_dispatch(struct deployment *d)
 
 	while (d->n_waiting && (seat = choose_seat(d))) {
 		struct batch *b = batch_new(d, d->handle.signature);
-		uint64_t wait;
+		uint64_t wait, spill = 0;
+		int r;
 
 		choose(d, b, chosen);
 		wait = patience(b);
@@ -383,12 +394,13 @@ bool batch_dispatch(struct deployment *d)
 			batch_free(b);
 			break;
 		}
+		r = reserve_what_fits(b, &spill);
 		for (unsigned i = 0; i < b->n_members; i++) {
 			TAILQ_REMOVE(&d->queue, chosen[i], entry);
 			d->n_waiting--;
 			waiting_free(d->deploy, chosen[i]);
 		}
-		submit(b, seat);
+		submit(b, seat, r, spill);
 		any = true;
 	}
 	return any;
@@ -530,10 +542,11 @@ void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_wai
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w)
 {
 	struct batch *b = batch_new(d, w->request->signature);
+	uint64_t spill = 0;
 
 	add_member(b, w);
 	waiting_free(d->deploy, w);
-	submit(b, seat);
+	submit(b, seat, reserve_call(b, &spill), spill);
 }
 
 void batch_describe(const struct batch *b, struct buffer *ret)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Clients that are slow, silent or too many: each limit, what is answered, and what is freed."""
 
+import contextlib
 import json
 
 import pytest
@@ -135,6 +136,55 @@ def test_a_client_that_takes_nothing_of_its_answer_is_dropped_and_its_memory_fre
         assert wire.is_dropped()
         until(lambda: Footprint(server).sockets == before.sockets - 1, beside)
         until(lambda: Footprint(server).shared <= before.shared + (1 << 20), beside)
+
+
+# As `waiting`, of any size and for up to eight at once; Y is X.
+JOINED = """\
+#include <devserve/deployment.h>
+#include <string.h>
+#include <unistd.h>
+
+static int infer(const struct devserve_call *call)
+{
+	while (access("%s", F_OK) == 0)
+		usleep(1000);
+	memcpy(call->out[0].data, call->in[0].data, call->in[0].size);
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_UINT8, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_UINT8, { -1 } }),
+	.shape = DEVSERVE_SAME_SHAPE,
+	.max_batch_size = 8,
+	.infer = infer,
+)
+"""
+
+
+def bytes_of(server, data):
+    """A request to JOINED for one row, in and out as raw bytes."""
+    said = json.dumps({"inputs": [{"name": "X", "datatype": "UINT8", "shape": [1, len(data)],
+                                   "parameters": {"binary_data_size": len(data)}}],
+                       "parameters": {"binary_data_output": True}}).encode()
+    return post(server.url, "/v2/models/joined/infer", said + data, f"Inference-Header-Content-Length: {len(said)}")
+
+
+def test_requests_that_do_not_fit_into_memory_together_are_run_apart(root, serve, hold):
+    root.write("joined.c", JOINED % hold)
+    server = serve("--max-memory", "64M")
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(server.url)) for _ in range(10)]
+        sent = [bytes([i]) * (i + 1 if i < 2 else 3 << 20) for i in range(10)]
+        beside = stack.enter_context(Wire(server.url))
+        for wire, data in zip(wires, sent):
+            wire.send(bytes_of(server, data))
+            turn(beside)  # the first two are what a worker gets in advance
+        until(lambda: server.status()["deployments"][0]["queued"] == 8, beside)
+        hold.unlink()
+        for wire, data in zip(wires, sent):
+            status, _, body = wire.answer()
+            assert status == 200 and body.endswith(data), body[:200]
 
 
 def test_a_client_that_reads_slowly_but_reads_is_served(root, serve):
