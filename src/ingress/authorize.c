@@ -62,6 +62,8 @@ static bool split_host(struct span host, struct span *ret)
 		if (!end)
 			return false;
 		*ret = (struct span){ host.at + 1, (size_t)(end - host.at) - 1 };
+		if (!memchr(ret->at, ':', ret->size))
+			return false; /* in brackets are addresses of IPv6 alone */
 		end++;
 	} else {
 		end = host.size ? memchr(host.at, ':', host.size) : NULL;

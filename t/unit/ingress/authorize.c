@@ -39,7 +39,7 @@ Test(authorize, loopback_names_are_ours)
 Test(authorize, names_that_can_be_rebound_are_not)
 {
 	static const char *const others[] = {
-		"evil.example", "localhost.evil.example", "xlocalhost", ".localhost.x", "128.0.0.1", "0.0.0.0",
+		"evil.example", "localhost.evil.example", "xlocalhost", ".localhost.x", "128.0.0.1", "126.0.0.1", "0.0.0.0",
 		"127.1", "0x7f.1", "2130706433", "[::]", "[::ffff:1.2.3.4]", "127.0.0.1.evil.example", "192.168.1.2",
 	};
 
@@ -51,7 +51,8 @@ Test(authorize, a_malformed_host_is_a_bad_request)
 {
 	static const char *const bad[] = {
 		"", ":8000", "user@localhost", "localhost/x", "localhost,localhost", "localhost localhost",
-		"localhost:x", "localhost:8000:1", "localhost:65536", "localhost:123456", "localhost:-1", "[::1", "[]", "::1", "[::1]x", "local\\host",
+		"localhost:x", "localhost:8000:1", "localhost:65536", "localhost:123456", "localhost:-1", "[::1", "[]", "::1", "[::1]x", "[localhost]",
+		"[127.0.0.1]:80", "local\\host",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -128,6 +129,9 @@ Test(authorize, a_foreign_page_may_only_link_to_pages)
 	p.destination = span_of("iframe");
 	cr_assert_eq(ask(&local, p), 403);
 	p.destination = span_of("document");
+	p.mode = span_of("no-cors");
+	cr_assert_eq(ask(&local, p), 403);
+	p.mode = span_of("navigate");
 	p.reads = false;
 	cr_assert_eq(ask(&local, p), 403);
 }

@@ -79,7 +79,7 @@ Test(chunk, refuses_what_readers_may_frame_differently)
 	static const char *const bodies[] = {
 		"\r\n", ";a\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "1 \r\n", "1\n", "1\rx",
 		"1_0\r\n", "1 ;a\r\n", "\t1\r\n", "1\r\r\n", "1\r\nab", "1\r\na\n", "1\r\na\rb", "1\r\naX\r\n",
-		"FFFFFFFFFFFFFFFF0\r\n", "0\r\n\n", "0\r\n\rx", "+0\r\n", "00000000000000001\r\n",
+		"FFFFFFFFFFFFFFFF0\r\n", "FFFFFFFFFFFFFFFF\r\n", "1 \n", "0\r\n\n", "0\r\n\rx", "+0\r\n", "00000000000000001\r\n",
 	};
 	static const char *const extensions[] = {
 		"1;\r\n", "1;;a\r\n", "1;=a\r\n", "1;a\x01\r\n", "1;a\n", "1;a\r1", "1;a=\r\n", "1;a=b c\r\n", "1;a b\r\n",

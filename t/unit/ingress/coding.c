@@ -49,6 +49,7 @@ Test(coding_wish, gets_the_heaviest_and_the_first_of_equals)
 	receives("deflate", CODING_DEFLATE, true);
 	receives("deflate, gzip", CODING_DEFLATE, true);
 	receives("gzip, deflate", CODING_GZIP, true);
+	receives("gzip, *", CODING_GZIP, true);
 	receives("gzip;q=0.5, deflate;q=0.8", CODING_DEFLATE, true);
 	receives("gzip;q=0.500,deflate;q=0.499", CODING_GZIP, true);
 	receives("br, gzip;q=0.5", CODING_GZIP, true);
