@@ -129,6 +129,8 @@ my %answers = (
 	'/-/wait?deployment=same' => [200, '{"deployment":"same","generation":8,"outcome":"unchanged"}'],
 	'/-/wait?deployment=bad' => [200, '{"deployment":"bad","generation":8,"outcome":"build-failed","reason":"2 errors"}'],
 	'/-/wait?deployment=shy' => [200, '{"deployment":"shy","generation":8,"outcome":"refused","reason":"state"}'],
+	'/-/wait?deployment=evil' => [200, '{"deployment":"evil","generation":8,"outcome":"refused",'
+		. '"reason":"no\u001b[2J \u001b]0;t\u0007such\r\ndevserve: \u009b2Jluck"}'],
 	'/-/wait?deployment=a%20%26%2Fb' => [404, '{"error":"there is no deployment of that name"}'],
 );
 
@@ -255,6 +257,7 @@ is_deeply([run('devserve wait good')], [0, "good  gen 8  swapped\n", ''], 'a sav
 is_deeply([run('devserve wait same')], [0, "same  gen 8  unchanged\n", ''], 'a save that changed nothing');
 refuses('devserve wait bad', 4, "devserve: bad: build-failed: 2 errors\n");
 refuses('devserve wait shy', 1, "devserve: shy: refused: state\n");
+refuses('devserve wait evil', 1, "devserve: evil: refused: no such?\n  devserve: ?2Jluck\n");
 refuses("devserve wait 'a &/b'", 1, "devserve: there is no deployment of that name\n");
 refuses('devserve wait slow --timeout 1', 1, "devserve: the server at $url did not answer in time\n");
 is_deeply([run('devserve wait bad --json')], [4, "$answers{'/-/wait?deployment=bad'}[1]\n", ''],

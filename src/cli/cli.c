@@ -42,9 +42,19 @@ int cli_print_version(void)
 	return EXIT_SUCCESS;
 }
 
+/* What a deployment has chosen of it must neither move the cursor nor look like a line of ours. */
 int cli_error(const struct buffer *why)
 {
-	fprintf(stderr, "devserve: %s\n", buffer_text(why));
+	_cleanup_buffer_ struct buffer shown = BUFFER_NULL;
+
+	for (const char *line = buffer_text(why); *line;) {
+		size_t size = strcspn(line, "\n");
+
+		buffer_puts(&shown, shown.size ? "\n  " : "");
+		style_harmless(&shown, line, size);
+		line += size + (line[size] == '\n');
+	}
+	fprintf(stderr, "devserve: %s\n", buffer_text(&shown));
 	return EXIT_FAILURE;
 }
 

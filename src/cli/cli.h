@@ -43,7 +43,7 @@ int cli_main(int argc, char **argv);
 /* Print and return the status to exit with. */
 int cli_print_help(const struct command *c);
 int cli_print_version(void);
-int cli_error(const struct buffer *why); /* "devserve: …" */
+int cli_error(const struct buffer *why); /* "devserve: …", whatever is in it made harmless */
 int cli_usage_error(const struct command *c, const struct buffer *why); /* and where help is */
 int cli_unknown_word(const char *word); /* neither a command nor a directory */
 

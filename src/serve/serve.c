@@ -157,7 +157,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
 	struct serve *s = handle->data;
 
-	end(s, number == SIGINT && !s->checking ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS);
+	end(s, number == SIGINT ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 static void on_quit(void *context)

@@ -188,6 +188,16 @@ def test_check_says_that_there_was_nothing_to_check(root):
     assert run.returncode == 0 and "there is no plugin yet" in run.stdout, run
 
 
+def test_ctrl_c_ends_a_check(root, compiler, tmp_path):
+    root.write("one/one.c", constant(1))
+    compiler.hold()
+    check = subprocess.Popen([str(BUILD / "devserve"), "check", str(root.path), "--json"], text=True,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, **compiler.env})
+    assert any('"build.started"' in line for line in check.stdout)
+    check.send_signal(signal.SIGINT)
+    assert check.wait(PATIENCE) == 130
+
+
 def test_check_as_json_is_one_object_a_line(root):
     root.write("good/good.c", constant(1))
     run = devserve("check", root.path, "--json")

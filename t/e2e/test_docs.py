@@ -139,6 +139,7 @@ def test_the_figures_of_the_README_are_those_of_the_newest_run():
 def test_the_page_of_commands_is_the_programs_manual():
     written = subprocess.run([TREE / "t/lib/manual_as_markdown", BUILD / "devserve"], capture_output=True, text=True, check=True).stdout
     assert PAGES["docs/commands.md"] == written, "run make docs"
+    assert written.startswith("# Commands and options\n\n"), "a title of its own"
 
 
 def test_every_event_is_told_of():

@@ -36,6 +36,8 @@ DEVSERVE_DEPLOYMENT(
 
 FAIL = constant(0).replace("	return 0;", '	return devserve_refuse(call, "no such luck");')
 
+EVIL = constant(0).replace("	return 0;", r'	return devserve_refuse(call, "no \033]0;owned\007\033[2Jluck\n");')
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
@@ -47,6 +49,7 @@ def server(tmp_path_factory):
         root.write(f"{dtype.lower()}/echo.c", echo(dtype))
     root.write("vector/echo.c", echo("FP32", "-1"))
     root.write("fails/fails.c", FAIL)
+    root.write("evil/evil.c", EVIL)
     root.copy("simple", "tokenize")
     server = Server(root, log=place / "stderr").wait_listening().wait_ready()
     yield server
@@ -229,3 +232,8 @@ def test_a_failed_save_is_told_with_the_answer(root, serve):
 def test_without_a_server_it_is_69(tmp_path):
     run = devserve("infer", "one", "1", "--url", "http://127.0.0.1:1", cwd=tmp_path)
     assert run.returncode == 69 and run.stderr == "devserve: no server answers at http://127.0.0.1:1: Connection refused\n"
+
+
+def test_what_a_deployment_chose_cannot_touch_the_terminal(infer):
+    run = infer("evil", "1")
+    assert run.returncode == 1 and run.stderr == "devserve: evil (gen 1): no luck\n", run
