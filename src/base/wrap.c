@@ -42,11 +42,20 @@ void text_wrap(struct buffer *ret, const char *text, size_t at, size_t indent, s
 	}
 }
 
+void terminal_size(int fd, size_t *ret_columns, size_t *ret_lines)
+{
+	struct winsize size = { .ws_col = 0 };
+
+	if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) < 0)
+		size = (struct winsize){ .ws_col = 0 };
+	*ret_columns = size.ws_col;
+	*ret_lines = size.ws_row;
+}
+
 size_t terminal_width(int fd)
 {
-	struct winsize size;
+	size_t columns, lines;
 
-	if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col)
-		return 80;
-	return size.ws_col < 40 ? 40 : size.ws_col > 100 ? 100 : size.ws_col;
+	terminal_size(fd, &columns, &lines);
+	return !columns ? 80 : columns < 20 ? 20 : columns > 100 ? 100 : columns;
 }

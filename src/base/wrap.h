@@ -17,5 +17,8 @@ size_t text_columns(const char *text);
  */
 void text_wrap(struct buffer *ret, const char *text, size_t at, size_t indent, size_t width);
 
-/* The width of the terminal @fd, between 40 and 100; 80 where it is none. */
+/* Columns and lines of the terminal @fd; 0 where it is none, or doesn't say. */
+void terminal_size(int fd, size_t *ret_columns, size_t *ret_lines);
+
+/* Columns to write for: those of the terminal @fd, but between 20 and 100; 80 where it is none. */
 size_t terminal_width(int fd);

@@ -22,6 +22,7 @@
 #define HEAD 12 /* lines that are shown before … */
 #define TAIL 3  /* … and after what is left out */
 #define GAP 2
+#define LEAST_WIDTH 40 /* there is room for the longest label */
 
 struct layout {
 	const struct array *a;
@@ -222,6 +223,7 @@ void array_put_text(struct buffer *b, const struct array *a, size_t width, bool 
 
 	if (!array_elements(a))
 		return;
+	width = width < LEAST_WIDTH ? LEAST_WIDTH : width;
 	if (a->dtype == DEVSERVE_BYTES) {
 		put_bytes(b, a, width, all);
 		return;

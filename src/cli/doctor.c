@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/columns.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/wrap.h"
@@ -65,9 +67,11 @@ static void put_json(const struct findings *f, struct buffer *page)
 static void put_text(const struct findings *f, bool no_color, struct buffer *page)
 {
 	_cleanup_free_ char *where = machine();
+	_cleanup_free_ char *head = xasprintf("devserve " DEVSERVE_VERSION " on %s\n\n", where);
+	size_t width = terminal_width(STDOUT_FILENO);
 
-	buffer_printf(page, "devserve " DEVSERVE_VERSION " on %s\n\n", where);
-	findings_put_text(f, terminal_width(STDOUT_FILENO), style_has_color(STDOUT_FILENO, no_color), page);
+	columns_fold(page, head, strlen(head), width);
+	findings_put_text(f, width, style_has_color(STDOUT_FILENO, no_color), page);
 	buffer_puts(page, findings_are_good(f) ? "\nNothing that is required is missing.\n"
 					       : "\nSomething that is required is missing.\n");
 }

@@ -11,6 +11,10 @@
 #include "base/memory.h"
 #include "base/wrap.h"
 
+#define VALUE 21      /* the column where a value starts, */
+#define NARROW 24     /* or, where there would be fewer than these, */
+#define VALUE_BELOW 4 /* that of a line of its own */
+
 static const char *const states[] = {
 	[FINDING_OK] = "ok",
 	[FINDING_NOTE] = "note",
@@ -44,16 +48,19 @@ bool findings_are_good(const struct findings *f)
 void findings_put_text(const struct findings *f, size_t width, bool color, struct buffer *ret)
 {
 	static const char *const colors[] = { "\033[32m", "\033[33m", "\033[31m" };
+	size_t column = width < VALUE + NARROW ? VALUE_BELOW : VALUE;
 
 	for (size_t i = 0; i < f->n; i++) {
 		const struct finding *one = &f->at[i];
 
 		buffer_printf(ret, "%s%-7s%s  %-12s", color ? colors[one->state] : "", states[one->state],
 			      color ? "\033[0m" : "", one->name);
-		text_wrap(ret, one->value, 21, 21, width);
+		if (column != VALUE)
+			buffer_printf(ret, "\n%*s", (int)column, "");
+		text_wrap(ret, one->value, column, column, width);
 		buffer_putc(ret, '\n');
 		if (one->mend)
-			buffer_printf(ret, "%23s%s\n", "", one->mend); /* whole, to be copied */
+			buffer_printf(ret, "%*s%s\n", (int)column + 2, "", one->mend); /* whole, to be copied */
 	}
 }
 

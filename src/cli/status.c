@@ -2,8 +2,9 @@
 
 /*
  * Watching is asking twice a second. On a terminal the page is written over the one before, line by
- * line, so that nothing flickers and what is on the screen when Ctrl-C comes may stay there;
- * elsewhere what has changed is written below.
+ * line, so that nothing flickers and what is on the screen when Ctrl-C comes may stay there; what
+ * the screen has no line for is counted, since scrolling would take the head away, which is looked
+ * at first. Elsewhere what has changed is written below.
  */
 
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/columns.h"
 #include "base/memory.h"
 #include "base/wrap.h"
 #include "cli/cli.h"
@@ -67,17 +69,50 @@ static void put_essence(const struct json_reader *r, struct buffer *ret)
 	buffer_consume(ret, (size_t)(line_end - ret->data));
 }
 
+static size_t count_lines(const char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < size; i++)
+		n += text[i] == '\n';
+	return n;
+}
+
+/*
+ * How much of the page there is room for, with a line for what is left out and the last one, which
+ * is the cursor's. A line may be wider than the screen.
+ */
+static size_t part_that_fits(const struct buffer *page)
+{
+	size_t columns, lines, used = 0, size = 0, fits = 0;
+
+	terminal_size(STDOUT_FILENO, &columns, &lines);
+	while (columns && lines && size < page->size) {
+		const char *line = page->data + size;
+		size_t n = (size_t)(strchr(line, '\n') - line), width = columns_of(line, n);
+
+		used += width ? (width + columns - 1) / columns : 1;
+		size += n + 1;
+		if (used + 2 <= lines)
+			fits = size;
+	}
+	return used + 1 <= lines ? page->size : fits;
+}
+
 /* Over the page before: each line to its end, then what is left below. */
 static void draw(struct view *v, const struct buffer *page)
 {
 	_cleanup_buffer_ struct buffer out = BUFFER_NULL;
+	size_t size = part_that_fits(page);
 
 	buffer_puts(&out, v->before.size ? "\033[H" : "\033[2J\033[H");
-	for (size_t i = 0; i < page->size; i++) {
+	for (size_t i = 0; i < size; i++) {
 		if (page->data[i] == '\n')
 			buffer_puts(&out, "\033[K");
 		buffer_putc(&out, page->data[i]);
 	}
+	if (size < page->size)
+		buffer_printf(&out, "… %zu more lines\033[K\n", count_lines(page->data + size, page->size - size));
 	buffer_puts(&out, "\033[J");
 	buffer_reset(&v->before);
 	buffer_append(&v->before, page->data, page->size);

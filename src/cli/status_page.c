@@ -93,7 +93,7 @@ static const char *color_of(const struct table *t, size_t row, size_t column)
 	if (row == 0)
 		return "\033[2m";
 	if (column == STALE)
-		return "\033[33m";
+		return strcmp(cell, "-") == 0 ? "" : "\033[33m";
 	if (column != STATE)
 		return "";
 	if (strcmp(cell, "ready") == 0)
@@ -155,20 +155,22 @@ static void put_table(const struct table *t, struct buffer *b)
 	}
 }
 
-static void put_head(const struct json_reader *r, struct buffer *b)
+static void put_head(const struct json_reader *r, size_t width, struct buffer *ret)
 {
+	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
 	const char *version = json_reader_string(r, "/version");
 	const char *url = json_reader_string(r, "/url"), *root = json_reader_string(r, "/root");
 	double pid, uptime;
 
-	buffer_printf(b, "devserve %s  %s", version ? version : "?", url ? url : "?");
+	buffer_printf(&line, "devserve %s  %s", version ? version : "?", url ? url : "?");
 	if (root)
-		buffer_printf(b, "  %s", root);
+		buffer_printf(&line, "  %s", root);
 	if (json_reader_number(r, &pid, "/pid"))
-		buffer_printf(b, "  pid %.0f", pid);
+		buffer_printf(&line, "  pid %.0f", pid);
 	if (json_reader_number(r, &uptime, "/uptime_s"))
-		buffer_printf(b, "  up %.0f %s", uptime < 120 ? uptime : uptime / 60, uptime < 120 ? "s" : "min");
-	buffer_puts(b, "\n\n");
+		buffer_printf(&line, "  up %.0f %s", uptime < 120 ? uptime : uptime / 60, uptime < 120 ? "s" : "min");
+	columns_fold(ret, line.data, line.size, width);
+	buffer_puts(ret, "\n\n");
 }
 
 /* What is too long for a column: why something doesn't serve, and what its deployment.yaml says. */
@@ -232,7 +234,7 @@ void status_page(const struct json_reader *r, size_t width, bool color, struct b
 {
 	struct table t = { .color = color };
 
-	put_head(r, ret);
+	put_head(r, width, ret);
 	table_init(&t, r);
 	fit(&t, width);
 	if (t.n > 1)

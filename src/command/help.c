@@ -10,6 +10,8 @@
 
 #define INDENT 2
 #define GAP 2
+#define NARROW 24 /* columns, in which a text would be a word a line */
+#define BELOW 6   /* where it starts then, on a line of its own */
 
 struct page {
 	struct help_style style;
@@ -26,6 +28,8 @@ static void put_item(const struct page *p, const char *term, size_t column, cons
 {
 	size_t at = INDENT + text_columns(term);
 
+	if (column + NARROW > p->style.width)
+		column = BELOW;
 	buffer_printf(p->text, "%*s%s", INDENT, "", term);
 	if (at + GAP > column) {
 		buffer_putc(p->text, '\n');

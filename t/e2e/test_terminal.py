@@ -447,3 +447,36 @@ def test_make_serve_has_keys_too(open_terminal, tmp_path):
     t.press("q")
     t.wait_line("stopped")
     assert t.wait_end() == 0
+
+
+def test_status_watched_on_a_low_terminal_keeps_its_head(root, serve, open_terminal):
+    for i in range(12):
+        root.write(f"p{i:02}/p.c", constant(i))
+    serve()
+    t = open_terminal(argv=[SERVER, "status", "--watch", root.path], wait="more lines", columns=200, rows=10)
+    assert t.lines[0].startswith("devserve "), t.lines
+    left_out = int(re.fullmatch(r"… (\d+) more lines", t.wait_line("more lines"))[1])
+    assert sum(line.startswith("p") for line in t.lines) + left_out == 12, t.lines
+    t.resize(200, 40)
+    t.wait_line("p11")
+    assert t.lines[0].startswith("devserve ")
+    t.resize(40, 9)  # the head takes several lines
+    t.wait_line("more lines")
+    assert t.lines[0].startswith("devserve "), t.lines
+
+
+@pytest.mark.parametrize("words", [["infer", "--help"], ["doctor"]])
+def test_a_narrow_terminal_gets_lines_of_several_words(root, open_terminal, words):
+    t = open_terminal(argv=[SERVER, *words], columns=36, rows=200, wait=None)
+    t.wait_end()
+    texts = [line for line in t.lines if line.startswith("    ")]
+    assert sum(" " in line.strip() for line in texts) * 2 > len(texts), t.lines
+
+
+def test_the_head_of_a_status_is_broken_between_words(root, serve, open_terminal):
+    root.write("one/one.c", constant(1))
+    serve()
+    t = open_terminal(argv=[SERVER, "status", root.path], columns=36, wait=None)
+    t.wait_end()
+    assert any(re.fullmatch(r"    pid \d+  up \d+ s", line) for line in t.lines), t.lines
+    assert "\033[33m" not in t.text, "what is no warning has no colour of one"
