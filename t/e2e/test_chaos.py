@@ -38,7 +38,7 @@ class Killer(threading.Thread):
 
     def run(self):
         while not self.stopping.wait(self.random.uniform(0.02, 0.3)):
-            program = PROGRAMS[len(self.killed) % 8 == 7]
+            program = PROGRAMS[len(self.killed) % 24 == 11]  # the watcher: it waits longer before each restart
             candidates = sorted(pid for pid, name in children_of(self.server.process.pid) if name == program)
             if candidates:
                 with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
