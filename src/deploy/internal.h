@@ -129,6 +129,9 @@ struct seat {
 	uint64_t died_ns, started_ns;
 	uv_timer_t restart;
 	uv_timer_t patience;      /* of a load: create() may hang */
+	uint64_t patient_until_ns; /* where the serving worker loads */
+	uint32_t ran;             /* call that ran when it was last looked whether a swap waits for one */
+	bool wait_told;           /* that it does */
 };
 
 /* Calls that crashed the current generation, once more on the one before (deploy/retry.c). */
@@ -289,6 +292,8 @@ bool seat_is_busy(const struct seat *s);
 void rollout_close(struct deployment *d);
 void rollout_on_removed(struct deployment *d);
 /* The seat has loaded the wish, or could not. */
+/* The number that the wish gets should it come to serve. */
+uint32_t rollout_number(const struct deployment *d);
 void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 /* The generation before serves again, everywhere: the current one is at fault. False: it can't. */

@@ -104,10 +104,9 @@ static void end_rollout(struct deployment *d, enum rollout_outcome outcome, cons
 		spare_prepare(d->deploy);
 }
 
-/* The number that @release gets should it come to serve. */
-static uint32_t number_of(const struct deployment *d, const struct release *release)
+uint32_t rollout_number(const struct deployment *d)
 {
-	return release->generation ? release->generation : d->last_generation + 1;
+	return d->wish.release.generation ? d->wish.release.generation : d->last_generation + 1;
 }
 
 static void show_current(struct deployment *d)
@@ -129,7 +128,7 @@ static void switch_books(struct deployment *d)
 	release_fini(&d->previous);
 	d->previous = d->current;
 	d->current = d->wish.release;
-	d->current.generation = number_of(d, &d->current);
+	d->current.generation = rollout_number(d);
 	if (d->current.generation > d->last_generation)
 		d->last_generation = d->current.generation;
 	d->wish.release = (struct release){ .path = NULL };

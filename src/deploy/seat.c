@@ -89,6 +89,23 @@ static void be_patient(struct seat *s)
 	start_timer(s, &s->patience, on_patience_over, s->deployment->deploy->create_timeout_ms);
 }
 
+/*
+ * The serving worker takes messages between two calls only: its load waits for infer(), and the
+ * swap does.
+ */
+static void watch_serving(struct seat *s, uint64_t at_most_ms)
+{
+	s->ran = replica_running(s->serving);
+	start_timer(s, &s->patience, on_patience_over, at_most_ms < SWAP_TIME_MS ? at_most_ms : SWAP_TIME_MS);
+}
+
+static void expect_load(struct seat *s)
+{
+	s->wait_told = false;
+	s->patient_until_ns = clock_ns() + s->deployment->deploy->create_timeout_ms * NS_PER_MS;
+	watch_serving(s, s->deployment->deploy->create_timeout_ms);
+}
+
 /* What the worker that comes is to load. */
 static const struct release *release_of(const struct seat *s)
 {
@@ -359,22 +376,43 @@ static void load_again(struct seat *s)
 		rollout_on_loaded(s, 0, NULL);
 }
 
-/* create() hangs, or infer() does, and the swap behind it with it. */
+static void tell_waits(struct seat *s)
+{
+	struct deployment *d = s->deployment;
+	struct deploy *deploy = d->deploy;
+	uint32_t generation = s->stage == SEAT_SWAPPING ? d->current.generation : rollout_number(d);
+
+	s->wait_told = true;
+	deploy->cb.swap_waits(deploy->cb.context, d->name, generation, replica_pid(s->serving));
+}
+
+/* create() hangs, or infer() does, and the load or the swap behind it with it. */
+static void on_serving_slow(struct seat *s)
+{
+	uint64_t now = clock_ns(), left_ns = now < s->patient_until_ns ? s->patient_until_ns - now : 0;
+
+	if (s->stage == SEAT_LOADING && !left_ns) {
+		s->must_replace = true; /* its control thread is stuck beside the old image */
+		load_again(s);
+		return;
+	}
+	if (!s->wait_told && s->ran && replica_running(s->serving) == s->ran)
+		tell_waits(s);
+	if (s->stage == SEAT_LOADING)
+		watch_serving(s, left_ns / NS_PER_MS + 1);
+	else if (s->stage == SEAT_SWAPPING)
+		watch_serving(s, SWAP_TIME_MS);
+}
+
 static void on_patience_over(uv_timer_t *timer)
 {
 	struct seat *s = timer->data;
-	struct deployment *d = s->deployment;
-	struct deploy *deploy = d->deploy;
 
 	if (s->incoming) {
 		s->incoming = replica_abandon(s->incoming);
 		start_failed(s, "create() did not return in time");
-	} else if (s->stage == SEAT_SWAPPING && s->serving) {
-		deploy->cb.swap_waits(deploy->cb.context, d->name, d->current.generation,
-				      replica_pid(s->serving));
-	} else if (s->stage == SEAT_LOADING) {
-		s->must_replace = true; /* its control thread is stuck beside the old image */
-		load_again(s);
+	} else if (s->serving) {
+		on_serving_slow(s);
 	}
 }
 
@@ -540,7 +578,7 @@ int seat_load(struct seat *s)
 	uv_timer_stop(&s->restart);
 	if (s->serving && !s->heir && !s->must_replace && !d->wish.fresh && !replica_is_stopping(s->serving)) {
 		s->incoming = replica_abandon(s->incoming);
-		be_patient(s);
+		expect_load(s);
 		load(s->serving, &d->wish.release);
 		return 0;
 	}
@@ -558,7 +596,7 @@ void seat_commit(struct seat *s)
 		return;
 	}
 	swap(s, s->serving);
-	start_timer(s, &s->patience, on_patience_over, SWAP_TIME_MS);
+	watch_serving(s, SWAP_TIME_MS);
 }
 
 void seat_drop(struct seat *s)

@@ -458,6 +458,11 @@ bool replica_runs_nothing(const struct replica *r)
 	return !atomic_load_explicit(&r->link->running, memory_order_acquire);
 }
 
+uint32_t replica_running(const struct replica *r)
+{
+	return atomic_load_explicit(&r->link->running, memory_order_acquire);
+}
+
 int replica_call(struct replica *r, uint64_t offset, void *call)
 {
 	unsigned slot;

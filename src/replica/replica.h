@@ -131,6 +131,8 @@ unsigned replica_in_flight(const struct replica *r);
 /* Whether infer() has @call now, by the worker's word. */
 bool replica_runs(const struct replica *r, const void *call);
 bool replica_runs_nothing(const struct replica *r);
+/* Which call infer() has now, by the worker's word; 0: none. */
+uint32_t replica_running(const struct replica *r);
 bool replica_is_stopping(const struct replica *r);
 pid_t replica_pid(const struct replica *r);
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A save: what is served afterwards, and what is said about it."""
 
+import json
 import os
 import shutil
 
 import pytest
 
-from devserve import Root, constant
+from devserve import X, Root, constant, deployment
 
 
 @pytest.fixture
@@ -163,3 +164,30 @@ def test_saves_in_quick_succession_end_in_the_last(server):
         server.wait("save.done", mark, deployment="one")
         mark = server.mark()
     assert server.infer("one").stale is None
+
+
+def waits_for_a_file(path, value):
+    return deployment(f"""\
+	while (access("{path}", F_OK) != 0)
+		usleep(1000);
+	*y = {value};""", "#include <unistd.h>\n")
+
+
+def test_a_save_behind_a_call_that_hangs_is_told_what_it_waits_for(root, serve, tmp_path):
+    go = tmp_path / "go"
+    root.write("one.c", waits_for_a_file(go, 1))
+    server = serve()
+    pid = server.worker_pids("one")[0]
+    hung = server.new_client()
+    hung.connection.request("POST", "/v2/models/one/infer", json.dumps(X))
+    while not server.status()["deployments"][0]["in_flight"]:
+        pass
+    mark = server.mark()
+    root.rename_over("one.c", waits_for_a_file(go, 2))
+    notice = server.wait("notice", mark, deployment="one")["reason"]
+    assert notice.startswith("generation 2 is ready and waits: infer() has been running for 2 s "
+                             f"in PID {pid}"), notice
+    go.touch()
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
+    assert json.load(hung.connection.getresponse())["outputs"][0]["data"] == [1]
+    assert len(server.seen("notice", mark, deployment="one")) == 1
