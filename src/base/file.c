@@ -112,11 +112,14 @@ static int copy_content(int from, int to)
 int file_copy(const char *from, const char *to)
 {
 	int in = open(from, O_RDONLY | O_CLOEXEC), out, r;
+	struct stat st;
 
 	if (in < 0)
 		return -errno;
 	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	r = out < 0 ? -errno : copy_content(in, out);
+	if (r == 0 && fstat(in, &st) == 0)
+		futimens(out, (const struct timespec[]){ { .tv_nsec = UTIME_OMIT }, st.st_mtim });
 	close(in);
 	if (out >= 0 && close(out) < 0 && r == 0)
 		r = -errno;

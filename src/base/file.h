@@ -23,7 +23,7 @@ int file_write(const char *path, const void *bytes, size_t size, mode_t mode);
 /* Every byte of @bytes to @fd, which may block. */
 int file_write_all(int fd, const void *bytes, size_t size);
 
-/* Copy the content of @from to the new inode @to (by reflink where that works). */
+/* Copy the content of @from to the new inode @to (by reflink where that works), with its time. */
 int file_copy(const char *from, const char *to);
 
 /* mkdir -p */

@@ -326,6 +326,7 @@ void link_start(struct build *b)
 	}
 	b->link_key = key_of(b);
 	if (find(b)) {
+		store_renew(&b->builder->store, "images", b->image);
 		build_linked(b);
 		return;
 	}

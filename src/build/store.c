@@ -172,6 +172,13 @@ bool store_has(struct store *s, const char *kind, struct hash h)
 	return true;
 }
 
+void store_renew(const struct store *s, const char *kind, struct hash h)
+{
+	_cleanup_free_ char *path = store_path(s, kind, h);
+
+	utimensat(AT_FDCWD, path, NULL, 0);
+}
+
 int store_read_note(struct store *s, const char *kind, struct hash key, struct buffer *ret)
 {
 	_cleanup_free_ char *path = store_path(s, kind, key);

@@ -49,6 +49,9 @@ char *store_path(const struct store *s, const char *kind, struct hash h);
 /* Whether it's there and whole; marks it as used. A file that isn't whole is removed. */
 bool store_has(struct store *s, const char *kind, struct hash h);
 
+/* The sources as they are now make @h, which is there: it is as new as if it had just been made. */
+void store_renew(const struct store *s, const char *kind, struct hash h);
+
 /* -ENOENT: there is none, or none that is whole. */
 int store_read_note(struct store *s, const char *kind, struct hash key, struct buffer *ret);
 int store_write_note(struct store *s, const char *kind, struct hash key, const char *text,

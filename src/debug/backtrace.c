@@ -3,6 +3,9 @@
 /*
  * Through libdwfl: the modules are reported where they were loaded, so that addresses need no
  * translation. An inlined call is a frame of its own, at the line where it was called.
+ *
+ * A line is quoted only from a file that is older than its module: what was saved since, perhaps in
+ * vain, has another text there than what ran. devserve keeps the time of an image for that.
  */
 
 #include "debug/backtrace.h"
@@ -11,9 +14,12 @@
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MAX_TEXT 400
 
@@ -22,12 +28,23 @@ char *__cxa_demangle(const char *mangled, char *buffer, size_t *size, int *statu
 struct place {
 	const char *file; /* or NULL */
 	int line;
+	struct timespec built; /* its module was */
 };
+
+static bool has_changed(const struct place *at)
+{
+	struct stat st;
+
+	if (!at->file || stat(at->file, &st) < 0)
+		return false;
+	return st.st_mtim.tv_sec != at->built.tv_sec ? st.st_mtim.tv_sec > at->built.tv_sec :
+						       st.st_mtim.tv_nsec > at->built.tv_nsec;
+}
 
 /* One line of @file, without what frames it. */
 static void put_source(const struct place *at)
 {
-	FILE *f = at->file && at->line > 0 ? fopen(at->file, "re") : NULL;
+	FILE *f = at->file && at->line > 0 && !has_changed(at) ? fopen(at->file, "re") : NULL;
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t n = 0;
@@ -57,7 +74,8 @@ static void put_function(const char *name)
 static void put_frame(const char *function, const struct place *at)
 {
 	put_function(function);
-	printf("\t%s\t%d\t", at->file && !strpbrk(at->file, "\t\n") ? at->file : "", at->line);
+	printf("\t%s\t%d\t%s\t", at->file && !strpbrk(at->file, "\t\n") ? at->file : "", at->line,
+	       has_changed(at) ? "+" : "");
 	put_source(at);
 }
 
@@ -79,7 +97,7 @@ static void caller_of(Dwarf_Die *die, Dwarf_Die *unit, struct place *ret)
 	Dwarf_Files *files;
 	size_t n;
 
-	*ret = (struct place){ .file = NULL };
+	*ret = (struct place){ .built = ret->built };
 	if (dwarf_formudata(dwarf_attr(die, DW_AT_call_line, &attribute), &line) == 0)
 		ret->line = (int)line;
 	if (dwarf_formudata(dwarf_attr(die, DW_AT_call_file, &attribute), &file) == 0 &&
@@ -112,16 +130,42 @@ static int put_scopes(Dwfl_Module *module, Dwarf_Addr address, struct place *at)
 	return any;
 }
 
+static const char *file_of(Dwfl_Module *module)
+{
+	return module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL; /* as reported */
+}
+
+static struct timespec time_of(Dwfl_Module *module)
+{
+	const char *file = file_of(module);
+	struct stat st;
+
+	return file && stat(file, &st) == 0 ? st.st_mtim : (struct timespec){ .tv_sec = INT64_MAX };
+}
+
+/* The function's name, or else that of the library it is in. */
+static void put_symbol(Dwfl_Module *module, Dwarf_Addr address, const struct place *at)
+{
+	const char *name = module ? dwfl_module_addrname(module, address) : NULL, *file = file_of(module);
+	char library[MAX_TEXT];
+
+	if (!name && file && strncmp(file, "/proc/", 6) != 0) {
+		snprintf(library, sizeof(library), "(in %s)", strrchr(file, '/') ? strrchr(file, '/') + 1 : file);
+		name = library;
+	}
+	put_frame(name ? name : "(not known)", at);
+}
+
 static void put_address(Dwfl *dwfl, Dwarf_Addr address)
 {
 	Dwfl_Module *module = dwfl_addrmodule(dwfl, address);
 	Dwfl_Line *line = module ? dwfl_module_getsrc(module, address) : NULL;
-	struct place at = { .file = NULL };
+	struct place at = { .built = time_of(module) };
 
 	if (line)
 		at.file = dwfl_lineinfo(line, NULL, &at.line, NULL, NULL, NULL);
 	if (!module || !put_scopes(module, address, &at))
-		put_frame(module ? dwfl_module_addrname(module, address) : NULL, &at);
+		put_symbol(module, address, &at);
 }
 
 static void report_module(Dwfl *dwfl, const char *text)

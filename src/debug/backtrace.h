@@ -6,8 +6,9 @@
  * were in the process, in hex; those of callers are return addresses. For each frame, innermost
  * first, inlined ones among them, a line
  *
- *	FUNCTION TAB FILE TAB LINE TAB SOURCE
+ *	FUNCTION TAB FILE TAB LINE TAB CHANGED TAB SOURCE
  *
- * with empty fields for what isn't known, and LINE 0. The exit status.
+ * with empty fields for what isn't known, and LINE 0. CHANGED is "+" and SOURCE empty where the file
+ * was saved after its module. The exit status.
  */
 int debug_backtrace(int argc, char **argv);

@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "deploy/internal.h"
 
+#include <string.h>
+
 #include "ring/crash.h"
+
+/* The worker's word, compared and nothing else. */
+bool crash_is_in(const struct crash *c, const char *path)
+{
+	for (uint32_t i = 0; i < c->n_frames; i++) {
+		uint64_t module = c->frames[i].module;
+
+		if (module < c->n_modules && strstr(c->modules[module].path, "/generations/"))
+			return strcmp(c->modules[module].path, path) == 0;
+	}
+	return false;
+}
 
 void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
 		const struct replica_end *end)

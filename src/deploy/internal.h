@@ -333,6 +333,9 @@ struct trial *trial_start(struct deployment *d, const struct release *release, t
 			  void *context);
 struct trial *trial_cancel(struct trial *t);
 
-/* crash.c: a death that was the worker's own doing is reported. */
+/* crash.c: whether the innermost image on the stack is the one at @path */
+bool crash_is_in(const struct crash *c, const char *path);
+
+/* A death that was the worker's own doing is reported. */
 void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
 		const struct replica_end *end);

@@ -483,15 +483,24 @@ static void on_lost(void *context, void *call, bool begun, const struct replica_
 	retry_on_lost(context, call, begun, end);
 }
 
+/* What ran: after a swap that may be the destroy() of the generation before, or a thread it left. */
+static uint32_t generation_at_fault(const struct seat *s, const struct replica_end *end)
+{
+	const struct release *before = &s->deployment->previous;
+
+	return before->path && end->crash && crash_is_in(end->crash, before->path) ? before->generation : s->generation;
+}
+
 static void tell_died(struct seat *s, const struct replica_end *end)
 {
+	uint32_t generation = generation_at_fault(s, end);
 	struct deployment *d = s->deployment;
 	struct deploy *deploy = d->deploy;
 
 	if (end->cause != REPLICA_STOPPED)
-		deploy->cb.worker_died(deploy->cb.context, d->name, s->generation, end->pid, end->how);
+		deploy->cb.worker_died(deploy->cb.context, d->name, generation, end->pid, end->how);
 	if (!s->told)
-		crash_tell(d, s->generation, NULL, end);
+		crash_tell(d, generation, NULL, end);
 	s->told = false;
 }
 

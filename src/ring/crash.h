@@ -18,11 +18,14 @@
 
 enum crash_state { CRASH_NONE, CRASH_STARTED, CRASH_COMPLETE };
 
+/* As `code`: nothing faulted; what is wrong was found after infer(), the only frame, had returned. */
+#define CRASH_FOUND_LATE INT32_MAX
+
 enum crash_thread { CRASH_INFER = 1, CRASH_CONTROL = 2, CRASH_OTHER = 3 };
 
 struct crash {
 	_Atomic uint32_t state; /* enum crash_state; the rest is valid when COMPLETE */
-	int32_t signal, code;   /* si_signo, si_code */
+	int32_t signal, code;   /* si_signo, si_code or CRASH_FOUND_LATE */
 	uint32_t thread;        /* enum crash_thread */
 	uint64_t address;       /* si_addr */
 	uint32_t n_frames, n_modules;

@@ -11,18 +11,32 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "serve/event.h"
 #include "serve/style.h"
 
 #define LONGEST_CYCLE 4
 
-/* The first frame whose source the author can read. */
-static const struct event_frame *frame_to_show(const struct event *e)
+static bool has_source(const struct event_frame *f)
 {
-	for (size_t i = 0; i < e->n_frames; i++)
-		if (e->frames[i].text[0])
-			return &e->frames[i];
-	return NULL;
+	return f->text[0] || f->changed;
+}
+
+/* The first frame whose source the author can read, and wrote, if there is one. */
+static const struct event_frame *frame_to_show(const struct style *s, const struct event *e)
+{
+	const struct event_frame *first = NULL;
+
+	for (size_t i = 0; i < e->n_frames; i++) {
+		const struct event_frame *f = &e->frames[i];
+
+		if (!has_source(f))
+			continue;
+		if (s->root && path_is_below(f->file, s->root))
+			return f;
+		first = first ? first : f;
+	}
+	return first;
 }
 
 static void put_place(const struct style *s, struct buffer *b, const struct event_frame *f)
@@ -36,6 +50,9 @@ static void put_source(const struct style *s, struct buffer *b, const struct eve
 	buffer_printf(b, "    %s", BOLD(s));
 	put_place(s, b, f);
 	buffer_printf(b, "%s\n %6u │ ", PLAIN(s), f->line);
+	if (f->changed)
+		buffer_printf(b, "%s(saved since this was built: line %u may be another now)%s", DIM(s), f->line,
+			      PLAIN(s));
 	style_harmless(b, f->text, strlen(f->text));
 	buffer_putc(b, '\n');
 }
@@ -95,10 +112,12 @@ static void put_frames(const struct style *s, struct buffer *b, const struct eve
 
 void crash_text(const struct style *s, struct buffer *b, const struct event *e)
 {
-	const struct event_frame *f = frame_to_show(e);
+	const struct event_frame *f = frame_to_show(s, e);
 
 	if (f)
 		put_source(s, b, f);
+	if (e->found_late)
+		buffer_puts(b, "    found when infer() had returned: somewhere in that call\n");
 	if (e->call) {
 		buffer_puts(b, "    called with ");
 		style_sentence(b, e->call);

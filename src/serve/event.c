@@ -184,9 +184,13 @@ static void put_frames(struct buffer *b, const struct event *e)
 		json_string(b, "file", f->file);
 		put_number(b, "line", f->line);
 		json_string(b, "text", f->text);
+		if (f->changed)
+			json_bool(b, "changed", true);
 		json_object_end(b);
 	}
 	json_array_end(b);
+	if (e->found_late)
+		json_bool(b, "found_late", true);
 }
 
 static void put_deployments(struct buffer *b, const struct event *e)

@@ -60,6 +60,7 @@ struct kernel_figures;
 struct event_frame { /* innermost first; "" and 0: not known */
 	const char *function, *file, *text; /* text: the line of source */
 	unsigned line;
+	bool changed; /* the file was saved after the code was built: its line isn't told */
 };
 
 struct event {
@@ -83,6 +84,7 @@ struct event {
 	const char *signal;     /* "SIGSEGV" */
 	const char *what;       /* "wrote past the end of OUTPUT0[8,16]" */
 	const char *call;       /* inputs of the call that ran: "INPUT0 FP32[8,16], …" */
+	bool found_late;        /* when infer(), the only frame, had returned: where in it isn't known */
 	const struct event_frame *frames;
 	size_t n_frames;
 	uint64_t took_ns;       /* save.done: the save's first file event to the swap */

@@ -25,6 +25,7 @@
 #define MAX_UNDER_WAY 16 /* more at once tell nothing new */
 #define MAX_FRAMES 40
 #define WORKER "/devserve-worker"
+#define LOADER "/ld-linux"
 #define IMAGES "/generations/"
 
 struct report {
@@ -35,6 +36,7 @@ struct report {
 	char *deployment, *how, *what, *call;
 	uint32_t generation;
 	int pid, signal;
+	bool late;
 };
 
 struct reports {
@@ -121,18 +123,29 @@ static size_t read_frames(char *text, struct event_frame *frames)
 	while (text && n < MAX_FRAMES) {
 		char *line = field(&text, '\n'), *rest = line;
 		struct event_frame *f = &frames[n];
-		char *number;
+		char *number, *changed;
 
 		f->function = field(&rest, '\t');
 		f->file = field(&rest, '\t');
 		number = field(&rest, '\t');
+		changed = field(&rest, '\t');
 		if (!number || !rest)
 			break;
 		f->line = (unsigned)strtoul(number, NULL, 10);
+		f->changed = *changed;
 		f->text = rest;
 		n++;
 	}
 	return n;
+}
+
+/* Where infer() begins is not where it wrote. */
+static void hide_line(struct event_frame *frames, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		frames[i].text = "";
+		frames[i].changed = false;
+	}
 }
 
 static void tell(struct report *r)
@@ -148,10 +161,13 @@ static void tell(struct report *r)
 		.signal = name,
 		.what = r->what[0] ? r->what : NULL,
 		.call = r->call,
+		.found_late = r->late,
 		.frames = frames,
 	};
 
 	e.n_frames = r->text.size ? read_frames(r->text.data, frames) : 0;
+	if (r->late)
+		hide_line(frames, e.n_frames);
 	events_emit(r->reports->events, &e);
 	free(name);
 }
@@ -184,13 +200,13 @@ static bool is_of(const struct crash *c, unsigned frame, const char *text)
 	return m < c->n_modules && strstr(c->modules[m].path, text);
 }
 
-/* Frames of ours below the plugin's say nothing to its author. */
+/* Frames of ours, or of what loads a plugin, below the plugin's say nothing to its author. */
 static unsigned count_frames(const struct crash *c)
 {
 	bool seen = false;
 	unsigned n = 0;
 
-	for (; n < c->n_frames && !(seen && is_of(c, n, WORKER)); n++)
+	for (; n < c->n_frames && !(seen && (is_of(c, n, WORKER) || is_of(c, n, LOADER))); n++)
 		seen |= is_of(c, n, IMAGES);
 	return n;
 }
@@ -254,6 +270,7 @@ void reports_add(struct reports *rs, const struct deploy_crash *c)
 	r->reports = rs;
 	r->deployment = xstrdup(c->name);
 	r->how = xstrdup(c->how);
+	r->late = c->crash->code == CRASH_FOUND_LATE;
 	r->what = xstrdup(c->crash->what);
 	r->call = c->call ? xstrdup(c->call) : NULL;
 	r->generation = c->generation;

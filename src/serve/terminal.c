@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/columns.h"
 #include "base/memory.h"
 #include "build/build.h"
@@ -38,6 +39,7 @@
 struct held {
 	TAILQ_ENTRY(held) entry;
 	char *deployment, *line;
+	enum event_kind kind;
 };
 
 struct terminal {
@@ -217,16 +219,19 @@ static void put_failure(const struct style *s, struct buffer *b, const struct ev
 static void put_worker_died(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
-	buffer_printf(b, "%sworker %d died%s", RED(s), e->pid, PLAIN(s));
-	put_generation(b, " in ", e);
-	put_reason(b, e);
+	buffer_printf(b, "%sworker %d%s", RED(s), e->pid, PLAIN(s));
+	put_generation(b, " of ", e);
+	buffer_putc(b, ' ');
+	style_sentence(b, e->reason ? e->reason : "died");
 	buffer_putc(b, '\n');
 }
 
 static void put_crashed(const struct style *s, struct buffer *b, const struct event *e)
 {
+	bool crashed = !e->signal || strcmp(e->signal, "SIGXCPU") != 0; /* that is what we send */
+
 	style_head(s, b, e->deployment);
-	buffer_printf(b, "%scrashed%s", RED(s), PLAIN(s));
+	buffer_printf(b, "%s%s%s", RED(s), crashed ? "crashed" : "interrupted", PLAIN(s));
 	put_generation(b, " in ", e);
 	buffer_puts(b, ": it ");
 	style_sentence(b, e->what ? e->what : e->reason ? e->reason : "");
@@ -237,7 +242,7 @@ static void put_worker_replaced(const struct style *s, struct buffer *b, const s
 {
 	style_head(s, b, e->deployment);
 	buffer_printf(b, "worker %d took over", e->pid);
-	if (e->took_ns) {
+	if (e->took_ns >= NS_PER_MS / 2) { /* else it waited, loaded */
 		buffer_puts(b, " after ");
 		style_duration(b, e->took_ns);
 	}
@@ -343,11 +348,34 @@ static void put_event(struct terminal *t, struct buffer *b, const struct event *
 
 /* What waits for a report */
 
-static void hold(struct terminal *t, const char *deployment, struct buffer *text)
+static void held_free(struct terminal *t, struct held *h)
+{
+	TAILQ_REMOVE(&t->held, h, entry);
+	free(h->deployment);
+	free(h->line);
+	free(h);
+}
+
+/* Who took over with a generation that then turned out to be at fault is no news any more. */
+static void drop_takeovers(struct terminal *t, const char *deployment)
+{
+	struct held *h, *next;
+
+	for (h = TAILQ_FIRST(&t->held); h; h = next) {
+		next = TAILQ_NEXT(h, entry);
+		if (h->kind == EVENT_WORKER_REPLACED && strcmp(h->deployment, deployment) == 0)
+			held_free(t, h);
+	}
+}
+
+static void hold(struct terminal *t, const struct event *e, struct buffer *text)
 {
 	struct held *h = xcalloc(1, sizeof(*h));
 
-	h->deployment = xstrdup(deployment);
+	if (e->kind == EVENT_DEPLOYMENT_FELL_BACK)
+		drop_takeovers(t, e->deployment);
+	h->deployment = xstrdup(e->deployment);
+	h->kind = e->kind;
 	h->line = buffer_steal(text);
 	TAILQ_INSERT_TAIL(&t->held, h, entry);
 }
@@ -362,10 +390,7 @@ static void release(struct terminal *t, const char *deployment)
 		if (deployment && strcmp(h->deployment, deployment) != 0)
 			continue;
 		screen_print(t->screen, h->line, strlen(h->line));
-		TAILQ_REMOVE(&t->held, h, entry);
-		free(h->deployment);
-		free(h->line);
-		free(h);
+		held_free(t, h);
 	}
 }
 
@@ -440,7 +465,7 @@ static void tell(struct terminal *t, const struct event *e)
 
 	put_event(t, &text, e);
 	if (text.size && must_wait(t, e))
-		hold(t, e->deployment, &text);
+		hold(t, e, &text);
 	else if (text.size)
 		screen_print(t->screen, text.data, text.size);
 	if (e->kind == EVENT_SERVER_LISTENING) {

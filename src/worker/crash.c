@@ -276,6 +276,7 @@ static void begin(int number)
 {
 	atomic_store(&record->state, CRASH_STARTED);
 	record->signal = number;
+	record->code = 0;
 	record->thread = kind ? kind : CRASH_OTHER;
 	record->n_frames = record->n_modules = 0;
 }
@@ -329,6 +330,7 @@ _Noreturn void crash_end(const char *what, uintptr_t function)
 {
 	if (own_record()) {
 		begin(SIGABRT);
+		record->code = CRASH_FOUND_LATE;
 		say(what);
 		add_frame(function);
 		complete();

@@ -150,3 +150,49 @@ def test_a_fault_inside_a_function_of_the_host_shows_who_called_it(root, serve):
         '{ "Y", DEVSERVE_INT32, { 1 } }', '{ "Y", DEVSERVE_INT32, { 1 } }, { "Z", DEVSERVE_BYTES, { 1 } }'))
     report = crash(serve(), 1)
     assert any("/* here */" in f["text"] for f in report["frames"]), report
+
+
+def test_a_line_is_quoted_only_as_it_was_when_the_code_was_built(root, serve):
+    root.write("one/one.c", SOURCE)
+    server = serve()
+    assert server.save("one/one.c", "not C\n" + SOURCE)["outcome"] == "build-failed"
+    frame = next(f for f in crash(server, 1)["frames"] if f["file"].endswith("one/one.c"))
+    assert frame["text"] == "" and frame["changed"], frame
+    assert server.save("one/one.c", SOURCE)["outcome"] in ("swapped", "unchanged")
+    frame = next(f for f in crash(server, 3)["frames"] if f["file"].endswith("one/one.c"))
+    assert "/* divide */" in frame["text"] and "changed" not in frame, frame
+
+
+def test_a_crash_in_the_old_destroy_is_of_the_old_generation(root, serve):
+    root.write("one/one.c", constant(1, """
+static void end(void *self)
+{
+	*(volatile int *)8 = 1; /* here */
+}
+""").replace(".infer = infer", ".destroy = end, .infer = infer"))
+    server = serve()
+    mark = server.mark()
+    assert server.save("one/one.c", constant(2))["outcome"] == "swapped"
+    report = server.wait("crash.report", mark, deployment="one")
+    assert report["generation"] == 1 and report["frames"][0]["function"] == "end", report
+    assert server.wait("worker.died", mark, deployment="one")["generation"] == 1
+    assert server.infer("one").value == 2
+
+
+def test_a_crash_in_a_constructor_shows_no_frame_of_the_loader(root, serve):
+    root.write("one/one.c", constant(1, "__attribute__((constructor)) static void start(void) { *(volatile int *)8 = 1; }"))
+    report = serve().wait("crash.report", deployment="one")
+    assert [f["function"] for f in report["frames"]] == ["start"], report
+
+
+def test_what_is_found_after_the_call_has_no_line(root, serve):
+    root.write("one/one.c", deployment("\t((char *)y)[4] = 1;"))
+    report = crash(serve(), 1)
+    assert report["found_late"] and "past Y[1]" in report["what"], report
+    assert [(f["function"], f["text"]) for f in report["frames"]] == [("infer", "")], report
+
+
+def test_each_frame_of_an_exception_says_where_it_is(root, serve):
+    root.write("one/one.cc", constant("std::vector<int>(3).at(17)", "#include <vector>"))
+    report = crash(serve(), 1)
+    assert all(f["function"] for f in report["frames"]), report

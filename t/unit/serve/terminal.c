@@ -60,13 +60,13 @@ static void normalise(char *text)
 			memcpy(c, "00:00:00", 8);
 }
 
-static void expect(const struct event *e, const char *expected)
+static void expect_with(const struct options *o, const struct event *e, const char *expected)
 {
 	struct terminal *t;
 	struct buffer text;
 
 	redirect();
-	t = terminal_new(events, &plain);
+	t = terminal_new(events, o);
 	events_emit(events, e);
 	terminal_free(t);
 	events_free(events);
@@ -75,6 +75,11 @@ static void expect(const struct event *e, const char *expected)
 		normalise(text.data);
 	cr_expect_str_eq(buffer_text(&text), expected);
 	buffer_fini(&text);
+}
+
+static void expect(const struct event *e, const char *expected)
+{
+	expect_with(&plain, e, expected);
 }
 
 Test(terminal, a_save_is_one_line_with_the_time_of_every_stage)
@@ -151,11 +156,14 @@ Test(terminal, a_failure_says_why_and_what_serves)
 Test(terminal, a_death_and_the_takeover_are_told)
 {
 	expect(&(struct event){ .kind = EVENT_WORKER_DIED, .deployment = "m", .generation = 3, .pid = 42,
-				.reason = "segmentation fault" },
-	       "00:00:00 m  worker 42 died in generation 3: segmentation fault\n");
+				.reason = "was killed by signal 11" },
+	       "00:00:00 m  worker 42 of generation 3 was killed by signal 11\n");
 	expect(&(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = "m", .generation = 3, .pid = 43,
-				.took_ns = 340000 },
-	       "00:00:00 m  worker 43 took over after 0.3 ms, generation 3\n");
+				.took_ns = 12340000 },
+	       "00:00:00 m  worker 43 took over after 12 ms, generation 3\n");
+	expect(&(struct event){ .kind = EVENT_WORKER_REPLACED, .deployment = "m", .generation = 3, .pid = 43,
+				.took_ns = 340 },
+	       "00:00:00 m  worker 43 took over, generation 3\n");
 }
 
 Test(terminal, ready_says_how_many_of_how_many_serve)
@@ -170,6 +178,47 @@ Test(terminal, ready_says_how_many_of_how_many_serve)
 static struct event_frame frame(const char *function, unsigned line)
 {
 	return (struct event_frame){ .function = function, .file = "/m/m.c", .text = "", .line = line };
+}
+
+Test(terminal, what_took_too_long_did_not_crash)
+{
+	expect(&(struct event){ .kind = EVENT_CRASH_REPORT, .deployment = "m", .generation = 3, .signal = "SIGXCPU",
+				.reason = "was stopped because a call took too long" },
+	       "00:00:00 m  interrupted in generation 3: it was stopped because a call took too long\n");
+}
+
+static void expect_crash(const struct event_frame *frames, size_t n, const char *expected)
+{
+	const struct options ours_is_tmp = { .no_color = true, .root = "/tmp" };
+
+	expect_with(&ours_is_tmp, &(struct event){ .kind = EVENT_CRASH_REPORT, .deployment = "m", .reason = "died",
+						   .frames = frames, .n_frames = n }, expected);
+}
+
+Test(terminal, the_line_shown_is_the_first_of_the_authors_own)
+{
+	const struct event_frame frames[] = {
+		{ .function = "at", .file = "/usr/include/vector", .text = "throw", .line = 9 },
+		{ .function = "infer", .file = "/tmp/m/m.cc", .text = "v.at(17);", .line = 2 },
+	};
+
+	expect_crash(frames, 2, "00:00:00 m  crashed: it died\n"
+				"    m/m.cc:2\n"
+				"      2 │ v.at(17);\n"
+				"    #0 at  /usr/include/vector:9\n"
+				"    #1 infer  m/m.cc:2\n");
+}
+
+Test(terminal, a_line_of_a_file_that_was_saved_since_is_not_quoted)
+{
+	const struct event_frame frames[] = {
+		{ .function = "infer", .file = "/tmp/m.c", .text = "", .line = 2, .changed = true },
+	};
+
+	expect_crash(frames, 1, "00:00:00 m  crashed: it died\n"
+				"    m.c:2\n"
+				"      2 │ (saved since this was built: line 2 may be another now)\n"
+				"    #0 infer  m.c:2\n");
 }
 
 Test(terminal, frames_of_a_recursion_are_folded)
