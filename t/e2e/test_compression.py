@@ -110,6 +110,17 @@ def test_a_packed_request_is_understood_in_every_form(server, wire, coding):
 
 
 @pytest.mark.parametrize("coding", pack)
+@pytest.mark.parametrize("size", [1000, 1 << 20])
+def test_a_chunk_may_hold_more_than_is_unpacked_at_once(server, wire, coding, size):
+    raw = RAW * 900
+    body, told = binary_request(raw)
+    wire.send(head(server.url, "POST", PATH, "Transfer-Encoding: chunked", f"Content-Encoding: {coding}",
+                   f"Inference-Header-Content-Length: {told}"))
+    assert output(wire.ask(chunked(pack[coding](body), size))) == raw
+    assert wire.ask(head(server.url))[0] == 200
+
+
+@pytest.mark.parametrize("coding", pack)
 def test_a_packed_request_may_be_cut_anywhere(server, wire, coding):
     body, size = binary_request(RAW[:40])
     data = post(server.url, PATH, pack[coding](body), f"Content-Encoding: {coding}",
