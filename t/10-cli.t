@@ -88,7 +88,12 @@ refuses('devserve statsu', 2,
 	"devserve: 'statsu' is neither a directory nor a command; did you mean 'status'?\n$try");
 refuses('devserve frobnicate', 2, "devserve: 'frobnicate' is neither a directory nor a command\n$try");
 refuses('devserve help clena', 2,
-	"devserve: 'clena' is neither a directory nor a command; did you mean 'clean'?\n$try");
+	"devserve: there is no command 'clena'; did you mean 'clean'?\n$try");
+refuses('devserve help nosuch', 2, "devserve: there is no command 'nosuch'\n$try");
+refuses('devserve infr x', 2,
+	"devserve: 'infr' is neither a directory nor a command; did you mean 'infer'?\n$try");
+refuses('devserve statsu --watch', 2,
+	"devserve: 'statsu' is neither a directory nor a command; did you mean 'status'?\n$try");
 refuses("devserve $_", 1, "devserve: there is no directory ./plugins; 'devserve new NAME --root ./plugins' makes a first deployment\n")
 	for '', 'check';
 refuses('devserve ./kernels', 1,
@@ -193,13 +198,18 @@ unlike(slurp("$place/request"), qr/sesame/, 'the token goes only to the server t
 refuses('devserve status', 69, "devserve: no server answers at http://127.0.0.1:1: Connection refused\n");
 refuses('devserve wait matmul', 69, "devserve: no server answers at http://127.0.0.1:1: Connection refused\n");
 spew("$place/empty", '');
-refuses("DEVSERVE_TOKEN_FILE=empty devserve status --url $url", 1, $wants_token);
+refuses("DEVSERVE_TOKEN_FILE=empty devserve status --url $url", 1,
+	$wants_token =~ s/\n/; DEVSERVE_TOKEN_FILE names empty, which holds none\n/r);
+refuses("DEVSERVE_TOKEN_FILE=/nonexist devserve status --url $url", 1,
+	$wants_token =~ s{\n}{; DEVSERVE_TOKEN_FILE names /nonexist: No such file or directory\n}r);
 my $ended = fork // die;
 exec 'true' unless $ended;
 waitpid $ended, 0;
 run_file('http://127.0.0.1:1', $ended);
 refuses('devserve status', 69, 'devserve: no server answers at http://127.0.0.1:1: Connection refused; the one '
-	. "that wrote ./plugins/.devserve/run.json has ended\n");
+	. "that wrote ./plugins/.devserve/run.json has ended; 'devserve' starts another\n");
+refuses('devserve status plugins', 69, 'devserve: no server answers at http://127.0.0.1:1: Connection refused; the one '
+	. "that wrote plugins/.devserve/run.json has ended; 'devserve plugins' starts another\n");
 
 # status
 
@@ -258,13 +268,21 @@ is_deeply([run('devserve wait same')], [0, "same  gen 8  unchanged\n", ''], 'a s
 refuses('devserve wait bad', 4, "devserve: bad: build-failed: 2 errors\n");
 refuses('devserve wait shy', 1, "devserve: shy: refused: state\n");
 refuses('devserve wait evil', 1, "devserve: evil: refused: no such?\n  devserve: ?2Jluck\n");
-refuses("devserve wait 'a &/b'", 1, "devserve: there is no deployment of that name\n");
-refuses('devserve wait slow --timeout 1', 1, "devserve: the server at $url did not answer in time\n");
+refuses("devserve wait 'a &/b'", 1, "devserve: there is no deployment 'a &/b'; 'devserve status' lists them\n");
+refuses('devserve wait matmull', 1, "devserve: there is no deployment 'matmull'; did you mean 'matmul'?\n");
+refuses('devserve wait slow --timeout 1', 1, "devserve: slow: after 1 s it isn't known whether the newest save "
+	. "serves; 'devserve status' shows what does, --timeout waits longer\n");
 is_deeply([run('devserve wait bad --json')], [4, "$answers{'/-/wait?deployment=bad'}[1]\n", ''],
 	'wait --json is what the server said');
 
 # clean
 
+refuses('devserve clean nosuch', 1, "devserve: there is no directory nosuch\n");
+refuses('devserve clean kernel.c', 1, "devserve: kernel.c is not a directory\n");
+refuses('devserve clean --state-dir nosuch', 1, "devserve: there is no directory nosuch\n");
+make_path("$place/unbuilt");
+is_deeply([run('devserve clean unbuilt')], [0, "nothing was built here: there is no unbuilt/.devserve\n", ''],
+	'clean of what was never served');
 my $state = "$place/plugins/.devserve";
 my $hash = '0123456789abcdef' x 2;
 my @goes = ("objects/$hash.o", "images/$hash.so", "manifests/$hash", "generations/$ended/m.so", "tmp/$ended-aaaaaa/1.o");

@@ -18,7 +18,7 @@ delete $ENV{$_} for grep { /^DEVSERVE_/ } keys %ENV;
 
 my ($place, $home) = (tempdir(CLEANUP => 1), tempdir(CLEANUP => 1));
 chdir $place or die;
-make_path('plugins/matmul', 'plugins/.hidden', 'plugins/_shared', 'elsewhere');
+make_path('plugins/matmul/src', 'plugins/.hidden', 'plugins/_shared', 'plugins/headers', 'elsewhere');
 
 sub spew {
 	my ($file, $text) = @_;
@@ -72,6 +72,8 @@ for (['man', 'man --warnings -E UTF-8 -l -Tutf8 -Z'], ['groff', 'groff -man -Tut
 }
 
 # bash: what would be offered for a line that ends at the cursor
+
+spew($_, '') for 'plugins/matmul/src/matmul.c', 'plugins/relu.cu', 'plugins/headers/x.h', 'plugins/notes.md';
 
 my @shells = grep { has($_) } qw(bash zsh fish);
 for (@shells) {
@@ -169,7 +171,7 @@ completes('devserve new --lang=cu', 'cuda');
 completes('devserve status --root e', 'elsewhere');
 completes('devserve status --root=e', 'elsewhere');
 completes('devserve new x --root ', 'elsewhere', 'plugins');
-completes('devserve wait ', 'matmul');
+completes('devserve wait ', 'matmul', 'relu');
 completes('devserve logs -n 5 mat', 'matmul');
 completes('devserve --port ');
 is_deeply(bash("devserve $_ "), [], "bash: nothing after $_") for 'wait matmul', 'wait --root elsewhere';

@@ -172,6 +172,17 @@ static void print_freed(void)
 	       (unsigned long long)n_files);
 }
 
+/* 0 when there may be something; else why not. */
+static int check_place(const struct clean_options *o, struct buffer *why)
+{
+	const char *place = o->state_dir ? o->state_dir : o->root;
+
+	if (file_is_directory(place))
+		return 0;
+	buffer_printf(why, file_exists(place) ? "%s is not a directory" : "there is no directory %s", place);
+	return -ENOTDIR;
+}
+
 static int run(void *options)
 {
 	const struct clean_options *o = options;
@@ -179,9 +190,12 @@ static int run(void *options)
 	_cleanup_free_ char *state_dir = state_directory(o->root, o->state_dir);
 
 	dry_run = o->dry_run;
-	if (clean(state_dir, &why) < 0)
+	if (check_place(o, &why) < 0 || clean(state_dir, &why) < 0)
 		return cli_error(&why);
-	print_freed();
+	if (file_is_directory(state_dir))
+		print_freed();
+	else
+		printf("nothing was built here: there is no %s\n", state_dir);
 	return EXIT_SUCCESS;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/suggestion.h"
 #include "base/wrap.h"
@@ -67,17 +68,27 @@ int cli_usage_error(const struct command *c, const struct buffer *why)
 	return EXIT_USAGE;
 }
 
-int cli_unknown_word(const char *word)
+static int refuse_word(const char *prefix, const char *suffix, const char *word)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	struct suggestion s = { .word = word };
 
 	for (size_t i = 1; i < cli_program.n_commands; i++)
 		suggestion_consider(&s, cli_program.commands[i]->name);
-	buffer_printf(&why, "'%s' is neither a directory nor a command", word);
+	buffer_printf(&why, "%s'%s'%s", prefix, word, suffix);
 	if (s.best)
 		buffer_printf(&why, "; did you mean '%s'?", s.best);
 	return cli_usage_error(&cli_serve, &why);
+}
+
+int cli_unknown_command(const char *word)
+{
+	return refuse_word("there is no command ", "", word);
+}
+
+int cli_unknown_word(const char *word)
+{
+	return refuse_word("", " is neither a directory nor a command", word);
 }
 
 bool cli_pause(int ms)
@@ -128,10 +139,19 @@ static int close_output(int status)
 	return status ? status : EXIT_FAILURE;
 }
 
+/* "devserve statsu -w": its options are none of the server's. */
+static bool is_misspelt(const char *word)
+{
+	return word[0] != '-' && !strchr(word, '/') && !file_exists(word);
+}
+
 int cli_main(int argc, char **argv)
 {
-	const struct command *c = argc > 1 ? command_find(&cli_program, argv[1]) : NULL;
+	const char *word = argc > 1 ? argv[1] : NULL;
+	const struct command *c = word ? command_find(&cli_program, word) : NULL;
 
 	signal(SIGPIPE, SIG_DFL); /* some parents ignore it: `| head` would be told as an error */
-	return close_output(c ? run(c, argc - 1, argv + 1) : run(&cli_serve, argc, argv));
+	if (c)
+		return close_output(run(c, argc - 1, argv + 1));
+	return word && is_misspelt(word) ? cli_unknown_word(word) : close_output(run(&cli_serve, argc, argv));
 }

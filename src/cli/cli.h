@@ -45,6 +45,7 @@ int cli_print_help(const struct command *c);
 int cli_print_version(void);
 int cli_error(const struct buffer *why); /* "devserve: …", whatever is in it made harmless */
 int cli_usage_error(const struct command *c, const struct buffer *why); /* and where help is */
+int cli_unknown_command(const char *word);
 int cli_unknown_word(const char *word); /* neither a command nor a directory */
 
 /* Wait that long; false at once when what we print to has lost its reader. */

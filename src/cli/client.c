@@ -71,20 +71,33 @@ static void read_run_file(struct client *c, const char *path)
 	json_reader_free(r);
 }
 
-static char *read_token_file(const char *path)
+/* The token of a file that is a run.json, or nothing but the token. */
+static char *token_in(const char *path, struct buffer *text)
+{
+	_cleanup_client_ struct client run = CLIENT_NULL;
+
+	if (!text->size)
+		return NULL;
+	if (text->data[0] == '{')
+		read_run_file(&run, path);
+	text->data[strcspn(text->data, " \r\n")] = '\0';
+	return run.token ? xstrdup(run.token) : checked_token(text->data);
+}
+
+static void read_token_file(struct client *c, const char *path)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	struct client run = CLIENT_NULL;
-	char *token;
+	int r;
 
-	if (!path || !*path || file_read(path, &text) < 0 || !text.size)
-		return NULL;
-	if (text.data[0] == '{')
-		read_run_file(&run, path);
-	text.data[strcspn(text.data, " \r\n")] = '\0';
-	token = run.token ? xstrdup(run.token) : checked_token(text.data);
-	client_fini(&run);
-	return token;
+	if (!path || !*path)
+		return;
+	r = file_read(path, &text);
+	if (r == 0)
+		c->token = token_in(path, &text);
+	if (r < 0)
+		c->token_why = xasprintf("%s: %s", path, strerror(-r));
+	else if (!c->token)
+		c->token_why = xasprintf("%s, which holds none", path);
 }
 
 /* Who names a directory means its server, not whichever answers at the usual port. */
@@ -112,7 +125,8 @@ int client_find(const struct client_options *o, struct client *ret, struct buffe
 	r = parse_url(&c, o->url ? o->url : run.run_file ? run.url : CLIENT_DEFAULT_URL, why);
 	if (r != 0)
 		return r;
-	c.token = read_token_file(getenv("DEVSERVE_TOKEN_FILE"));
+	c.start = o->root ? xasprintf("devserve %s", o->root) : xstrdup("devserve");
+	read_token_file(&c, getenv("DEVSERVE_TOKEN_FILE"));
 	if (run.run_file && is_same_server(&c, &run)) {
 		if (!c.token && run.token)
 			c.token = xstrdup(run.token);
@@ -129,6 +143,8 @@ void client_fini(struct client *c)
 	free(c->host);
 	free(c->token);
 	free(c->run_file);
+	free(c->start);
+	free(c->token_why);
 	*c = (struct client)CLIENT_NULL;
 }
 

@@ -28,6 +28,8 @@ struct client {
 	char *token;     /* NULL: none is known */
 	char *run_file;  /* where the URL comes from; NULL: not from a file */
 	int pid;         /* that run_file names; 0: none */
+	char *start;     /* the command that starts a server there */
+	char *token_why; /* why DEVSERVE_TOKEN_FILE gives none; NULL: it does, or isn't set */
 };
 
 #define CLIENT_NULL { .url = NULL }
@@ -64,6 +66,7 @@ void client_put_path(struct buffer *ret, const char *name);
 struct client_request {
 	const char *path;
 	uint64_t timeout_ms; /* 0: for ever */
+	const char *late;    /* what is said once it is over; NULL: that the server doesn't answer */
 	uint64_t longest;    /* answer, in bytes; 0: what any page may be */
 	const struct buffer *body; /* NULL: GET; else POST, an inference request */
 	size_t json_size;    /* how much of the body is JSON */

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * The scripts, and what they ask for while somebody types: the names of the deployments.
- * Those are the children of the root, which is what they mostly are called.
- */
+/* The scripts, and what they ask for while somebody types: the names of the deployments. */
 
-#include <dirent.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/names.h"
 #include "command/completion.h"
 #include "serve/options.h"
 
@@ -41,27 +36,10 @@ static const struct example examples[] = {
 	{ "devserve completion fish | source", "the same for fish" },
 };
 
-static bool is_shown(const char *name)
+static void print_name(void *context, const char *name)
 {
-	static const char *const sources[] = { ".c", ".cc", ".cpp", ".cxx", ".S", ".cu" };
-	const char *suffix = path_suffix(name);
-
-	for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
-		if (strcmp(suffix, sources[i]) == 0)
-			return true;
-	return !*suffix;
-}
-
-static void print_names(const char *root)
-{
-	DIR *d = opendir(root);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		if (!strchr("._", e->d_name[0]) && is_shown(e->d_name))
-			printf("%.*s\n", (int)(path_suffix(e->d_name) - e->d_name), e->d_name);
-	if (d)
-		closedir(d);
+	(void)context;
+	puts(name);
 }
 
 static int run(void *options)
@@ -76,7 +54,7 @@ static int run(void *options)
 	else if (strcmp(o->shell, "fish") == 0)
 		completion_fish(&cli_program, &script);
 	else
-		print_names(o->root);
+		names_of_root(o->root, print_name, NULL);
 	fputs(buffer_text(&script), stdout);
 	return EXIT_SUCCESS;
 }

@@ -80,7 +80,7 @@ static int refuse_connection(const struct client *c, const char *reason, struct 
 {
 	buffer_printf(why, "no server answers at %s: %s", c->url, reason);
 	if (c->run_file && c->pid && kill(c->pid, 0) < 0 && errno == ESRCH)
-		buffer_printf(why, "; the one that wrote %s has ended", c->run_file);
+		buffer_printf(why, "; the one that wrote %s has ended; '%s' starts another", c->run_file, c->start);
 	else if (!c->run_file && strcmp(c->url, CLIENT_DEFAULT_URL) == 0)
 		buffer_puts(why, "; 'devserve' starts one for " OPTIONS_DEFAULT_ROOT);
 	return EXIT_UNAVAILABLE;
@@ -245,9 +245,11 @@ static int read_answer(struct exchange *a)
 	return r;
 }
 
-static int explain(const struct exchange *a, int r, struct buffer *why)
+static int explain(const struct exchange *a, const struct client_request *q, int r, struct buffer *why)
 {
-	if (r == -ETIMEDOUT)
+	if (r == -ETIMEDOUT && q->late)
+		buffer_puts(why, q->late);
+	else if (r == -ETIMEDOUT)
 		buffer_printf(why, "the server at %s did not answer in time", a->client->url);
 	else if (r == -EBADMSG)
 		buffer_printf(why, "what answers at %s is not devserve", a->client->url);
@@ -263,6 +265,8 @@ static int explain_token(const struct client *c, struct buffer *why)
 		      "the server at %s wants its token%s; run this where its ./plugins is, or let "
 		      "DEVSERVE_TOKEN_FILE name its run.json",
 		      c->url, c->token ? ", which is not the one that was found" : "");
+	if (!c->token && c->token_why)
+		buffer_printf(why, "; DEVSERVE_TOKEN_FILE names %s", c->token_why);
 	return EXIT_FAILURE;
 }
 
@@ -277,7 +281,7 @@ static int converse(struct exchange *a, const struct client_request *q, struct b
 		r = read_answer(a);
 	close(a->fd);
 	if (r < 0)
-		return explain(a, r, why);
+		return explain(a, q, r, why);
 	if (a->answer->status == 401)
 		return explain_token(a->client, why);
 	if (a->answer->json_size > a->body->size)

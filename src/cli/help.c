@@ -34,7 +34,7 @@ static int help(void *options)
 	const struct command *c = o->command ? command_find(&cli_program, o->command) : &cli_serve;
 
 	if (!c)
-		return cli_unknown_word(o->command);
+		return cli_unknown_command(o->command);
 	if (!o->man)
 		return cli_print_help(c);
 	program_manual(&cli_program, &manual);

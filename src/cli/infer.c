@@ -81,8 +81,12 @@ static const struct exit_status exits[] = {
 
 static int refuse_word(const struct model *m, const char *word, struct buffer *why)
 {
-	buffer_printf(why, "'%s' has no '=': what is wanted is ", word);
-	model_put_inputs(m, why);
+	if (m->n_inputs) {
+		buffer_printf(why, "'%s' has no '=': what is wanted is ", word);
+		model_put_inputs(m, why);
+	} else {
+		buffer_printf(why, "'%s' is too much: the deployment takes no input", word);
+	}
 	return EXIT_FAILURE;
 }
 

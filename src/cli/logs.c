@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/names.h"
 #include "serve/options.h"
 
 #define LOOK_MS 100
@@ -160,16 +161,31 @@ static int follow(const struct logs_options *o, const char *path, int fd, struct
 	}
 }
 
-static int print(const struct logs_options *o, const char *path, struct buffer *why)
+/* There is no file: who has said nothing is no mistake. */
+static int explain(const struct logs_options *o, const char *directory, const char *path, int r, struct buffer *why)
+{
+	_cleanup_free_ char *record = xasprintf("%s/deployments/%s", directory, o->name);
+
+	if (r != -ENOENT) {
+		buffer_printf(why, "cannot read %s: %s", path, strerror(-r));
+		return EXIT_FAILURE;
+	}
+	if (!file_exists(record) && !names_root_has(o->root, o->name)) {
+		names_refuse_in_root(o->root, o->name, why);
+		return EXIT_FAILURE;
+	}
+	fprintf(stderr, "devserve: %s has printed nothing yet\n", o->name);
+	return EXIT_SUCCESS;
+}
+
+static int print(const struct logs_options *o, const char *directory, const char *path, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	_cleanup_free_ char *old = xasprintf("%s.1", path);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 && !o->follow) {
-		buffer_printf(why, "nothing is kept of what \"%s\" printed: %s: %s", o->name, path, strerror(errno));
-		return EXIT_FAILURE;
-	}
+	if (fd < 0 && !o->follow)
+		return explain(o, directory, path, -errno, why);
 	if (file_read(old, &text) < 0)
 		buffer_reset(&text);
 	if (fd >= 0)
@@ -194,7 +210,7 @@ static int run(void *options)
 		buffer_printf(&why, "'%s' is no name of a deployment", o->name);
 		return cli_usage_error(&cli_logs, &why);
 	}
-	status = print(o, path, &why);
+	status = print(o, directory, path, &why);
 	return status == EXIT_SUCCESS || !why.size ? status : cli_error(&why);
 }
 

@@ -12,6 +12,7 @@
 #include "cli/array.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
+#include "cli/names.h"
 #include "infer/dtype.h"
 
 /* Asking */
@@ -56,7 +57,7 @@ static int read_metadata(const struct client *c, const struct json_reader *r, in
 	const char *error = json_reader_string(r, "/error");
 
 	if (status == 404) {
-		buffer_printf(why, "there is no deployment '%s'; 'devserve status' lists them", name);
+		names_refuse(c, name, why);
 		return EXIT_FAILURE;
 	}
 	if (status != 200 || !read_ports(r, "inputs", ret->inputs, &ret->n_inputs) ||

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
+#include "cli/names.h"
 
 static const struct option_row rows[] = {
 	CLIENT_ROW(timeout, "timeout", 0, "SECONDS", UNSIGNED, "120", 1, 86400,
@@ -73,22 +74,38 @@ static int report(const struct client_options *o, const struct json_reader *r, c
 	return status_of(outcome);
 }
 
-static int wait_for_save(const struct client_options *o, const struct client *c, struct buffer *why)
+static int read_answer(const struct client_options *o, const struct client *c, const struct client_answer *a,
+		       struct buffer *why)
 {
-	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
-	_cleanup_free_ char *path = path_of(o->name);
 	struct json_reader *reader;
-	int status, r;
+	int r;
 
-	r = client_get(c, path, o->timeout * UINT64_C(1000), &status, &body, why);
-	if (r != 0)
-		return r;
-	if (json_reader_new(buffer_text(&body), body.size, &reader) < 0) {
-		buffer_printf(why, "what answers at %s knows no saves (HTTP %d)", c->url, status);
+	if (json_reader_new(buffer_text(&a->body), a->body.size, &reader) < 0) {
+		buffer_printf(why, "what answers at %s knows no saves (HTTP %d)", c->url, a->status);
 		return EXIT_FAILURE;
 	}
-	r = report(o, reader, &body, why);
+	r = report(o, reader, &a->body, why);
 	json_reader_free(reader);
+	return r;
+}
+
+static int wait_for_save(const struct client_options *o, const struct client *c, struct buffer *why)
+{
+	_cleanup_free_ char *path = path_of(o->name);
+	_cleanup_free_ char *late = xasprintf("%s: after %u s it isn't known whether the newest save serves; "
+					      "'devserve status' shows what does, --timeout waits longer",
+					      o->name, o->timeout);
+	const struct client_request q = { .path = path, .timeout_ms = o->timeout * UINT64_C(1000), .late = late };
+	struct client_answer a = CLIENT_ANSWER_NULL;
+	int r = client_ask(c, &q, &a, why);
+
+	if (r == 0 && a.status == 404) {
+		names_refuse(c, o->name, why);
+		r = EXIT_FAILURE;
+	} else if (r == 0) {
+		r = read_answer(o, c, &a, why);
+	}
+	buffer_fini(&a.body);
 	return r;
 }
 

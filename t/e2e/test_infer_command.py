@@ -36,6 +36,21 @@ DEVSERVE_DEPLOYMENT(
 
 FAIL = constant(0).replace("	return 0;", '	return devserve_refuse(call, "no such luck");')
 
+NOTHING = """\
+#include <devserve/deployment.h>
+
+static int infer(const struct devserve_call *call)
+{
+	*(int32_t *)call->out[0].data = 1;
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_INT32, { 1 } }),
+	.infer = infer,
+)
+"""
+
 EVIL = constant(0).replace("	return 0;", r'	return devserve_refuse(call, "no \033]0;owned\007\033[2Jluck\n");')
 
 
@@ -50,6 +65,7 @@ def server(tmp_path_factory):
     root.write("vector/echo.c", echo("FP32", "-1"))
     root.write("fails/fails.c", FAIL)
     root.write("evil/evil.c", EVIL)
+    root.write("nothing/nothing.c", NOTHING)
     root.copy("simple", "tokenize")
     server = Server(root, log=place / "stderr").wait_listening().wait_ready()
     yield server
@@ -185,6 +201,8 @@ def test_one_output_may_be_asked_for(infer):
 
 @pytest.mark.parametrize("words, sentence", [
     (["absent", "1"], "there is no deployment 'absent'; 'devserve status' lists them"),
+    (["tokeniz", "1"], "there is no deployment 'tokeniz'; did you mean 'tokenize'?"),
+    (["nothing", "5"], "'5' is too much: the deployment takes no input"),
     (["simple"], "INPUT0 is missing; what is wanted is INPUT0=INT32[-1,16] INPUT1=INT32[-1,16]"),
     (["simple", "1"], "'1' has no '=': what is wanted is INPUT0=INT32[-1,16] INPUT1=INT32[-1,16]"),
     (["simple", "INPTU0=1"], "there is no input 'INPTU0'; did you mean 'INPUT0'?"),

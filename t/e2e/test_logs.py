@@ -185,7 +185,15 @@ def test_a_line_that_a_killed_server_left_is_ended(root, serve):
 
 def test_logs_of_nobody_is_an_error_with_the_place(root):
     said = devserve("logs", "nobody", "--root", root.path)
-    assert said.returncode == 1 and "nobody.log" in said.stderr, said
+    assert said.returncode == 1 and f"there is no deployment 'nobody' in {root.path}" in said.stderr, said
+    root.write("anybody/a.c", constant(1))
+    assert "did you mean 'anybody'?" in devserve("logs", "anybody_", "--root", root.path).stderr
+
+
+def test_logs_of_who_says_nothing_are_empty(root):
+    root.write("one/src/one.c", constant(1))
+    said = devserve("logs", "one", "--root", root.path)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "devserve: one has printed nothing yet\n")
 
 
 def test_a_crash_leaves_a_core_where_it_is_said_to_be(root, serve, tmp_path, monkeypatch):
