@@ -21,6 +21,7 @@ struct buffer;
 /* Lists end with NULL; a list is NULL where the key isn't there. */
 struct config {
 	char *name;
+	unsigned name_line;
 	char **cflags, **ldlibs;
 	char **sources, **weights;     /* paths or patterns, relative to the directory */
 	unsigned sources_line;

@@ -157,6 +157,8 @@ static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys
 		return reader_mistake(r, name, "'%s' is there twice", k->name);
 	*seen |= UINT64_C(1) << (k - keys.rows);
 	r->key = k->name;
+	if (k->kind == KEY_NAME)
+		r->config->name_line = (unsigned)value->start_mark.line + 1;
 	if (k->offset == offsetof(struct config, sources))
 		r->config->sources_line = (unsigned)value->start_mark.line + 1;
 	return read_value(r, value, k);

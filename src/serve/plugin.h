@@ -80,7 +80,7 @@ struct plugin {
 void plugins_scan(struct plugins *ps, uint64_t since_ns);
 void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uint64_t since_ns);
 
-struct plugin *plugins_find(struct plugins *ps, const char *name);
+struct plugin *plugins_find(const struct plugins *ps, const char *name);
 
 /* Write down the numbers of generations that came to serve; later, for swaps can't wait for it. */
 void plugins_write_records(struct plugins *ps);

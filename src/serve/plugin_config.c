@@ -194,6 +194,14 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 		restrict_sources(recipe, c->config.sources);
 }
 
+void plugin_config_refuse_name(struct plugin_config *c, const char *why)
+{
+	if (c->mistake)
+		return;
+	c->mistake = xstrdup(why);
+	c->line = c->config.name_line;
+}
+
 struct hash plugin_config_mix(struct hash config, struct hash source)
 {
 	const struct hash none = { 0 };

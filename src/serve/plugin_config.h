@@ -32,6 +32,9 @@ void plugin_config_fini(struct plugin_config *c);
 /* Read it, and give @recipe (fresh from its scan) what it says. */
 void plugin_config_look(struct plugin_config *c, struct recipe *recipe);
 
+/* Its `name` cannot be had: a mistake like any other, unless there is one already. */
+void plugin_config_refuse_name(struct plugin_config *c, const char *why);
+
 /* @source with the config. */
 struct hash plugin_config_mix(struct hash config, struct hash source);
 

@@ -2,6 +2,7 @@
 """deployment.yaml: read, told where it is wrong, and applied while it serves."""
 
 import json
+import shutil
 
 from devserve import Root, constant
 
@@ -102,20 +103,63 @@ def test_a_name_overrides_the_directorys(root, serve):
     assert server.infer("first").status == 404
 
 
-def test_a_name_that_is_taken_leaves_it_to_who_serves(root, serve):
+def names_both(root, text):
+    return f"{root.path}/one and {root.path}/two both are deployment \"one\"" in text
+
+
+def test_a_name_that_is_taken_is_a_mistake_and_changes_nothing_that_is_served(root, serve):
     root.write("one/one.c", constant(10))
     root.write("two/two.c", constant(20))
     server = serve()
     mark = server.mark()
-    root.rename_over("two/deployment.yaml", "name: one\n")
-    notice = server.wait("notice", mark)["reason"]
-    assert str(root.path / "one") in notice and str(root.path / "two") in notice, notice
+    done = server.save("two/deployment.yaml", "# ours\nname: one\n", "two")
+    assert done["outcome"] == "build-failed" and names_both(root, done["reason"]), done
+    diagnostic = broken(server, mark)
+    assert (diagnostic["file"], diagnostic["line"]) == (str(root.path / "two/deployment.yaml"), 2)
     assert server.infer("one").value == 10
-    assert server.infer("two").status == 404
+    answer = server.infer("two")
+    assert (answer.value, answer.stale) == (20, "build-failed")
+    assert not server.seen("deployment.removed", mark)
     mark = server.mark()
     root.rename_over("two/deployment.yaml", "name: deux\n")
     server.wait("save.done", mark, deployment="deux", outcome="swapped")
     assert server.infer("deux").value == 20
+    assert server.infer("two").status == 404
+
+
+def test_a_mistake_after_a_name_that_is_taken_is_told_and_so_is_its_end(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("two/two.c", constant(20))
+    server = serve()
+    server.save("two/deployment.yaml", "name: one\n", "two")
+    done = server.save("two/deployment.yaml", "idempotent: maybe\n", "two")
+    assert done["outcome"] == "build-failed" and "idempotent" in done["reason"], done
+    done = server.save("two/deployment.yaml", "", "two")
+    assert done["outcome"] == "swapped"
+    done = server.save("two/two.c", "no C", "two")
+    assert done["outcome"] == "build-failed" and "two.c:1" in done["reason"], done
+
+
+def test_a_name_that_is_taken_at_the_start_leaves_that_of_the_directory(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("two/two.c", constant(20))
+    root.write("two/deployment.yaml", "name: one\n")
+    server = serve()
+    assert server.infer("one").value == 10
+    answer = server.infer("two")
+    assert answer.status == 503 and names_both(root, answer.json["error"]), answer
+
+
+def test_a_name_that_becomes_free_is_given_to_who_wants_it(root, serve):
+    root.write("one/one.c", constant(10))
+    root.write("two/two.c", constant(20))
+    server = serve()
+    server.save("two/deployment.yaml", "name: one\n", "two")
+    mark = server.mark()
+    shutil.rmtree(root.path / "one")
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
+    assert server.infer("one").value == 20
+    assert server.infer("two").status == 404
 
 
 def test_a_broken_one_does_not_rename(root, serve):

@@ -73,6 +73,7 @@ Test(config, says_what_is_written)
 	cr_assert_null(c.cflags[2]);
 	cr_assert_str_eq(c.ldlibs[0], "-lz");
 	cr_assert_str_eq(c.sources[0], "*.c");
+	cr_assert_eq(c.name_line, 1);
 	cr_assert_eq(c.sources_line, 5);
 	cr_assert_eq(c.num_replicas, 16);
 	cr_assert_eq(c.max_ongoing_requests, 8);
