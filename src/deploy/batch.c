@@ -477,6 +477,13 @@ static void finish_failed(struct batch *b, const struct call *call, int status, 
 	finish(b, infer_status_from_errno(status), sentence, size, compute_ns);
 }
 
+bool batch_was_skipped(const struct batch *b)
+{
+	const struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+
+	return b->unwanted && call->status == -ECANCELED;
+}
+
 void batch_done(struct batch *b)
 {
 	static const char nonsense[] = "the deployment answered with an output that isn't its own memory";

@@ -241,6 +241,8 @@ void batch_done(struct batch *b);
 uint64_t batch_grant(struct batch *b, uint64_t size);
 void batch_drop_user(struct batch *b);
 void batch_forget(struct batch *b, struct infer_request *r);
+/* It is done, and the worker says that it didn't run it, since nobody waited for it any more. */
+bool batch_was_skipped(const struct batch *b);
 /* Its members are answered so, and it ends. */
 void batch_fail(struct batch *b, enum infer_status status, const char *sentence);
 /* The same for its members alone: the worker may still be at it. */

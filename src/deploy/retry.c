@@ -206,7 +206,7 @@ static void on_done(void *context, void *call)
 	struct deployment *d = s->deployment;
 	bool stale = !d->retry.any_died && s->generation != d->current.generation && !d->handle.stale;
 
-	d->retry.any_answered = true;
+	d->retry.any_answered |= !batch_was_skipped(call);
 	if (stale)
 		d->handle.stale = "crashed"; /* this answer says so already */
 	batch_done(call);

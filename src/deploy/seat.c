@@ -467,7 +467,7 @@ static void on_done(void *context, void *call)
 {
 	struct seat *s = context;
 
-	if (((struct batch *)call)->replica == s->serving)
+	if (((struct batch *)call)->replica == s->serving && !batch_was_skipped(call))
 		s->n_failures = s->n_idle_deaths = 0;
 	batch_done(call);
 }

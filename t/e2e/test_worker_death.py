@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from devserve import constant, deployment, x
+from devserve import BUILD, constant, deployment, wait_until_gone, x
+from hostile import Footprint, Wire, infer, turn, until
 
 CRASH_ON_NEGATIVE = deployment("\tif (x < 0)\n\t\t*(volatile int *)0 = x;\n\t*y = x;")
 
@@ -65,3 +66,25 @@ def test_swaps_go_on_while_workers_die(root, serve):
         done = server.save("one/one.c", constant(i))
         assert done["outcome"] == "swapped", done
         assert server.infer("one").value == i
+
+
+@pytest.mark.skipif(bool(os.environ.get("DEVSERVE_SANITIZE")), reason="sanitizers want to be preloaded first")
+def test_a_retry_that_nobody_waited_for_blames_no_generation(root, serve, tmp_path):
+    """The generation before hasn't answered what crashed the current one: it never ran it."""
+    hold = tmp_path / "hold"
+    root.write("crash.c", constant(1))
+    server = serve(env={"LD_PRELOAD": str(BUILD / "t/held_swap.so"), "DEVSERVE_HELD_SWAP": str(hold)})
+    assert server.save("crash.c", CRASH_ON_NEGATIVE)["outcome"] == "swapped"
+    hold.write_text("")
+    with Wire(server.url) as beside:
+        turn(beside)
+        sockets = Footprint(server).sockets
+        wire = Wire(server.url).send(infer(server.url, "crash", x(-1)))
+        until(lambda: hold.read_text().count("\n") == 2, beside)  # who serves now, and who tries again
+        pid, = set(map(int, hold.read_text().split())) - set(server.worker_pids("crash"))
+        wire.reset()
+        until(lambda: Footprint(server).sockets == sockets, beside)
+    hold.unlink()
+    wait_until_gone(pid)
+    assert server.status()["deployments"][0]["generation"] == 2
+    assert server.infer("crash", x(5)).generation == 2
