@@ -134,6 +134,7 @@ my %answers = (
 	'/-/wait?deployment=same' => [200, '{"deployment":"same","generation":8,"outcome":"unchanged"}'],
 	'/-/wait?deployment=bad' => [200, '{"deployment":"bad","generation":8,"outcome":"build-failed","reason":"2 errors"}'],
 	'/-/wait?deployment=shy' => [200, '{"deployment":"shy","generation":8,"outcome":"refused","reason":"state"}'],
+	'/-/wait?deployment=long' => [200, '{"outcome":"swapped","reason":"' . 'x' x 100000 . '"}'],
 	'/-/wait?deployment=evil' => [200, '{"deployment":"evil","generation":8,"outcome":"refused",'
 		. '"reason":"no\u001b[2J \u001b]0;t\u0007such\r\ndevserve: \u009b2Jluck"}'],
 	'/-/wait?deployment=a%20%26%2Fb' => [404, '{"error":"there is no deployment of that name"}'],
@@ -229,8 +230,9 @@ is_deeply([run('devserve status --json')], [0, "$status\n", ''], 'status --json 
 
 # What is printed goes somewhere, or it is said
 
-for ('devserve help --man', 'devserve --help', 'devserve status', 'devserve completion zsh') {
-	like((run("{ $_; echo \$? >'$place/status'; } >/dev/full"))[2], qr/^devserve: cannot write: .*\n$/,
+for ('devserve help --man', 'devserve --help', 'devserve status', 'devserve wait long --json', 'devserve completion zsh') {
+	is((run("{ $_; echo \$? >'$place/status'; } >/dev/full"))[2],
+		"devserve: cannot write: No space left on device\n",
 		"$_: a full disk is told of");
 	is(slurp("$place/status"), "1\n", "$_: its exit status");
 }

@@ -251,12 +251,22 @@ static void put_json_number(struct buffer *b, const struct array *a, uint64_t i)
 	json_raw(b, NULL, end ? text : "null");
 }
 
-void array_put_json(struct buffer *b, const struct array *a)
+static void put_json_data(struct buffer *b, const struct array *a)
 {
 	uint64_t n = array_elements(a), at = 0;
 	const char *bytes;
 	size_t size;
 
+	json_array(b, "data");
+	for (uint64_t i = 0; i < n && a->dtype != DEVSERVE_BYTES; i++)
+		put_json_number(b, a, i);
+	while (a->dtype == DEVSERVE_BYTES && array_next_bytes(a, &at, &bytes, &size))
+		json_string_n(b, NULL, bytes, size);
+	json_array_end(b);
+}
+
+void array_put_json(struct buffer *b, const struct array *a, bool with_data)
+{
 	json_object(b, NULL);
 	json_string(b, "name", a->name);
 	json_string(b, "datatype", dtype_name(a->dtype));
@@ -264,11 +274,7 @@ void array_put_json(struct buffer *b, const struct array *a)
 	for (uint32_t k = 0; k < a->rank; k++)
 		json_int(b, NULL, a->shape[k]);
 	json_array_end(b);
-	json_array(b, "data");
-	for (uint64_t i = 0; i < n && a->dtype != DEVSERVE_BYTES; i++)
-		put_json_number(b, a, i);
-	while (a->dtype == DEVSERVE_BYTES && array_next_bytes(a, &at, &bytes, &size))
-		json_string_n(b, NULL, bytes, size);
-	json_array_end(b);
+	if (with_data)
+		put_json_data(b, a);
 	json_object_end(b);
 }

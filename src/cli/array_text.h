@@ -15,4 +15,4 @@ struct buffer;
 void array_put_text(struct buffer *b, const struct array *a, size_t width, bool all);
 
 /* For machines: {"name", "datatype", "shape", "data"}; NaN and infinities are null. */
-void array_put_json(struct buffer *b, const struct array *a);
+void array_put_json(struct buffer *b, const struct array *a, bool with_data);

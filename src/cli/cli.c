@@ -125,7 +125,10 @@ static int run(const struct command *c, int argc, char **argv)
 	return action ? act(c, action) : c->run(options);
 }
 
-/* A disk that is full must not look like success; a reader who has enough (`| head`) does. */
+/*
+ * A disk that is full must not look like success; a reader who has enough (`| head`) does. Why an
+ * earlier write failed nobody has kept, so one more is tried.
+ */
 static int close_output(int status)
 {
 	bool failed = ferror(stdout);
@@ -133,6 +136,8 @@ static int close_output(int status)
 	errno = 0;
 	if (fflush(stdout) == 0 && !failed)
 		return status;
+	if (!errno && write(STDOUT_FILENO, "\n", 1) == 1)
+		errno = 0;
 	if (errno == EPIPE)
 		return status;
 	fprintf(stderr, "devserve: cannot write: %s\n", errno ? strerror(errno) : "the output has failed");

@@ -187,8 +187,10 @@ static void print_json(const struct infer_options *o, const struct inference *in
 	json_double(&b, "took_ms", (double)(inf->took_ns / 1000) / 1000);
 	json_array(&b, "outputs");
 	for (size_t i = 0; i < inf->n_outputs; i++)
-		array_put_json(&b, &inf->outputs[i]);
+		array_put_json(&b, &inf->outputs[i], !o->output);
 	json_array_end(&b);
+	if (o->output)
+		json_string(&b, "written", o->output);
 	json_object_end(&b);
 	buffer_putc(&b, '\n');
 	fwrite(b.data, 1, b.size, stdout);

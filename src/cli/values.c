@@ -23,6 +23,7 @@
 #include "infer/dtype.h"
 #include "infer/tensor.h"
 
+#define SHOWN 60 /* bytes of a text that is refused */
 #define MAX_ELEMENTS (INT64_C(1) << 24) /* that "..", and "*" make of nothing */
 
 static int refuse(struct buffer *why, const struct model_port *p, const char *sentence)
@@ -67,20 +68,64 @@ static int shape_of(const struct model_port *p, struct node n, struct form *form
 
 /* Data */
 
-static int refuse_place(struct buffer *why, const struct model_port *p, const struct node_place *at, int r)
+static struct node element(struct node n, uint64_t i)
+{
+	struct node_cursor c = node_elements(n);
+	struct node found = { 0 };
+
+	for (uint64_t k = 0; k <= i; k++)
+		if (!node_next(&c, &found))
+			return (struct node){ 0 };
+	return found;
+}
+
+static void put_value(struct buffer *why, struct node n)
+{
+	const char *text;
+	double number;
+	size_t size;
+	bool yes;
+
+	if (node_number(n, &number))
+		buffer_printf(why, "%.17g", number);
+	else if (node_bool(n, &yes))
+		buffer_puts(why, yes ? "true" : "false");
+	else if (node_string(n, &text, &size))
+		buffer_printf(why, "\"%.*s\"%s", size < SHOWN ? (int)size : SHOWN, text, size < SHOWN ? "" : "...");
+	else
+		buffer_puts(why, node_type(n) == NODE_NULL ? "null" : node_type(n) == NODE_ARRAY ? "an array" : "an object");
+}
+
+static void refuse_shape(struct buffer *why, const struct node_place *at)
+{
+	buffer_puts(why, at->depth ? " isn't as long as its neighbours"
+				   : ": there are more or fewer elements than its shape says");
+}
+
+/* "X[1] is 1.5, no INT32" */
+static void refuse_value(struct buffer *why, uint32_t dtype, struct node n, int r)
+{
+	buffer_puts(why, " is ");
+	put_value(why, n);
+	if (r == NODE_E_RANGE)
+		buffer_printf(why, ", a number that %s can't hold", dtype_name(dtype));
+	else
+		buffer_printf(why, ", no %s", dtype == DEVSERVE_BYTES ? "text" : dtype == DEVSERVE_BOOL ?
+					      "true or false" : dtype_name(dtype));
+}
+
+static int refuse_place(struct buffer *why, const struct model_port *p, struct node n, const struct node_place *at,
+			int r)
 {
 	buffer_puts(why, p->name);
-	for (uint32_t k = 0; k < at->depth; k++)
+	for (uint32_t k = 0; k < at->depth; k++) {
 		buffer_printf(why, "[%" PRIu64 "]", at->index[k]);
-	if (r == NODE_E_SHAPE && !at->depth)
-		buffer_puts(why, ": there are more or fewer elements than its shape says");
-	else if (r == NODE_E_SHAPE)
-		buffer_puts(why, " isn't as long as its neighbours");
-	else if (r == NODE_E_RANGE)
-		buffer_printf(why, " is a number that %s can't hold", dtype_name(p->dtype));
+		n = element(n, at->index[k]);
+	}
+	if (r == NODE_E_SHAPE)
+		refuse_shape(why, at);
 	else
-		buffer_printf(why, " is no %s", p->dtype == DEVSERVE_BYTES ? "text" : p->dtype == DEVSERVE_BOOL ?
-					       "true or false" : dtype_name(p->dtype));
+		refuse_value(why, p->dtype, n, r);
 	return EXIT_FAILURE;
 }
 
@@ -104,7 +149,7 @@ static int fill_half(const struct model_port *p, struct node n, const struct for
 	if (r == 0) {
 		r = node_fill(n, DEVSERVE_FP32, form->shape, form->rank, wide.data, &at);
 		if (r)
-			r = refuse_place(why, p, &at, r);
+			r = refuse_place(why, p, n, &at, r);
 		else
 			array_narrow(p->dtype, (const float *)(const void *)wide.data, ret->data, elements);
 	}
@@ -124,12 +169,12 @@ static int fill(const struct model_port *p, struct node n, const struct form *fo
 	if (p->dtype == DEVSERVE_BYTES)
 		r = node_bytes_size(n, form->shape, form->rank, &size, &at);
 	if (r)
-		return refuse_place(why, p, &at, r);
+		return refuse_place(why, p, n, &at, r);
 	r = allocate(ret, size, p, why);
 	if (r != 0)
 		return r;
 	r = node_fill(n, p->dtype, form->shape, form->rank, ret->data, &at);
-	return r ? refuse_place(why, p, &at, r) : 0;
+	return r ? refuse_place(why, p, n, &at, r) : 0;
 }
 
 /* @shape NULL: find it. */
@@ -163,6 +208,15 @@ static int parse(const char *text, size_t size, struct buffer *padded, struct no
 	return json_parse(padded->data, size, ret, ret_why);
 }
 
+/* What looks like a file or an array may have been meant as it is. */
+static int hint_at_text(const struct model_port *p, struct buffer *why)
+{
+	if (p->dtype == DEVSERVE_BYTES)
+		buffer_printf(why, "; text that begins with '[' or '@', or ends in .npy, is written as JSON: "
+			      "%s='[\"@...\"]'", p->name);
+	return EXIT_FAILURE;
+}
+
 /* @shown: what a person wrote. */
 static int from_json(const struct model_port *p, const char *shown, const char *text, size_t size, struct array *ret,
 		     struct buffer *why)
@@ -173,9 +227,9 @@ static int from_json(const struct model_port *p, const char *shown, const char *
 	int r;
 
 	if (parse(text, size, &padded, &n, &reason) != 0) {
-		buffer_printf(why, "%s: '%.60s%s' is neither numbers with commas between nor JSON", p->name,
-			      shown, strlen(shown) > 60 ? "..." : "");
-		return EXIT_FAILURE;
+		buffer_printf(why, "%s: '%.*s%s' is ", p->name, SHOWN, shown, strlen(shown) > SHOWN ? "..." : "");
+		buffer_puts(why, p->dtype == DEVSERVE_BYTES ? "no JSON" : "neither numbers with commas between nor JSON");
+		return hint_at_text(p, why);
 	}
 	r = from_node(p, n, NULL, ret, why);
 	json_close();
@@ -280,10 +334,13 @@ static int narrow(const struct model_port *p, struct array *a, struct buffer *wh
 
 static int from_npy(const struct model_port *p, const char *path, struct array *ret, struct buffer *why)
 {
+	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
 	int r;
 
-	if (npy_read(path, ret, why) < 0)
-		return EXIT_FAILURE;
+	if (npy_read(path, ret, &reason) < 0) {
+		refuse(why, p, buffer_text(&reason));
+		return hint_at_text(p, why);
+	}
 	if (p->dtype == DEVSERVE_BF16 && ret->dtype == DEVSERVE_FP32) {
 		r = narrow(p, ret, why); /* numpy has no such type */
 		if (r != 0)
@@ -305,7 +362,7 @@ int values_read_file(const char *path, struct buffer *ret)
 	while (r == 0 && n) {
 		n = fread(buffer_reserve(ret, 65536), 1, 65536, f);
 		buffer_grow(ret, n);
-		r = ferror(f) ? -EIO : ret->size > ARRAY_MAX_BYTES ? -EFBIG : 0;
+		r = ferror(f) ? -errno : ret->size > ARRAY_MAX_BYTES ? -EFBIG : 0;
 	}
 	if (f && f != stdin)
 		fclose(f);
@@ -322,7 +379,7 @@ static int from_file(const struct model_port *p, const char *path, struct array 
 	r = values_read_file(path, &text);
 	if (r < 0) {
 		buffer_printf(why, "%s: %s: %s", p->name, path, strerror(-r));
-		return EXIT_FAILURE;
+		return hint_at_text(p, why);
 	}
 	if (p->dtype == DEVSERVE_BYTES && strcmp(path_suffix(path), ".json") != 0)
 		return from_bytes(p, buffer_text(&text), text.size, ret, why);

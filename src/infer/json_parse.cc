@@ -335,6 +335,11 @@ bool node_uint(struct node n, uint64_t *ret)
 	return true;
 }
 
+bool node_number(struct node n, double *ret)
+{
+	return !node_is_absent(n) && as<dom::element>(n).get_double().get(*ret) == simdjson::SUCCESS;
+}
+
 /*
  * Tensors. A leaf takes one element and returns 0 or NODE_E_*. No more elements than the
  * shape has are handed to it.

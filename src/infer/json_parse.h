@@ -71,6 +71,7 @@ static inline bool node_is_absent(struct node n)
 bool node_bool(struct node n, bool *ret);
 bool node_string(struct node n, const char **ret, size_t *ret_size);
 bool node_uint(struct node n, uint64_t *ret); /* 1e3 is one */
+bool node_number(struct node n, double *ret);  /* rounded, where it has more digits */
 
 /*
  * Elements of an array, or members of an object, one after the other; none of anything else.

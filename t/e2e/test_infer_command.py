@@ -199,6 +199,9 @@ def test_one_output_may_be_asked_for(infer):
     assert list(outputs(infer("simple", "INPUT0=0*16", "INPUT1=1*16", "--only", "OUTPUT1", "--json"))) == ["OUTPUT1"]
 
 
+AS_JSON = """; text that begins with '[' or '@', or ends in .npy, is written as JSON: TEXT='["@..."]'"""
+
+
 @pytest.mark.parametrize("words, sentence", [
     (["absent", "1"], "there is no deployment 'absent'; 'devserve status' lists them"),
     (["tokeniz", "1"], "there is no deployment 'tokeniz'; did you mean 'tokenize'?"),
@@ -207,8 +210,10 @@ def test_one_output_may_be_asked_for(infer):
     (["simple", "1"], "'1' has no '=': what is wanted is INPUT0=INT32[-1,16] INPUT1=INT32[-1,16]"),
     (["simple", "INPTU0=1"], "there is no input 'INPTU0'; did you mean 'INPUT0'?"),
     (["simple", "INPUT0=1*15", "INPUT1=1*16"], "INPUT0 is INT32[-1,16]: it takes a multiple of 16 elements, not 15"),
-    (["simple", "INPUT0=1.5*16", "INPUT1=1*16"], "INPUT0[0] is no INT32"),
-    (["simple", "INPUT0=3000000000*16", "INPUT1=1*16"], "INPUT0[0] is a number that INT32 can't hold"),
+    (["simple", "INPUT0=1.5*16", "INPUT1=1*16"], "INPUT0[0] is 1.5, no INT32"),
+    (["vector", 'X=[1,"a"]'], 'X[1] is "a", no FP32'),
+    (["int8", "X=[[1,2],[3,null]]"], "X[1][1] is null, no INT8"),
+    (["simple", "INPUT0=3000000000*16", "INPUT1=1*16"], "INPUT0[0] is 3000000000, a number that INT32 can't hold"),
     (["simple", "INPUT0=1*16", "INPUT0=1*16"], "INPUT0: it is given twice"),
     (["simple", "INPUT0=1*16", "INPUT1=1*16", "-o", "y.npy"],
      "simple has several outputs; --only names the one to write: OUTPUT0 OUTPUT1"),
@@ -217,10 +222,14 @@ def test_one_output_may_be_asked_for(infer):
     (["fp32", "X=0..99999999"], "X: '0..99999999' can't be expanded; write 0..15 or 1*16"),
     (["fp32", "X=[[1,2],[3]]"], "X[1] isn't as long as its neighbours"),
     (["fp32", "X=[[[1]]]"], "X is FP32[-1,-1], which a shape of [1,1,1] doesn't fit"),
-    (["fp32", "X=absent.npy"], "absent.npy: No such file or directory"),
+    (["fp32", "X=absent.npy"], "X: absent.npy: No such file or directory"),
+    (["fp32", "-r", "."], "cannot read .: Is a directory"),
+    (["tokenize", "TEXT=[draft] hello"], "TEXT: '[draft] hello' is no JSON" + AS_JSON),
+    (["tokenize", "TEXT=@alice hi"], "TEXT: alice hi: No such file or directory" + AS_JSON),
+    (["tokenize", "TEXT=see a.npy"], "TEXT: see a.npy: No such file or directory" + AS_JSON),
     (["fp32", "X=f8.npy"], "X takes FP32, but f8.npy holds FP64; convert it with astype()"),
     (["fp32", "X=cube.npy"], "X is FP32[-1,-1], which a shape of [1,1,1] doesn't fit"),
-    (["fp32", "X=lies.npy"], "lies.npy: its header promises 8 bytes of data, but there are 7"),
+    (["fp32", "X=lies.npy"], "X: lies.npy: its header promises 8 bytes of data, but there are 7"),
     (["fp32", "-r", "absent.json"], "cannot read absent.json: No such file or directory"),
     (["fp32", "-r", "list.json"], 'the request is no JSON object such as {"X": [1,2,3]}'),
     (["fp32", "-r", "scalar.json"], "X: an array is wanted: [1,2,3]"),
@@ -255,3 +264,12 @@ def test_without_a_server_it_is_69(tmp_path):
 def test_what_a_deployment_chose_cannot_touch_the_terminal(infer):
     run = infer("evil", "1")
     assert run.returncode == 1 and run.stderr == "devserve: evil (gen 1): no luck\n", run
+
+
+def test_an_output_that_is_written_to_a_file_is_not_printed_too(infer, tmp_path):
+    run = infer("vector", "1,2", "-o", "y.npy", "--json")
+    assert run.returncode == 0, run
+    said = json.loads(run.stdout)
+    assert said["written"] == "y.npy" and said["outputs"] == [{"name": "Y", "datatype": "FP32", "shape": [2]}]
+    assert numpy.load(tmp_path / "y.npy").tolist() == [1, 2]
+    assert "written" not in json.loads(infer("vector", "1,2", "--json").stdout)
