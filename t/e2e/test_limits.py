@@ -3,9 +3,10 @@
 
 import contextlib
 import json
+import time
 
 import pytest
-from devserve import constant, deployment, x
+from devserve import PATIENCE, constant, deployment, x
 from hostile import Footprint, Wire, head, infer, post, sentence, turn, until
 
 # Y has as many elements as X says: answers of any size.
@@ -85,7 +86,9 @@ def test_a_body_below_the_least_rate_is_408(root, serve, framing):
     server = serve_constant(root, serve, "--body-timeout", "1", "--min-rate", "1000000")
     with Wire(server.url) as wire:
         wire.send(head(server.url, "POST", "/v2/models/y/infer", framing))
+        deadline = time.monotonic() + PATIENCE
         while not wire.has_news(0.01):
+            assert time.monotonic() < deadline, "it is still waited for"
             wire.try_send(b" " if "Length" in framing else b"1\r\n \r\n")
         answer = wire.answer()
         assert answer[0] == 408 and "--min-rate" in sentence(answer), answer
@@ -205,8 +208,9 @@ def test_a_client_that_takes_its_answer_below_the_least_rate_is_dropped(root, se
     server = serve("--send-timeout", "1", "--min-rate", "100000000")
     with Wire(server.url, receive_buffer=4096) as wire:
         wire.send(infer(server.url, "grow", binary(4 << 20)))
-        taken = 0
+        taken, deadline = 0, time.monotonic() + PATIENCE
         while not wire.is_dropped(10):  # never a second without a byte
+            assert time.monotonic() < deadline, "it isn't dropped"
             taken += len(wire.socket.recv(1000))
         assert 0 < taken < 16 << 20
 
