@@ -169,14 +169,20 @@ static void on_quit(void *context)
 
 static void on_notice(void *context, const char *sentence);
 
-static int check_status(const struct serve *s)
+static int conclude_check(struct serve *s)
 {
+	_cleanup_free_ char *sentence = NULL;
 	const struct plugin *p;
+	unsigned n = 0, good = 0;
 
-	LIST_FOREACH(p, &s->plugins.list, entry)
-		if (!p->deployment || !p->outcome || strcmp(p->outcome, "swapped") != 0)
-			return EXIT_BUILD_FAILED;
-	return EXIT_SUCCESS;
+	LIST_FOREACH(p, &s->plugins.list, entry) {
+		n++;
+		good += p->deployment && p->outcome && strcmp(p->outcome, "swapped") == 0;
+	}
+	sentence = xasprintf("%u of %u can serve", good, n);
+	if (n)
+		on_notice(s, sentence);
+	return good == n ? EXIT_SUCCESS : EXIT_BUILD_FAILED;
 }
 
 static void tell_ready(struct serve *s)
@@ -205,7 +211,7 @@ static void tell_if_ready(struct serve *s)
 	deploy_hold_spares(s->deploy, s->checking); /* a check takes no calls that could crash */
 	if (s->checking) {
 		tell_if_empty(s);
-		s->status = check_status(s);
+		s->status = conclude_check(s);
 		stop(s);
 		return;
 	}
@@ -408,6 +414,8 @@ static void open_sinks(struct serve *s)
 	s->news.reports = reports_new(&s->loop, s->events, on_reported, s);
 	if (s->terminal)
 		terminal_set_reports(s->terminal, s->news.reports);
+	if (s->terminal && s->checking)
+		terminal_set_checking(s->terminal);
 }
 
 /* A check's are its own: the server that may run beside it tidies up among its. */

@@ -51,6 +51,7 @@ struct terminal {
 	TAILQ_HEAD(, held) held;
 	char *headline;    /* where the server is, once it is known */
 	char *prompt;      /* lies over the progress; or NULL */
+	bool checking;     /* nothing is served: `devserve check` */
 	bool quiet;        /* log lines are not shown */
 	uint64_t n_hidden; /* how many were not */
 	size_t n_told;     /* first builds that had ended at the last line of progress */
@@ -158,6 +159,19 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 	put_kernels(s, b, e);
 }
 
+/* In a check: nothing serves, but it could. */
+static void put_tried(const struct style *s, struct buffer *b, const struct event *e)
+{
+	if (!e->outcome || strcmp(e->outcome, "swapped") != 0)
+		return;
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%scan serve%s  built and tried in ", GREEN(s), PLAIN(s));
+	style_duration(b, e->took_ns);
+	put_stages(s, b, e);
+	buffer_putc(b, '\n');
+	put_kernels(s, b, e);
+}
+
 static void put_serving(struct buffer *b, const struct event *e)
 {
 	uint32_t generation = e->from ? e->from : e->generation;
@@ -195,13 +209,24 @@ static size_t put_errors(const struct style *s, struct buffer *b, const struct e
 	return n;
 }
 
-static void put_build_failed(const struct style *s, struct buffer *b, const struct event *e)
+static void put_build_failure(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
 	buffer_printf(b, "%sbuild failed%s", RED(s), PLAIN(s));
 	if (!put_errors(s, b, e))
 		put_reason(b, e);
+}
+
+static void put_build_failed(const struct style *s, struct buffer *b, const struct event *e)
+{
+	put_build_failure(s, b, e);
 	put_serving(b, e);
+}
+
+static void put_failed_build(const struct style *s, struct buffer *b, const struct event *e)
+{
+	put_build_failure(s, b, e);
+	buffer_putc(b, '\n');
 }
 
 static void put_failure(const struct style *s, struct buffer *b, const struct event *e)
@@ -213,7 +238,18 @@ static void put_failure(const struct style *s, struct buffer *b, const struct ev
 		buffer_printf(b, "%s%s%s", RED(s), e->kind == EVENT_TRIAL_FAILED ? "trial failed" : "swap refused",
 			      PLAIN(s));
 	put_reason(b, e);
+}
+
+static void put_failed(const struct style *s, struct buffer *b, const struct event *e)
+{
+	put_failure(s, b, e);
 	put_serving(b, e);
+}
+
+static void put_failed_check(const struct style *s, struct buffer *b, const struct event *e)
+{
+	put_failure(s, b, e);
+	buffer_putc(b, '\n');
 }
 
 static void put_worker_died(const struct style *s, struct buffer *b, const struct event *e)
@@ -308,16 +344,18 @@ static void put_stopped(const struct style *s, struct buffer *b, const struct ev
  */
 static const struct telling {
 	put_fn before, line, after;
+	put_fn check; /* the line of a check, where it is another */
 } tellings[] = {
 	[EVENT_SERVER_LISTENING] = { .line = put_listening },
 	[EVENT_SERVER_READY] = { .line = put_ready },
 	[EVENT_SERVER_STOPPED] = { .line = put_stopped },
 	[EVENT_DEPLOYMENT_REMOVED] = { .line = put_removed },
-	[EVENT_BUILD_FAILED] = { .before = put_compiler_text, .line = put_build_failed },
+	[EVENT_BUILD_FAILED] = { .before = put_compiler_text, .line = put_build_failed,
+				 .check = put_failed_build },
 	[EVENT_BUILD_WARNED] = { .before = put_compiler_text },
-	[EVENT_TRIAL_FAILED] = { .line = put_failure },
-	[EVENT_SWAP_REFUSED] = { .line = put_failure },
-	[EVENT_SAVE_DONE] = { .line = put_save },
+	[EVENT_TRIAL_FAILED] = { .line = put_failed, .check = put_failed_check },
+	[EVENT_SWAP_REFUSED] = { .line = put_failed, .check = put_failed_check },
+	[EVENT_SAVE_DONE] = { .line = put_save, .check = put_tried },
 	[EVENT_WORKER_DIED] = { .line = put_worker_died },
 	[EVENT_CRASH_REPORT] = { .line = put_crashed, .after = crash_text },
 	[EVENT_WORKER_REPLACED] = { .line = put_worker_replaced },
@@ -339,6 +377,8 @@ static void put_event(struct terminal *t, struct buffer *b, const struct event *
 
 	if (how.before)
 		how.before(&t->style, b, e);
+	if (t->checking && how.check)
+		how.line = how.check;
 	if (how.line)
 		how.line(&t->style, &line, e);
 	put_folded(t, b, &line);
@@ -418,14 +458,17 @@ static void show_live(struct terminal *t)
 	screen_set_live(t->screen, t->prompt ? t->prompt : line.size ? line.data : NULL);
 }
 
-/* Where no line can be written over, each quarter of the first builds has one. */
+/*
+ * Where no line can be written over, each quarter of the first builds has one; but a check is
+ * read by programs.
+ */
 static void tell_progress(struct terminal *t)
 {
 	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
 	size_t done, all;
 
 	progress_count(t->progress, &done, &all);
-	if (t->style.color || all <= FEW || done == all || done * 4 / all == t->n_told * 4 / all)
+	if (t->style.color || t->checking || all <= FEW || done == all || done * 4 / all == t->n_told * 4 / all)
 		return;
 	t->n_told = done;
 	buffer_printf(&line, "building %zu/%zu\n", done, all);
@@ -435,6 +478,11 @@ static void tell_progress(struct terminal *t)
 bool terminal_is_live(const struct terminal *t)
 {
 	return screen_is_live(t->screen);
+}
+
+void terminal_set_checking(struct terminal *t)
+{
+	t->checking = true;
 }
 
 void terminal_set_prompt(struct terminal *t, const char *prompt)

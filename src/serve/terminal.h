@@ -23,6 +23,9 @@ struct terminal *terminal_free(struct terminal *t);
 /* Whose reports lines about a crash wait for; NULL: they don't wait any more. */
 void terminal_set_reports(struct terminal *t, const struct reports *reports);
 
+/* It is told what could be served, not what is. */
+void terminal_set_checking(struct terminal *t);
+
 /* A line of its own, that is no event; broken where it is too long. */
 void terminal_say(struct terminal *t, const char *line);
 

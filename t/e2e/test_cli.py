@@ -174,6 +174,15 @@ def test_check_builds_and_tries_everything(root):
     run = devserve("check", root.path)
     assert run.returncode == 4, run
     assert "bad.c" in run.stdout + run.stderr
+    assert run.stdout.endswith("devserve  1 of 2 can serve\n"), run
+    assert "good  can serve" in run.stdout and "serving" not in run.stdout and "serves" not in run.stdout, run
+
+
+def test_a_check_that_is_read_by_a_program_tells_no_progress(root):
+    for i in range(12):
+        root.write(f"p{i}/p.c", constant(i))
+    run = devserve("check", root.path)
+    assert run.stdout.endswith("devserve  12 of 12 can serve\n") and "building" not in run.stdout, run
 
 
 def test_check_tries_what_it_built(root):
