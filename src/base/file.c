@@ -130,9 +130,14 @@ int file_copy(const char *from, const char *to)
 
 int file_make_directories(const char *path)
 {
+	return file_make_directories_from("/", path);
+}
+
+int file_make_directories_from(const char *base, const char *path)
+{
 	_cleanup_free_ char *copy = xstrdup(path);
 
-	for (char *slash = copy + 1; (slash = strchr(slash, '/')); slash++) {
+	for (char *slash = copy + strlen(base); (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
 		if (mkdir(copy, 0777) < 0 && errno != EEXIST)
 			return -errno;

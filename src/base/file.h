@@ -29,6 +29,9 @@ int file_copy(const char *from, const char *to);
 /* mkdir -p */
 int file_make_directories(const char *path);
 
+/* The same from @base down, which @path is or lies below; what @base lies in must be there: else -ENOENT. */
+int file_make_directories_from(const char *base, const char *path);
+
 /* rm -r; what is not there is fine. Doesn't follow links. */
 int file_remove_tree(const char *path);
 

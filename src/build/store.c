@@ -97,11 +97,11 @@ int store_mend(struct store *s)
 
 	if (file_is_directory(s->temporary))
 		return 0;
-	r = file_make_directories(s->temporary);
+	r = file_make_directories_from(s->root, s->temporary);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++) {
 		_cleanup_free_ char *path = path_join(s->root, kinds[i]);
 
-		r = file_make_directories(path);
+		r = file_make_directories_from(s->root, path);
 	}
 	return r < 0 ? r : 1;
 }

@@ -259,7 +259,7 @@ static int copy_files(struct deployment *d, const struct rollout *r, struct rele
 {
 	_cleanup_free_ char *directory = path_join(d->deploy->generations_dir, d->name);
 	static unsigned serial;
-	int error = file_make_directories(directory);
+	int error = file_make_directories_from(d->deploy->state_dir, directory);
 
 	ret->path = xasprintf("%s/%06u-%u.so", directory, d->last_generation + 1, ++serial);
 	if (r->device)

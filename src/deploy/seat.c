@@ -122,7 +122,7 @@ static char *state_path(const struct seat *s)
 	if (!has_state(d))
 		return NULL;
 	directory = xasprintf("%s/state/%s", d->deploy->state_dir, d->name);
-	file_make_directories(directory);
+	file_make_directories_from(d->deploy->state_dir, directory);
 	return xasprintf("%s/%u", directory, s->index);
 }
 

@@ -49,7 +49,7 @@ struct source {
 struct log {
 	uv_loop_t *loop;
 	struct events *events; /* NULL: the server ends */
-	char *directory;
+	char *state_dir, *directory; /* or NULL */
 	unsigned n_open; /* timers and writes */
 	LIST_HEAD(, source) sources;
 };
@@ -69,6 +69,7 @@ static void log_destroy(struct log *l)
 		free(s);
 	}
 	free(l->directory);
+	free(l->state_dir);
 	free(l);
 }
 
@@ -78,6 +79,7 @@ struct log *log_new(uv_loop_t *loop, struct events *events, const char *state_di
 
 	l->loop = loop;
 	l->events = events;
+	l->state_dir = state_dir ? xstrdup(state_dir) : NULL;
 	l->directory = state_dir ? path_join(state_dir, "logs") : NULL;
 	LIST_INIT(&l->sources);
 	return l;
@@ -185,7 +187,7 @@ static void on_work(uv_work_t *work)
 
 	if (stat(s->path, &st) == 0 && (uint64_t)st.st_size >= LOG_FILE_SIZE)
 		rename(s->path, old);
-	s->error = file_make_directories(s->log->directory);
+	s->error = file_make_directories_from(s->log->state_dir, s->log->directory);
 	if (s->error >= 0)
 		s->error = append(s);
 	if (s->error < 0)

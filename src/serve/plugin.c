@@ -62,7 +62,8 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 	if (!p->plugins->builder)
 		return; /* the server ends */
 	if (recipe_scan(p->name, p->path, &recipe) < 0) {
-		plugin_remove(p);
+		if (file_is_directory(p->plugins->root))
+			plugin_remove(p);
 		return;
 	}
 	plugin_config_look(&p->config, &recipe);
@@ -489,6 +490,8 @@ void plugins_scan(struct plugins *ps, uint64_t since_ns)
 
 	if (!ps->builder)
 		return; /* the server ends */
+	if (!file_is_directory(ps->root))
+		return; /* gone or moved: watch tells, and asks again when it is back */
 	n = list_root(ps->root, &paths);
 	n_known = list_touched(ps, &ps->root, 1, &known);
 

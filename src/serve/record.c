@@ -69,7 +69,7 @@ int record_write(const char *state_dir, const char *name, const struct record *r
 	_cleanup_free_ char *path = path_of(state_dir, name);
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	char source[HASH_TEXT_SIZE];
-	int e = file_make_directories(directory);
+	int e = file_make_directories_from(state_dir, directory);
 
 	if (e < 0)
 		return e;

@@ -421,9 +421,10 @@ static void open_sinks(struct serve *s)
 /* A check's are its own: the server that may run beside it tidies up among its. */
 static void make_weights(struct serve *s)
 {
-	_cleanup_free_ char *directory = path_join(s->checking ? s->generations_dir : s->state_dir, "weights");
+	const char *base = s->checking ? s->generations_dir : s->state_dir;
+	_cleanup_free_ char *directory = path_join(base, "weights");
 
-	s->weights = weights_new(&s->loop, directory);
+	s->weights = weights_new(&s->loop, base, directory);
 }
 
 static int start(struct serve *s, struct buffer *why)
@@ -475,7 +476,7 @@ static void keep_run_file(struct serve *s)
 {
 	_cleanup_free_ char *path = path_join(s->state_dir, "run.json");
 
-	if (s->ingress && !file_exists(path) && file_make_directories(s->state_dir) == 0)
+	if (s->ingress && !file_exists(path) && file_make_directories_from(s->state_dir, s->state_dir) == 0)
 		run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
 }
 

@@ -50,7 +50,7 @@ struct set {
 
 struct weights {
 	uv_loop_t *loop;
-	char *directory;
+	char *base, *directory;
 	LIST_HEAD(, content) contents;
 	LIST_HEAD(, known) known;
 	LIST_HEAD(, set) sets;
@@ -78,11 +78,12 @@ struct weights_job {
 	int error; /* of writing the index */
 };
 
-struct weights *weights_new(uv_loop_t *loop, const char *directory)
+struct weights *weights_new(uv_loop_t *loop, const char *base, const char *directory)
 {
 	struct weights *w = xcalloc(1, sizeof(*w));
 
 	w->loop = loop;
+	w->base = xstrdup(base);
 	w->directory = xstrdup(directory);
 	w->dirty = true;
 	return w;
@@ -178,6 +179,7 @@ struct weights *weights_free(struct weights *w)
 	while (!LIST_EMPTY(&w->known))
 		forget(LIST_FIRST(&w->known));
 	free(w->directory);
+	free(w->base);
 	free(w);
 	return NULL;
 }
@@ -302,7 +304,7 @@ static void work(uv_work_t *request)
 	struct hash_state *state = hash_state_new();
 	bool good = true;
 
-	job->error = file_make_directories(job->weights->directory);
+	job->error = file_make_directories_from(job->weights->base, job->weights->directory);
 	for (size_t i = 0; i < job->n; i++) {
 		struct part *p = &job->parts[i];
 

@@ -26,8 +26,8 @@ struct weights_set {
 	const char *error; /* a sentence: these can't be served; or NULL */
 };
 
-/* Snapshots go to @directory. */
-struct weights *weights_new(uv_loop_t *loop, const char *directory);
+/* Snapshots go to @directory, which is made where it isn't there, from @base down. */
+struct weights *weights_new(uv_loop_t *loop, const char *base, const char *directory);
 /* No set and no job may be left. NULL is fine. Returns NULL. */
 struct weights *weights_free(struct weights *w);
 

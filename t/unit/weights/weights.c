@@ -36,7 +36,7 @@ static void begin(void)
 	copies = path_join(root, "copies");
 	cr_assert_eq(file_make_directories(plugin), 0);
 	uv_loop_init(&loop);
-	server = weights_new(&loop, copies);
+	server = weights_new(&loop, copies, copies);
 }
 
 static void end(void)
