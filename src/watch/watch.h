@@ -17,8 +17,8 @@
  *
  * A symbolic link in the root itself that leads to a directory is followed, wherever that
  * is, and so are changes of where it leads; what is below has the link's name. Links further
- * down, and links to the root or above it, are not. A file that is a link has its own name,
- * and is told when the link changes, not when the file behind it does.
+ * down, and links to the root or above it, are not. A link to a file, anywhere, has its own name, and
+ * is told when the link changes or the file behind it does.
  *
  * Not seen: writing through another hard link, through mmap() before the file is closed,
  * chmod, and headers without a suffix. Where the kernel tells nothing of changes (network

@@ -21,6 +21,10 @@
  * its name, and below the target's too if that is in the tree. Which links there are is read
  * again after each change in the root itself, and now and then, because a link may lead
  * through others that lie where nothing is watched.
+ *
+ * A link to a file is told when that file changes: the file's directory is watched, alone, and of
+ * what happens there only what concerns the file is told. Where such links lead is looked at again
+ * together with the others, and a watch that is new by then may have missed something, so it tells.
  */
 
 #include "watcher/events.h"
@@ -37,6 +41,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "watch/filter.h"
+#include "watcher/file_links.h"
 #include "watcher/limits.h"
 #include "watcher/links.h"
 #include "watcher/root.h"
@@ -51,6 +56,7 @@ struct events {
 	struct wire *wire;
 	struct watches watches;
 	struct links links;
+	struct file_links file_links;
 	bool links_stale;
 };
 
@@ -92,7 +98,8 @@ static const char *part_of_tree(const struct events *e, const char *path)
 	return relative && !is_hidden(relative) ? relative : NULL;
 }
 
-static void tell(struct events *e, enum watch_record type, const char *path)
+/* Below its own name, and that of each link to a directory above it. */
+static void tell_place(struct events *e, enum watch_record type, const char *path)
 {
 	const char *relative = part_of_tree(e, path);
 
@@ -109,6 +116,27 @@ static void tell(struct events *e, enum watch_record type, const char *path)
 	}
 }
 
+static void tell(struct events *e, enum watch_record type, const char *path)
+{
+	const struct file_links *f = &e->file_links;
+
+	tell_place(e, type, path);
+	for (size_t i = 0; i < f->n_links; i++)
+		if (strcmp(f->all[i].target, path) == 0)
+			tell_place(e, type, f->all[i].name);
+}
+
+/* Not only on the way to a file that a link leads to. */
+static bool is_ours(const struct events *e, const char *path)
+{
+	if (part_of_tree(e, path))
+		return true;
+	for (size_t i = 0; i < e->links.n_links; i++)
+		if (path_is_below(path, e->links.all[i].target))
+			return true;
+	return false;
+}
+
 /* Watching */
 
 static int watch_tree(struct events *e, const char *path, enum walk walk);
@@ -120,6 +148,8 @@ static int on_found(void *context, const char *path, const char *name, enum scan
 	(void)name;
 	if (kind == SCAN_DIRECTORY)
 		return watch_tree(v->events, path, v->walk);
+	if (kind == SCAN_FILE && file_links_look(&v->events->file_links, path))
+		v->events->links_stale = true;
 	if (kind == SCAN_FILE && v->tell)
 		tell(v->events, WATCH_PATH, path);
 	return 0;
@@ -171,14 +201,49 @@ static int watch_all(struct events *e, enum walk walk)
 	return r;
 }
 
+/* The directory that @file is in. @ret: it wasn't watched before. */
+static int watch_around(struct events *e, const char *file, bool *ret)
+{
+	size_t size = (size_t)(strrchr(file, '/') - file);
+	_cleanup_free_ char *directory = xstrndup(file, size ? size : 1);
+	int r = watches_add_alone(&e->watches, directory);
+
+	*ret = r == 0;
+	if (r == 0 && limits_distrust(e->wire, directory))
+		return EVENTS_E_USELESS;
+	return r < 0 ? forgive(e, directory, r) : 0;
+}
+
+static int follow_file_links(struct events *e, bool quietly)
+{
+	for (size_t i = e->file_links.n_links; i-- > 0;) {
+		_cleanup_free_ char *name = xstrdup(e->file_links.all[i].name);
+		bool leads_elsewhere = file_links_look(&e->file_links, name), is_new;
+		int r;
+
+		if (i >= e->file_links.n_links)
+			continue; /* that was the last, and it is none any more */
+		r = watch_around(e, e->file_links.all[i].target, &is_new);
+		if (r)
+			return r;
+		if (!quietly && (leads_elsewhere || is_new))
+			tell_place(e, WATCH_PATH, name);
+	}
+	return 0;
+}
+
 static int start_over(struct events *e)
 {
+	int r;
+
 	watches_drop(&e->watches, e->root->path);
 	for (size_t i = 0; i < e->links.n_links; i++)
 		watches_drop(&e->watches, e->links.all[i].target);
 	links_fini(&e->links);
+	file_links_fini(&e->file_links);
 	e->links = links_read(e->root->path);
-	return watch_all(e, WALK_QUIETLY);
+	r = watch_all(e, WALK_QUIETLY);
+	return r == 0 ? follow_file_links(e, true) : r;
 }
 
 /* Links that differ from @before are told, and their targets watched or let go. */
@@ -200,7 +265,7 @@ static int follow_changed_links(struct events *e, const struct links *before)
 		if (links_have(before, &e->links.all[i]))
 			continue;
 		wire_tell(e->wire, WATCH_PATH, e->links.all[i].name);
-		r = watch_tree(e, e->links.all[i].target, WALK_NEW);
+		r = watch_tree(e, e->links.all[i].target, WALK_THROUGH);
 	}
 	/* Some of what was dropped may belong to another link. */
 	return r == 0 && dropped ? watch_all(e, WALK_THROUGH) : r;
@@ -215,7 +280,7 @@ static int refresh_links(struct events *e)
 	e->links = links_read(e->root->path);
 	r = follow_changed_links(e, &before);
 	links_fini(&before);
-	return r;
+	return r == 0 ? follow_file_links(e, false) : r;
 }
 
 /* Events */
@@ -237,9 +302,12 @@ static int on_directory(struct events *e, const char *path, const char *name, ui
 	if (!filter_enters_directory(name))
 		return 0;
 	tell(e, WATCH_PATH, path);
-	if (mask & (IN_CREATE | IN_MOVED_TO))
+	if (!(mask & (IN_CREATE | IN_MOVED_TO)))
+		watches_drop(&e->watches, path);
+	else if (is_ours(e, path))
 		return watch_tree(e, path, WALK_NEW);
-	watches_drop(&e->watches, path);
+	else
+		e->links_stale = true;
 	return 0;
 }
 
@@ -247,8 +315,10 @@ static void on_file(struct events *e, const char *path, const char *name, uint32
 {
 	struct stat st;
 
-	if (!filter_wants_file(name))
+	if (!filter_wants_file(name) && !file_links_lead_to(&e->file_links, path))
 		return;
+	if (mask & ~(uint32_t)IN_CLOSE_WRITE && is_ours(e, path) && file_links_look(&e->file_links, path))
+		e->links_stale = true;
 	if (!(mask & IN_CREATE)) {
 		tell(e, WATCH_PATH, path);
 		return;
@@ -329,7 +399,7 @@ static int loop(struct events *e)
 
 int events_run(const struct root *root, struct wire *wire)
 {
-	struct events e = { .root = root, .wire = wire, .links = LINKS_NULL };
+	struct events e = { .root = root, .wire = wire, .links = LINKS_NULL, .file_links = FILE_LINKS_NULL };
 	int r = watches_init(&e.watches);
 
 	if (r < 0) {
@@ -345,6 +415,7 @@ int events_run(const struct root *root, struct wire *wire)
 		r = loop(&e);
 	}
 	links_fini(&e.links);
+	file_links_fini(&e.file_links);
 	watches_fini(&e.watches);
 	return r;
 }

@@ -119,18 +119,34 @@ static void insert(struct watches *w, char *key, int wd)
 	w->n_entries++;
 }
 
-static void drop_key(struct watches *w, const char *key)
+static void drop_range(struct watches *w, size_t first, size_t end)
 {
-	size_t first = lower_bound(w, key), end = first, size = strlen(key);
-
-	for (; end < w->n_entries && strncmp(w->entries[end].key, key, size) == 0; end++) {
-		inotifytools_remove_watch_by_wd(w->entries[end].wd);
-		free(w->entries[end].key);
+	for (size_t i = first; i < end; i++) {
+		inotifytools_remove_watch_by_wd(w->entries[i].wd);
+		free(w->entries[i].key);
 	}
 	if (first == end)
 		return;
 	memmove(&w->entries[first], &w->entries[end], (w->n_entries - end) * sizeof(*w->entries));
 	w->n_entries -= end - first;
+}
+
+/* @key and what is below it. */
+static void drop_key(struct watches *w, const char *key)
+{
+	size_t first = lower_bound(w, key), end = first, size = strlen(key);
+
+	while (end < w->n_entries && strncmp(w->entries[end].key, key, size) == 0)
+		end++;
+	drop_range(w, first, end);
+}
+
+static void drop_key_alone(struct watches *w, const char *key)
+{
+	size_t at = lower_bound(w, key);
+
+	if (at < w->n_entries && strcmp(w->entries[at].key, key) == 0)
+		drop_range(w, at, at + 1);
 }
 
 void watches_drop(struct watches *w, const char *path)
@@ -148,7 +164,7 @@ bool watches_have(const struct watches *w, const char *path)
 	return at < w->n_entries && strcmp(w->entries[at].key, key) == 0;
 }
 
-int watches_add(struct watches *w, const char *path)
+static int add(struct watches *w, const char *path, void (*drop)(struct watches *w, const char *key))
 {
 	char *key = xasprintf("%s/", path);
 	_cleanup_free_ char *before = NULL;
@@ -165,7 +181,7 @@ int watches_add(struct watches *w, const char *path)
 
 	if (*before)
 		drop_key(w, before);
-	drop_key(w, key);
+	drop(w, key);
 	if (!inotifytools_watch_file(path, MASK)) {
 		r = -inotifytools_error();
 		goto free_key;
@@ -182,6 +198,16 @@ int watches_add(struct watches *w, const char *path)
 free_key:
 	free(key);
 	return r;
+}
+
+int watches_add(struct watches *w, const char *path)
+{
+	return add(w, path, drop_key);
+}
+
+int watches_add_alone(struct watches *w, const char *path)
+{
+	return add(w, path, drop_key_alone);
 }
 
 char *watches_path(const struct watches *w, const struct inotify_event *event)

@@ -42,6 +42,9 @@ void watches_fini(struct watches *w);
  */
 int watches_add(struct watches *w, const char *path);
 
+/* The same, but what is watched below @path already stays. */
+int watches_add_alone(struct watches *w, const char *path);
+
 /* End the watches of @path and of everything below. None is fine. */
 void watches_drop(struct watches *w, const char *path);
 

@@ -191,3 +191,36 @@ def test_a_save_behind_a_call_that_hangs_is_told_what_it_waits_for(root, serve, 
     server.wait("save.done", mark, deployment="one", outcome="swapped")
     assert json.load(hung.connection.getresponse())["outputs"][0]["data"] == [1]
     assert len(server.seen("notice", mark, deployment="one")) == 1
+
+
+@pytest.mark.parametrize("how", [Root.write, Root.rename_over, Root.save_like_vim])
+def test_a_source_that_is_a_link_is_saved_where_it_leads(root, serve, tmp_path, how):
+    real = Root(tmp_path / "elsewhere")
+    real.write("one.c", constant(1))
+    (root.path / "one").mkdir(parents=True)
+    (root.path / "one/one.c").symlink_to(real.path / "one.c")
+    server = serve()
+    serves(server, "one", 1, 1)
+    mark = server.mark()
+    how(real, "one.c", constant(2))
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
+    serves(server, "one", 2, 2)
+    real.write("other/other.c", constant(3))
+    mark = server.mark()
+    root.write("two.c", constant(2))
+    server.wait("save.done", mark, deployment="two")
+    assert not server.seen("save.done", mark, deployment="one")
+    mark = server.mark()
+    how(real, "one.c", constant(4))
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
+
+
+def test_a_link_that_is_made_while_it_serves_is_followed_to_its_file(root, serve, tmp_path):
+    real = Root(tmp_path / "elsewhere")
+    real.write("kernel", constant(1))
+    server = serve()
+    (root.path / "one.c").symlink_to(real.path / "kernel")
+    server.wait("save.done", deployment="one")
+    mark = server.mark()
+    real.write("kernel", constant(2))
+    server.wait("save.done", mark, deployment="one", outcome="swapped")
