@@ -99,6 +99,8 @@ refuses("devserve $_", 1, "devserve: there is no directory ./plugins; 'devserve 
 refuses('devserve ./kernels', 1,
 	"devserve: there is no directory ./kernels; 'devserve new NAME --root ./kernels' makes a first deployment\n");
 spew("$place/kernel.c", '');
+refuses("devserve $_", 1,
+	"devserve: / is the whole machine; name the directory that the deployments are in\n") for 'check /', '/ --port 0';
 refuses('devserve ./kernel.c', 1,
 	"devserve: ./kernel.c is not a directory; name the directory that it is in\n");
 refuses('devserve status --urk x', 2,
@@ -107,7 +109,7 @@ refuses('devserve status a b', 2,
 	"devserve: one ROOT is taken, not both 'a' and 'b'\nTry 'devserve status --help'.\n");
 refuses('devserve version now', 2, "devserve: 'now' is one argument too many\nTry 'devserve version --help'.\n");
 refuses('devserve completion csh', 2,
-	"devserve: SHELL takes bash, zsh, fish or names, not 'csh'\nTry 'devserve completion --help'.\n");
+	"devserve: SHELL takes bash, zsh or fish, not 'csh'\nTry 'devserve completion --help'.\n");
 refuses('devserve status now', 69, "devserve: there is no directory now\n");
 refuses("devserve $_", 69, "devserve: no server runs for .: there is no ./.devserve/run.json; 'devserve .' starts one\n")
 	for 'status .', 'status --root .', 'wait m --root .';

@@ -163,7 +163,7 @@ SKIP: {
 			"zsh: devserve $commands[$_] --");
 	}
 }
-completes('devserve completion ', qw(bash fish names zsh));
+completes('devserve completion ', qw(bash fish zsh));
 completes('devserve help stat', 'status');
 is_deeply(bash('devserve help '), [sort @commands], 'bash: devserve help ');
 completes('devserve new --lang ', qw(c c++ cuda));

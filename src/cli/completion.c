@@ -28,7 +28,8 @@ static const struct operand operands[] = {
 	  .kind = OPTION_CHOICE,
 	  .offset = offsetof(struct completion_options, shell),
 	  .missing = "for which shell? bash, zsh or fish",
-	  .choices = "bash zsh fish names" },
+	  .choices = "bash zsh fish",
+	  .hidden = "names" },
 };
 
 static const struct example examples[] = {

@@ -67,6 +67,7 @@ struct operand {
 	bool many;           /* takes all that follow */
 	const char *missing; /* what to ask who leaves it out; NULL: it may be */
 	const char *choices;
+	const char *hidden;  /* a choice that is taken, but offered to nobody; or NULL */
 };
 
 /* What an operand that may be given several times has collected; borrowed from argv. */

@@ -138,7 +138,8 @@ static int take_one(struct parser *p, const struct operand *o, char *word)
 
 	if (*field)
 		return refuse_second(p, o, *field, word);
-	if (o->kind == OPTION_CHOICE && value_choose(o->choices, o->name, word, p->why) != 0)
+	if (o->kind == OPTION_CHOICE && !(o->hidden && strcmp(o->hidden, word) == 0) &&
+	    value_choose(o->choices, o->name, word, p->why) != 0)
 		return EXIT_USAGE;
 	*field = word;
 	mark_field(p, o->offset);

@@ -36,8 +36,20 @@ int options_settle(struct options *o, struct buffer *why)
 	return 0;
 }
 
+/* Each directory of the machine would be a deployment, with all the sources that are in it. */
+static bool is_whole_machine(const char *root)
+{
+	_cleanup_free_ char *real = realpath(root, NULL);
+
+	return real && strcmp(real, "/") == 0;
+}
+
 int options_check_root(const struct options *o, struct buffer *why)
 {
+	if (is_whole_machine(o->root)) {
+		buffer_printf(why, "%s is the whole machine; name the directory that the deployments are in", o->root);
+		return -EINVAL;
+	}
 	if (file_is_directory(o->root))
 		return 0;
 	if (file_exists(o->root)) {
