@@ -41,6 +41,7 @@
 #include "serve/report.h"
 #include "serve/run_file.h"
 #include "serve/stamp.h"
+#include "serve/state_dir.h"
 #include "serve/style.h"
 #include "serve/terminal.h"
 #include "watch/watch.h"
@@ -73,6 +74,7 @@ struct serve {
 	uv_timer_t tidy;        /* after saves */
 	char token[TOKEN_SIZE];
 	char *root, *state_dir, *generations_dir;
+	char *made;             /* part of state_dir that was missing; or NULL */
 	uint64_t n_overflows;
 	bool checking;          /* `devserve check`: ends by itself */
 	bool ready_told, stopping, now;
@@ -321,12 +323,9 @@ static int make_directories(struct serve *s, struct buffer *why)
 		return -errno;
 	}
 	s->state_dir = state_directory(s->root, s->o->state_dir);
-	r = file_make_directories(s->state_dir);
-	if (r < 0) {
-		buffer_printf(why, "cannot make %s: %s; choose another place with --state-dir", s->state_dir,
-			      strerror(-r));
+	r = state_dir_make(s->state_dir, &s->made, why);
+	if (r < 0)
 		return r;
-	}
 	generations = path_join(s->state_dir, "generations");
 	remove_leftovers(generations);
 	s->generations_dir = xasprintf("%s/%d", generations, getpid());
@@ -585,6 +584,7 @@ static void dispose(struct serve *s)
 	s->events = events_free(s->events);
 	free(s->generations_dir);
 	free(s->state_dir);
+	free(s->made);
 	free(s->root);
 }
 
@@ -595,6 +595,18 @@ static void open_console(struct serve *s)
 								      .url = ingress_url(s->ingress),
 								      .quit = on_quit,
 								      .context = s });
+}
+
+/* It didn't come to serve. */
+static void leave_nothing(struct serve *s)
+{
+	s->builder = builder_free(s->builder);
+	if (s->generations_dir)
+		file_remove_tree(s->generations_dir);
+	if (s->state_dir && s->token[0])
+		run_file_remove(s->state_dir, s->token);
+	if (s->made)
+		state_dir_take_back(s->state_dir, s->made);
 }
 
 static int run(struct serve *s)
@@ -610,6 +622,7 @@ static int run(struct serve *s)
 		r = listen_and_watch(s, &why);
 	if (r < 0) {
 		s->status = complain(&why);
+		leave_nothing(s);
 		return s->status; /* nothing runs yet that would not end with us */
 	}
 	if (!s->checking)

@@ -3,7 +3,7 @@
 
 import shutil
 
-from devserve import Client, constant
+from devserve import Client, constant, devserve
 
 
 def start(serve, **how):
@@ -64,3 +64,35 @@ def test_a_root_that_moves_away_amid_a_compilation_is_not_made_anew(root, serve,
     away.rename(root.path)
     server.wait("save.done", mark, deployment="one", outcome="swapped")
     assert server.infer("one").value == 20
+
+
+def tree(path):
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*"))
+
+
+def of_servers(state):
+    """The directories in it that belong to one server each."""
+    return sorted(p for kind in ("tmp", "generations") for p in (state / kind).iterdir())
+
+
+def test_a_start_that_fails_leaves_nothing(root, serve, tmp_path):
+    root.write("one/one.c", constant(10))
+    port = serve().url.rsplit(":", 1)[1]
+    other, known = tmp_path / "other", tmp_path / "known"
+    other.mkdir()
+    (known / "here").mkdir(parents=True)
+    for where in [], ["--state-dir", "sd/x/y"], ["--state-dir", known / "here"]:
+        failed = devserve(other, "--port", port, *where, cwd=tmp_path)
+        assert failed.returncode == 1, failed
+    assert tree(other) == [] and not (tmp_path / "sd").exists()
+    assert of_servers(known / "here") == []
+
+
+def test_a_second_server_leaves_the_first_ones_state(root, serve):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    before = of_servers(root.path / ".devserve")
+    assert devserve(root.path, "--port", 0).returncode == 1
+    assert of_servers(root.path / ".devserve") == before
+    assert server.run_json()["url"] == server.url
+    assert server.infer("one").value == 10
