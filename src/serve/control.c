@@ -168,6 +168,7 @@ static void describe_clash(struct buffer *json, const struct plugin *p)
 	json_uint(json, "generation", 0);
 	json_string(json, "reason", p->clash);
 	json_string(json, "path", p->path);
+	json_string(json, "last_outcome", "refused");
 	json_object_end(json);
 }
 
@@ -210,13 +211,14 @@ static void on_front(void *context, struct exchange *x)
 
 static void answer_wait(struct exchange *x, const struct plugin *p)
 {
+	const struct plugin *refused = plugins_find_refused(p->plugins, p->name);
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
 	json_object(&json, NULL);
 	json_string(&json, "deployment", p->name);
 	json_uint(&json, "generation", p->generation);
-	json_string(&json, "outcome", p->outcome);
-	json_string(&json, "reason", p->reason);
+	json_string(&json, "outcome", refused ? "refused" : p->outcome);
+	json_string(&json, "reason", refused ? refused->clash : p->reason);
 	json_object_end(&json);
 	respond(x, 200, &json);
 }
@@ -258,12 +260,7 @@ static struct listener *listener_new(struct control *c, struct exchange *x, cons
 
 static struct plugin *look_again(struct plugins *ps, const char *name)
 {
-	struct plugin *p = plugins_find(ps, name);
-
-	if (p)
-		plugin_check(p, clock_ns());
-	else
-		plugins_scan(ps, clock_ns());
+	plugins_check(ps, name);
 	return plugins_find(ps, name); /* the check may have removed it */
 }
 

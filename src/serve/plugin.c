@@ -17,6 +17,7 @@
 
 static void plugin_remove(struct plugin *p);
 static bool keeps_its_name(struct plugin *p);
+static void tell_clash(struct plugin *p);
 static void tell_misnamed_config(struct plugin *p);
 static void rename_it(struct plugin *p, uint64_t since_ns);
 
@@ -46,11 +47,27 @@ static char *const *weights_of(const struct plugin *p)
 	return p->config.weights ? p->config.weights : p->recipe.weights;
 }
 
+/* Since it was asked last. */
+static bool has_changed(struct plugin *p)
+{
+	struct hash now;
+
+	if (builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
+		return false;
+	now = plugin_config_mix(p->config.config.hash, now);
+	if (hash_equal(now, p->attempted))
+		return false;
+	p->attempted = now;
+	return true;
+}
+
 /* Its files were listed just now. */
 static void check_content(struct plugin *p, uint64_t since_ns, bool quiet)
 {
 	if (file_is_directory(p->path))
 		tell_misnamed_config(p);
+	if (!p->deployment && has_changed(p))
+		tell_clash(p);
 	if (p->deployment && plugin_weights_look(p, weights_of(p), since_ns, quiet))
 		plugin_checked(p, since_ns, quiet);
 }
@@ -73,11 +90,6 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 		check_content(p, since_ns, quiet);
 	else
 		rename_it(p, since_ns);
-}
-
-void plugin_check(struct plugin *p, uint64_t since_ns)
-{
-	check(p, since_ns, true);
 }
 
 void plugin_rebuild(struct plugin *p)
@@ -167,6 +179,7 @@ static void tell_clash(struct plugin *p)
 {
 	free(p->clash);
 	p->clash = clash_sentence(plugins_find(p->plugins, p->name), p->path, p->name);
+	p->newest = ++p->plugins->n_builds;
 	tell(p, EVENT_NOTICE, p->clash);
 }
 
@@ -176,6 +189,7 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 	int r = deployment_add(p->plugins->deploy, p->name, &p->deployment);
 
 	if (r == -EEXIST) {
+		has_changed(p);
 		tell_clash(p);
 		return;
 	}
@@ -183,6 +197,9 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 		tell(p, EVENT_NOTICE, strerror(-r));
 		return;
 	}
+	p->attempted = (struct hash){ .high = 0 };
+	free(p->clash);
+	p->clash = NULL;
 	record_read(p->plugins->state_dir, p->name, &record);
 	p->last_generation = record.last;
 	p->crashed = record.crashed;
@@ -330,6 +347,8 @@ static void plugin_remove(struct plugin *p)
 		tell(p, EVENT_DEPLOYMENT_REMOVED, NULL);
 	}
 	p->outcome = "removed";
+	free(p->clash);
+	p->clash = NULL;
 	ps->settled(ps->context, p);
 	plugin_free(p);
 	if (served)
@@ -363,6 +382,16 @@ struct plugin *plugins_find(const struct plugins *ps, const char *name)
 		if (p->deployment && strcmp(p->name, name) == 0)
 			return p;
 	return NULL;
+}
+
+const struct plugin *plugins_find_refused(const struct plugins *ps, const char *name)
+{
+	const struct plugin *p, *newest = plugins_find(ps, name);
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (strcmp(p->name, name) == 0 && (!newest || p->newest > newest->newest))
+			newest = p;
+	return newest && !newest->deployment && newest->clash ? newest : NULL;
 }
 
 static struct plugin *find_by_path(struct plugins *ps, const char *path)
@@ -466,19 +495,34 @@ static bool touches(const struct plugin *p, const char *const *paths, size_t n)
 	return false;
 }
 
+static void append(char ***list, size_t *n, const char *path)
+{
+	*list = xrealloc(*list, (*n + 1) * sizeof(**list));
+	(*list)[(*n)++] = xstrdup(path);
+}
+
 /* Checking one may remove it, or bring in another: so by path, from a list made before. */
+static void check_listed(struct plugins *ps, char **paths, size_t n, uint64_t since_ns, bool quiet)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct plugin *p = find_by_path(ps, paths[i]);
+
+		if (p)
+			check(p, since_ns, quiet);
+		free(paths[i]);
+	}
+	free(paths);
+}
+
 static size_t list_touched(struct plugins *ps, const char *const *paths, size_t n, char ***ret)
 {
 	struct plugin *p;
 	char **touched = NULL;
 	size_t n_touched = 0;
 
-	LIST_FOREACH(p, &ps->list, entry) {
-		if (!touches(p, paths, n))
-			continue;
-		touched = xrealloc(touched, (n_touched + 1) * sizeof(*touched));
-		touched[n_touched++] = xstrdup(p->path);
-	}
+	LIST_FOREACH(p, &ps->list, entry)
+		if (touches(p, paths, n))
+			append(&touched, &n_touched, p->path);
 	*ret = touched;
 	return n_touched;
 }
@@ -494,15 +538,7 @@ void plugins_scan(struct plugins *ps, uint64_t since_ns)
 		return; /* gone or moved: watch tells, and asks again when it is back */
 	n = list_root(ps->root, &paths);
 	n_known = list_touched(ps, &ps->root, 1, &known);
-
-	for (size_t i = 0; i < n_known; i++) {
-		struct plugin *p = find_by_path(ps, known[i]);
-
-		if (p)
-			check(p, since_ns, true);
-		free(known[i]);
-	}
-	free(known);
+	check_listed(ps, known, n_known, since_ns, true);
 	for (size_t i = 0; i < n; i++) {
 		if (!find_by_path(ps, paths[i]))
 			plugin_add(ps, paths[i], since_ns);
@@ -529,20 +565,28 @@ void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uin
 	char **touched;
 	size_t n_touched = list_touched(ps, paths, n, &touched);
 
-	for (size_t i = 0; i < n_touched; i++) {
-		struct plugin *p = find_by_path(ps, touched[i]);
-
-		if (p)
-			check(p, since_ns, false);
-		free(touched[i]);
-	}
-	free(touched);
+	check_listed(ps, touched, n_touched, since_ns, false);
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_free_ char *child = child_of_root(ps, paths[i]);
 
 		if (child && is_candidate(child) && !find_by_path(ps, child))
 			plugin_add(ps, child, since_ns);
 	}
+}
+
+void plugins_check(struct plugins *ps, const char *name)
+{
+	struct plugin *p;
+	char **named = NULL;
+	size_t n = 0;
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (strcmp(p->name, name) == 0)
+			append(&named, &n, p->path);
+	if (n)
+		check_listed(ps, named, n, clock_ns(), true);
+	else
+		plugins_scan(ps, clock_ns());
 }
 
 void plugins_free(struct plugins *ps)

@@ -58,7 +58,7 @@ struct plugin {
 	struct plugin_config config;
 	struct plugin_weights weights;
 	LIST_HEAD(, save) saves;       /* under way, the newest first (serve/save.c) */
-	uint64_t newest;               /* number of the newest save */
+	uint64_t newest;               /* number of the newest save, or of when the clash was told */
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
 	bool tried;                    /* its first attempt has ended */
 	bool rebuild;                  /* asked for, not started yet */
@@ -82,6 +82,12 @@ void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uin
 
 struct plugin *plugins_find(const struct plugins *ps, const char *name);
 
+/* The one of that name that was changed last, if it isn't the one that has it: its `clash` says why. */
+const struct plugin *plugins_find_refused(const struct plugins *ps, const char *name);
+
+/* Act on what lies on disk now of all of that name, without waiting for an event. */
+void plugins_check(struct plugins *ps, const char *name);
+
 /* Write down the numbers of generations that came to serve; later, for swaps can't wait for it. */
 void plugins_write_records(struct plugins *ps);
 
@@ -93,9 +99,6 @@ void plugins_count(const struct plugins *ps, unsigned *ret, unsigned *ret_servin
 
 /* Whether every first attempt has ended. */
 bool plugins_ready(const struct plugins *ps);
-
-/* Act on what lies on disk now, without waiting for an event. */
-void plugin_check(struct plugin *p, uint64_t since_ns);
 
 /* Compile it anew and roll it out, though nothing changed; also what crashed and isn't loaded again. */
 void plugin_rebuild(struct plugin *p);

@@ -4,7 +4,7 @@
 import json
 import shutil
 
-from devserve import Root, constant
+from devserve import Root, constant, devserve
 
 WITH_FLAG = constant("VALUE", "#ifndef VALUE\n#define VALUE 1\n#endif\n")
 
@@ -230,3 +230,24 @@ def test_ready_says_how_many_of_how_many_serve(root, serve):
     root.write("bad/one.c", "no C")
     ready = serve().wait("server.ready")
     assert (ready["deployments"], ready["serving"]) == (2, 1)
+
+
+def test_a_save_of_what_another_shuts_out_is_told_and_waited_for_in_vain(root, serve):
+    root.write("dup/dup.c", constant(10))
+    server = serve()
+    mark = server.mark()
+    root.write("dup.c", constant(20))
+    server.wait("notice", mark, deployment="dup")
+    mark = server.mark()
+    root.rename_over("dup.c", constant(30))
+    done = devserve("wait", "dup", "--root", root.path)
+    assert done.returncode == 1 and f"refused: {root.path}/dup and {root.path}/dup.c both" in done.stderr, done
+    server.wait("notice", mark, deployment="dup")
+    root.rename_over("dup/dup.c", constant(40))
+    assert devserve("wait", "dup", "--root", root.path).returncode == 0
+    assert server.infer("dup").value == 40
+    mark = server.mark()
+    shutil.rmtree(root.path / "dup")
+    server.wait("save.done", mark, deployment="dup", outcome="swapped")
+    assert server.infer("dup").value == 30
+    assert devserve("wait", "dup", "--root", root.path).returncode == 0
