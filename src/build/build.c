@@ -11,10 +11,12 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -236,6 +238,23 @@ static void say_of(struct build *b, const struct unit *u)
 	build_say(b, buffer_text(&rest));
 }
 
+/* A compiler that dislikes a flag names no file; ours is where the flag is from. */
+static void name_cflags(struct build *b)
+{
+	_cleanup_buffer_ struct buffer note = BUFFER_NULL;
+	bool any = false;
+
+	for (size_t i = 0; i < b->diagnostics.n; i++)
+		any |= !b->diagnostics.at[i].file && strcmp(b->diagnostics.at[i].severity, "error") == 0;
+	if (!any || !b->recipe.cflags || !*b->recipe.cflags)
+		return;
+	buffer_puts(&note, "note: cflags of deployment.yaml:");
+	for (char **word = b->recipe.cflags; *word; word++)
+		buffer_printf(&note, " '%s'", *word);
+	buffer_puts(&note, "; each flag is an item of its own\n");
+	build_say(b, buffer_text(&note));
+}
+
 static void end_compiling(struct build *b)
 {
 	uint64_t first = UINT64_MAX, last = 0;
@@ -252,6 +271,7 @@ static void end_compiling(struct build *b)
 	}
 	b->compile_ns = last ? last - first : 0;
 	if (b->failed) {
+		name_cflags(b);
 		finish(b);
 		return;
 	}
@@ -263,6 +283,18 @@ void build_unit_done(struct unit *u)
 {
 	if (--u->build->n_open == 0)
 		end_compiling(u->build);
+}
+
+/* A compiler takes seconds to say so, in a hundred thousand lines. */
+static bool is_text(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char start[4096];
+	ssize_t n = fd < 0 ? 0 : read(fd, start, sizeof(start));
+
+	if (fd >= 0)
+		close(fd);
+	return n <= 0 || !memchr(start, '\0', (size_t)n);
 }
 
 /* Say what is missing and how to get it. */
@@ -285,6 +317,10 @@ static bool is_supported(struct build *b)
 	for (size_t i = 0; i < b->recipe.n_sources; i++) {
 		enum language l = b->units[i].language;
 
+		if (!is_text(b->recipe.sources[i])) {
+			build_fail(b, b->recipe.sources[i], "this is no source but a binary file");
+			return false;
+		}
 		if (toolchain_compiler(&b->builder->toolchain, l))
 			continue;
 		build_fail(b, b->recipe.sources[i], "%s", hints[l]);

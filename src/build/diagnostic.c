@@ -6,7 +6,9 @@
  *	gcc, clang   FILE:LINE:COLUMN: error: TEXT     FILE:LINE: …     cc1: error: TEXT
  *	as           FILE:LINE: Error: TEXT
  *	gold         FILE:LINE: error: TEXT     OBJECT:SOURCE:function F: error: TEXT
+ *	             PROGRAM: error: FILE: TEXT
  *	ld           FILE:LINE: undefined reference to `F'     FILE:LINE:(SECTION+OFFSET): …
+ *	             PROGRAM: cannot find -lNAME, and then   collect2: error: ld returned 1 exit status
  *	nvcc         FILE(LINE): error: TEXT    FILE(LINE): warning #177-D: TEXT
  *	ptxas        ptxas error   : TEXT
  *
@@ -110,16 +112,20 @@ static bool is_mark(const char *s, const char *end, struct mark *ret)
 
 static bool find_mark(const char *line, const char *end, struct mark *ret)
 {
-	const char *reference;
+	static const char *const sentences[] = { ": undefined reference to ", ": cannot find " };
 
 	for (const char *s = line; s < end; s++)
 		if ((s == line || s[-1] == ' ') && is_mark(s, end, ret))
 			return true;
-	reference = memmem(line, (size_t)(end - line), ": undefined reference to ", 25);
-	if (!reference)
-		return false;
-	*ret = (struct mark){ "error", reference + 2, reference + 2 };
-	return true;
+	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++) {
+		const char *found = memmem(line, (size_t)(end - line), sentences[i], strlen(sentences[i]));
+
+		if (!found)
+			continue;
+		*ret = (struct mark){ "error", found + 2, found + 2 };
+		return true;
+	}
+	return false;
 }
 
 /* ":(.text+0x1)", which newer ones of ld put behind the line. */
@@ -180,6 +186,23 @@ static void set_place(struct diagnostic *d, char *place, const char *directory)
 	d->file = *place == '/' ? xstrdup(place) : xasprintf("%s/%s", directory, place);
 }
 
+/* Behind a program's name the place comes with the message. */
+static void move_place(struct diagnostic *d)
+{
+	char *end = d->message[0] == '/' ? strstr(d->message, ": ") : NULL;
+
+	if (d->file || !end)
+		return;
+	d->file = xstrndup(d->message, (size_t)(end - d->message));
+	memmove(d->message, end + 2, strlen(end + 2) + 1);
+}
+
+/* It tells nothing that hasn't been said. */
+static bool is_epilogue(const struct diagnostics *d, const struct mark *mark)
+{
+	return d->n && strncmp(mark->message, "ld returned ", 12) == 0;
+}
+
 static void parse_line(struct diagnostics *d, const char *line, const char *end,
 		       const char *directory)
 {
@@ -188,7 +211,7 @@ static void parse_line(struct diagnostics *d, const char *line, const char *end,
 	struct mark mark;
 	size_t n;
 
-	if (!find_mark(line, end, &mark))
+	if (!find_mark(line, end, &mark) || is_epilogue(d, &mark))
 		return;
 	n = (size_t)(mark.start - line);
 	while (n && (line[n - 1] == ' ' || line[n - 1] == ':'))
@@ -198,6 +221,8 @@ static void parse_line(struct diagnostics *d, const char *line, const char *end,
 	one->severity = xstrdup(mark.severity);
 	one->message = xstrndup(mark.message, (size_t)(end - mark.message));
 	set_place(one, place, directory);
+	if (is_program(place))
+		move_place(one);
 }
 
 void diagnostics_parse(struct diagnostics *d, const char *text, const char *directory)

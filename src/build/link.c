@@ -234,6 +234,11 @@ static void keep_image(struct build *b)
 	char text[HASH_TEXT_SIZE];
 	int r = store_take(s, "images", b->image_temporary, &b->image);
 
+	if (r == -ENOENT) {
+		build_fail(b, NULL, "no image came of it: cflags of deployment.yaml may have no flag that ends the compiler "
+				    "early, as -E, -S, -M and -fsyntax-only do");
+		return;
+	}
 	if (r < 0) {
 		build_fail(b, NULL, "cannot write %s/images: %s", s->root, strerror(-r));
 		return;
@@ -263,26 +268,55 @@ static void tell_once(struct build *b)
 	build_say(b, buffer_text(&text));
 }
 
+/* The linker knows objects, the author sources. */
+static void name_sources(struct build *b, const char *text, struct buffer *ret)
+{
+	while (*text) {
+		size_t n = 1;
+
+		for (size_t i = 0; i < b->recipe.n_sources && n == 1; i++) {
+			_cleanup_free_ char *object = store_path(&b->builder->store, "objects", b->units[i].entry.object);
+
+			if (*text != '/' || strncmp(text, object, strlen(object)) != 0)
+				continue;
+			n = strlen(object);
+			buffer_puts(ret, b->recipe.sources[i]);
+		}
+		if (n == 1)
+			buffer_putc(ret, *text);
+		text += n;
+	}
+}
+
+static void say_linked(struct build *b, const struct job_end *end)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	name_sources(b, end->text, &text);
+	if (!end->ok && strstr(buffer_text(&text), "multiple definition of 'devserve_entry'"))
+		buffer_puts(&text, "note: all sources in a directory are one deployment, so only one may end with "
+				   "DEVSERVE_DEPLOYMENT(...); another deployment is a directory or a file of its own\n");
+	build_explain(b, end, "the linker", &text);
+	build_say(b, buffer_text(&text));
+}
+
 static void run(struct build *b);
 
 static void on_linked(void *context, const struct job_end *end)
 {
 	struct build *b = context;
-	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-
 	b->job = NULL;
 	b->link_ns = end->ended_ns - b->link_started_ns;
 	if (!end->ok && !b->full && !end->timed_out && !blames_objects(end->text)) {
 		b->full = true;
-		buffer_puts(&b->why, end->text);
+		buffer_append(&b->why, end->text, strcspn(end->text, "\n"));
 		clean_up(b);
 		run(b);
 		return;
 	}
-	tell_once(b);
-	buffer_puts(&text, end->text);
-	build_explain(b, end, "the linker", &text);
-	build_say(b, buffer_text(&text));
+	if (end->ok)
+		tell_once(b); /* else the other linker has said it again */
+	say_linked(b, end);
 	b->failed = !end->ok;
 	if (end->ok)
 		keep_image(b);

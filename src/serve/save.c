@@ -350,6 +350,14 @@ static bool is_error(const struct diagnostic *d)
 	return strcmp(d->severity, "error") == 0 || strcmp(d->severity, "fatal error") == 0;
 }
 
+static void put_place(struct buffer *b, const struct diagnostic *d)
+{
+	buffer_printf(b, "%s:%u", path_name(d->file), d->line);
+	if (d->column)
+		buffer_printf(b, ":%u", d->column);
+	buffer_puts(b, ": ");
+}
+
 static void summarise(const struct build_result *result, struct buffer *ret)
 {
 	const struct diagnostic *first = NULL;
@@ -366,7 +374,7 @@ static void summarise(const struct build_result *result, struct buffer *ret)
 		return;
 	}
 	if (first->file && first->line)
-		buffer_printf(ret, "%s:%u:%u: ", path_name(first->file), first->line, first->column);
+		put_place(ret, first);
 	else if (first->file)
 		buffer_printf(ret, "%s: ", path_name(first->file));
 	buffer_puts(ret, first->message);
@@ -422,8 +430,7 @@ static void refuse_config(struct save *s)
 	const struct plugin_config *c = &s->plugin->config;
 	_cleanup_buffer_ struct buffer reason = BUFFER_NULL, text = BUFFER_NULL;
 	char severity[] = "error";
-	struct diagnostic d = { .file = c->path, .line = c->line, .column = c->line ? 1 : 0,
-				.severity = severity, .message = c->mistake };
+	struct diagnostic d = { .file = c->path, .line = c->line, .severity = severity, .message = c->mistake };
 	struct build_result result = { .outcome = BUILD_FAILED, .diagnostics = &d, .n_diagnostics = 1 };
 
 	if (d.line)

@@ -202,9 +202,12 @@ static size_t put_errors(const struct style *s, struct buffer *b, const struct e
 	if (!n)
 		return 0;
 	buffer_printf(b, ", %zu error%s", n, n == 1 ? "" : "s");
-	if (first->file && first->line) {
+	if (first->file) {
 		buffer_puts(b, n == 1 ? " at " : ", the first at ");
 		style_place(s, b, first->file, first->line, first->column);
+	} else {
+		buffer_puts(b, n == 1 ? ": " : ", the first: ");
+		style_sentence(b, first->message);
 	}
 	return n;
 }

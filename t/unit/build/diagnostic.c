@@ -40,7 +40,7 @@ Test(diagnostic, fatal_errors_are_errors)
 	      "/p/b.h:2:10: fatal error: c.h: No such file or directory\ncompilation terminated.\n",
 	      "/p/b.h:2:10 error c.h: No such file or directory");
 	check("cc1: fatal error: /p/x.c: No such file or directory\n",
-	      "-:0:0 error /p/x.c: No such file or directory");
+	      "/p/x.c:0:0 error No such file or directory");
 	check("/p/a.cc:1:1: internal compiler error: Segmentation fault\n",
 	      "/p/a.cc:1:1 error Segmentation fault");
 	check("cc1: out of memory allocating 65536 bytes\n", "");
@@ -69,7 +69,11 @@ Test(diagnostic, linkers)
 	check("/s/x.o:a.c:function f: error: undefined reference to 'g'\n",
 	      "-:0:0 error undefined reference to 'g'");
 	check("/usr/bin/ld.gold: error: /s/a.o: multiple definition of 'f'\n",
-	      "-:0:0 error /s/a.o: multiple definition of 'f'");
+	      "/s/a.o:0:0 error multiple definition of 'f'");
+	check("/usr/bin/ld: cannot find -lnope: No such file or directory\n"
+	      "collect2: error: ld returned 1 exit status\n",
+	      "-:0:0 error cannot find -lnope: No such file or directory");
+	check("collect2: error: ld returned 1 exit status\n", "-:0:0 error ld returned 1 exit status");
 	check("ld.bfd: u.o: in function `f':\n/p/a.c:3: undefined reference to `g'\n",
 	      "/p/a.c:3:0 error undefined reference to `g'");
 	check("/usr/bin/ld: u.o: in function `f':\n/p/a.c:3:(.text+0x1): undefined reference to `g'\n",

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What a build that fails says: which file, or which setting, and what to do."""
+
+import pytest
+
+from devserve import constant
+
+
+def fails(serve, name="one"):
+    """(reason, text, diagnostics) of its first build."""
+    failed = serve().wait("build.failed", deployment=name)
+    return failed["reason"], failed["text"], failed["diagnostics"]
+
+
+def test_a_library_that_is_not_there_is_named(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", "ldlibs: [-lnosuchlibrary]\n")
+    reason, _, diagnostics = fails(serve)
+    assert reason.startswith("cannot find -lnosuchlibrary") and "more)" not in reason, reason
+    assert len(diagnostics) == 1, diagnostics
+
+
+def test_two_declarations_in_a_directory_are_named_by_their_sources(root, serve):
+    root.write("one/a.c", constant(1))
+    root.write("one/b.c", constant(2))
+    reason, text, diagnostics = fails(serve)
+    assert "multiple definition of 'devserve_entry'" in reason and diagnostics[0]["file"].endswith((".c")), reason
+    assert "one/a.c" in text and "one/b.c" in text and ".o" not in text, text
+    assert "only one may end with DEVSERVE_DEPLOYMENT(...)" in text, text
+
+
+@pytest.mark.parametrize("flag", ["-E", "-M"])
+def test_a_flag_that_ends_the_compiler_early_is_told(root, serve, flag):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", f"cflags: [{flag}]\n")
+    reason, _, _ = fails(serve)
+    assert "cflags" in reason and "No such file" not in reason, reason
+
+
+def test_a_flag_that_the_compiler_refuses_is_shown_as_it_was_read(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", 'cflags: ["-O2 -g"]\n')
+    _, text, _ = fails(serve)
+    assert "cflags of deployment.yaml: '-O2 -g'" in text, text
+
+
+def test_a_place_has_no_column_where_none_is_known(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", "a: b: c\n")
+    reason, _, diagnostics = fails(serve)
+    assert reason.startswith("deployment.yaml:1: "), reason
+    assert not diagnostics[0].get("column"), diagnostics
+
+
+def test_what_is_no_text_is_not_compiled(root, serve):
+    (root.path / "one.c").write_bytes(b"\x7fELF\0\0\0" * 1000)
+    reason, text, _ = fails(serve)
+    assert reason == "one.c: this is no source but a binary file" and text.count("\n") == 1, (reason, text)
