@@ -5,7 +5,10 @@
 
 to = $(DESTDIR)$(PREFIX)
 headers := $(wildcard include/devserve/*.h include/devserve/ext/*.h)
-documents := $(wildcard LICENSE *.md) $(patsubst ./%,%,$(shell find ./docs -type f 2>/dev/null | sort))
+# The pages, and what they lead to; but not what a server or an interpreter leaves beside it.
+documents := $(wildcard LICENSE *.md) $(shell find docs examples plugins bench/README.md bench/results -type f \
+	! -path '*/.*' ! -path '*/__pycache__/*' ! -name compile_commands.json 2>/dev/null | sort)
+pages_of_doc = $(addprefix $(to)/share/doc/devserve/,$(filter %.md,$(documents)))
 
 # Of $(pages): where each is looked for.
 places := devserve.1:share/man/man1/devserve.1 \
@@ -29,6 +32,8 @@ install: all ## install to $(DESTDIR)$(PREFIX), PREFIX=/usr/local
 	$(foreach f,$(headers),install -D -m 644 $(f) $(to)/$(f)$(newline))
 	$(foreach f,$(documents),install -D -m 644 $(f) $(to)/share/doc/devserve/$(f)$(newline))
 	install -D -m 644 src/watcher/LICENSE $(to)/share/doc/devserve/LICENSE.GPL-2
+	sed -i -e 's|](\(\(\.\./\)*\)include/|](\1../../../include/|g' -e 's|](src/watcher/LICENSE)|](LICENSE.GPL-2)|g' \
+		$(pages_of_doc) # headers and that licence lie elsewhere once they are installed
 	$(foreach p,$(places),install -D -m 644 $(BUILD)/$(call from,$(p)) $(to)/$(call into,$(p))$(newline))
 	sed $(about:%=-e 's|@%|') packaging/devserve.pc.in >$(BUILD)/devserve.pc
 	install -D -m 644 -t $(to)/share/pkgconfig $(BUILD)/devserve.pc

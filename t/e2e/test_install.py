@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -53,6 +54,14 @@ def test_all_of_it_is_below_the_prefix(stage, tmp_path):
         "share/doc/devserve/LICENSE", "share/doc/devserve/LICENSE.GPL-2"}
     for f in tmp_path.rglob("*"):
         assert f.stat().st_mode & 0o777 == (0o755 if f.is_dir() or os.access(f, os.X_OK) else 0o644), f
+
+
+def test_every_link_of_an_installed_page_leads_somewhere(stage):
+    pages = list((stage / "share/doc").rglob("*.md"))
+    links = [(page, target.partition("#")[0]) for page in pages
+             for target in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in target]
+    assert len(pages) > 10 and len(links) > 50
+    assert not [(str(page.relative_to(stage)), path) for page, path in links if not (page.parent / path).exists()]
 
 
 def test_the_installed_server_serves(root, serve, moved):
