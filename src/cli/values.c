@@ -21,6 +21,7 @@
 #include "cli/model.h"
 #include "cli/npy.h"
 #include "infer/dtype.h"
+#include "infer/json_locate.h"
 #include "infer/tensor.h"
 
 #define SHOWN 60 /* bytes of a text that is refused */
@@ -475,6 +476,22 @@ static int take_members(const struct model *m, struct node n, struct array *ret,
 	return r;
 }
 
+/* " at line 3, column 7" */
+static void put_place(const char *text, size_t size, struct buffer *why)
+{
+	size_t at = json_locate(text, size), line = 1, start = 0;
+
+	if (at == size)
+		return;
+	for (size_t i = 0; i < at; i++) {
+		if (text[i] != '\n')
+			continue;
+		line++;
+		start = i + 1;
+	}
+	buffer_printf(why, " at line %zu, column %zu", line, at - start + 1);
+}
+
 int values_from_request(const struct model *m, const char *text, size_t size, struct array *ret,
 			struct buffer *why)
 {
@@ -484,7 +501,9 @@ int values_from_request(const struct model *m, const char *text, size_t size, st
 	int r;
 
 	if (parse(text, size, &padded, &n, &reason) != 0) {
-		buffer_printf(why, "the request is no JSON: %s", reason);
+		buffer_puts(why, "the request is no JSON");
+		put_place(padded.data, size, why);
+		buffer_printf(why, ": %s", reason);
 		return EXIT_FAILURE;
 	}
 	r = take_members(m, n, ret, why);

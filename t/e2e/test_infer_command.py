@@ -273,3 +273,18 @@ def test_an_output_that_is_written_to_a_file_is_not_printed_too(infer, tmp_path)
     assert said["written"] == "y.npy" and said["outputs"] == [{"name": "Y", "datatype": "FP32", "shape": [2]}]
     assert numpy.load(tmp_path / "y.npy").tolist() == [1, 2]
     assert "written" not in json.loads(infer("vector", "1,2", "--json").stdout)
+
+
+@pytest.mark.parametrize("text, place", [
+    ('{"X": [1,2}', " at line 1, column 11: "),
+    ('{\n  "X": [1,2],\n  "Y": nul\n}', " at line 3, column 8: "),
+    ('{"X": {"a": [1,2,[3,}]}}', " at line 1, column 21: "),
+    ('{"X": [01]}', " at line 1, column 8: "),
+    ('{"X": [1', ": "),
+    ('{"X": "a', ": "),
+    ("", ": "),
+])
+def test_a_request_that_is_no_json_is_told_where(infer, tmp_path, text, place):
+    (tmp_path / "request.json").write_text(text)
+    run = infer("vector", "-r", "request.json")
+    assert run.returncode == 1 and run.stderr.startswith("devserve: the request is no JSON" + place), run
