@@ -154,7 +154,7 @@ void deployment_stop_rolling(struct deployment *d);
 void deployment_remove(struct deployment *d);
 
 /* No generation can serve: @reason is a sentence. Only while none serves. */
-void deployment_set_unavailable(struct deployment *d, const char *reason);
+void deployment_set_unavailable(struct deployment *d, const char *reason, bool no_device);
 
 /* Why the newest save isn't the one that serves: a static string, or NULL. */
 void deployment_set_stale(struct deployment *d, const char *stale);

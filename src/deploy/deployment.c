@@ -163,11 +163,12 @@ void deployment_remove(struct deployment *d)
 	deployment_settle_removal(d);
 }
 
-void deployment_set_unavailable(struct deployment *d, const char *reason)
+void deployment_set_unavailable(struct deployment *d, const char *reason, bool no_device)
 {
 	free(d->reason);
 	d->reason = xstrdup(reason);
 	d->handle.reason = d->reason;
+	d->handle.no_device = no_device;
 	d->handle.state = HANDLE_UNAVAILABLE;
 	deployment_refuse_all(d, INFER_UNAVAILABLE, reason);
 }

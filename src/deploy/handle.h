@@ -8,6 +8,7 @@
  * workers. All on the loop's thread. Fields are for reading; deploy/ writes them.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct handle {
 	const char *name;
 	enum handle_state state;
 	const char *reason;          /* a sentence, when UNAVAILABLE */
+	bool no_device;              /* UNAVAILABLE for want of one: trying again is of no use */
 	struct signature *signature; /* of the serving generation; NULL unless READY */
 	struct infer_memory *memory; /* NULL unless READY */
 	uint32_t generation;         /* that serves; 0: none yet */

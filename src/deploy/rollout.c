@@ -117,6 +117,7 @@ static void show_current(struct deployment *d)
 	d->handle.generation = d->current.generation;
 	d->handle.state = HANDLE_READY;
 	d->handle.reason = NULL;
+	d->handle.no_device = false;
 	signature_unref(before);
 	deployment_refuse_strangers(d);
 }

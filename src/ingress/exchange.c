@@ -175,6 +175,7 @@ static void complete(struct exchange *x, struct response *r)
 		r->generation = x->generation ? x->generation : x->handle->generation;
 		r->stale = x->handle->stale;
 	}
+	r->retry = r->status == 503 && !(x->handle && x->handle->no_device);
 }
 
 static void put_head(struct exchange *x, const struct response *r)
@@ -228,7 +229,6 @@ void exchange_refuse(struct exchange *x, int status, const char *sentence)
 	r.status = status;
 	r.type = "application/json";
 	r.allow = x->plan.allow;
-	r.retry = status == 503;
 	exchange_send(x, &r);
 }
 
@@ -288,7 +288,6 @@ void exchange_respond(struct exchange *x, int status, const char *type, const vo
 	buffer_append(exchange_begin(x), body, size);
 	r.status = status;
 	r.type = type;
-	r.retry = status == 503;
 	exchange_send(x, &r);
 }
 

@@ -32,7 +32,6 @@ static void send_json(struct exchange *x, int status)
 
 	r.status = status;
 	r.type = "application/json";
-	r.retry = status == 503;
 	exchange_send(x, &r);
 }
 

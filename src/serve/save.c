@@ -193,7 +193,7 @@ static void fail(struct save *s, const char *outcome, const char *reason, const 
 	if (is_newest(s)) {
 		deployment_set_stale(d, has_crashed(s) ? "crashed" : outcome);
 		if (!deployment_handle(d)->generation)
-			deployment_set_unavailable(d, reason);
+			deployment_set_unavailable(d, reason, roll && roll->no_device);
 	}
 	end_save(s, outcome, reason, roll);
 }

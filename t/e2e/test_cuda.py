@@ -130,7 +130,9 @@ def test_without_a_driver_the_deployment_is_unavailable_and_others_serve(root, s
     for name in ("one", "mixed"):
         answer = server.infer(name)
         assert answer.status == 503 and "needs CUDA" in answer.json["error"] and "driver" in answer.json["error"], answer
-    assert server.client.call("GET", "/v2/models/one/ready").status != 200
+        assert "Retry-After" not in answer.headers, answer  # no driver comes by waiting
+    ready = server.client.call("GET", "/v2/models/one/ready")
+    assert ready.status == 503 and "Retry-After" not in ready.headers, ready
 
 
 def test_no_program_of_ours_links_to_a_cuda_library():
