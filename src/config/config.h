@@ -24,7 +24,7 @@ struct config {
 	unsigned name_line;
 	char **cflags, **ldlibs;
 	char **sources, **weights;     /* paths or patterns, relative to the directory */
-	unsigned sources_line;
+	unsigned cflags_line, sources_line, weights_line;
 	unsigned num_replicas;         /* 1 … 16 */
 	unsigned max_ongoing_requests; /* 0: no bound */
 	unsigned request_timeout_ms;

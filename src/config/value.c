@@ -145,6 +145,19 @@ static int unknown_key(struct reader *r, const yaml_node_t *at, struct keys keys
 	return 1;
 }
 
+/* Of what can be wrong although it reads well. */
+static void note_line(struct config *c, const struct key *k, unsigned line)
+{
+	if (k->kind == KEY_NAME)
+		c->name_line = line;
+	else if (k->offset == offsetof(struct config, cflags))
+		c->cflags_line = line;
+	else if (k->offset == offsetof(struct config, sources))
+		c->sources_line = line;
+	else if (k->offset == offsetof(struct config, weights))
+		c->weights_line = line;
+}
+
 static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys keys, uint64_t *seen)
 {
 	const yaml_node_t *name = reader_node(r, pair->key), *value = reader_node(r, pair->value);
@@ -157,10 +170,7 @@ static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys
 		return reader_mistake(r, name, "'%s' is there twice", k->name);
 	*seen |= UINT64_C(1) << (k - keys.rows);
 	r->key = k->name;
-	if (k->kind == KEY_NAME)
-		r->config->name_line = (unsigned)value->start_mark.line + 1;
-	if (k->offset == offsetof(struct config, sources))
-		r->config->sources_line = (unsigned)value->start_mark.line + 1;
+	note_line(r->config, k, (unsigned)value->start_mark.line + 1);
 	return read_value(r, value, k);
 }
 

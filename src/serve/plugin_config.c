@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -115,6 +116,33 @@ static void check_sources(struct plugin_config *c, const struct recipe *r, struc
 		set_mistake(c, c->config.sources_line, why);
 }
 
+/* Their runtimes must be in a process before anything else is; that of `undefined` need not. */
+static bool wants_runtime(const char *flag)
+{
+	return strncmp(flag, "-fsanitize=", 11) == 0 &&
+	       (strstr(flag, "address") || strstr(flag, "thread") || strstr(flag, "memory") || strstr(flag, "leak"));
+}
+
+static void check_cflags(struct plugin_config *c, struct buffer *why)
+{
+	for (char *const *flag = c->config.cflags; flag && *flag && !why->size; flag++)
+		if (wants_runtime(*flag))
+			buffer_printf(why, "cflags: %s needs a program of its own, for a plugin is loaded into a worker "
+				      "that runs; -fsanitize=undefined works", *flag);
+	if (why->size)
+		set_mistake(c, c->config.cflags_line, why);
+}
+
+static void check_weights(struct plugin_config *c, const char *directory, struct buffer *why)
+{
+	for (char **path = c->weights; path && *path && !why->size; path++)
+		if (access(*path, F_OK) != 0)
+			buffer_printf(why, "weights: there is no file %s",
+				      path_is_below(*path, directory) ? *path + strlen(directory) + 1 : *path);
+	if (why->size)
+		set_mistake(c, c->config.weights_line, why);
+}
+
 static void take_over(struct plugin_config *c, struct config *read)
 {
 	config_fini(&c->config);
@@ -181,6 +209,8 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 	if (config_read(c->path, &read, &line, &why) == 0) {
 		take_over(c, &read);
 		check_sources(c, recipe, &why);
+		if (!c->mistake)
+			check_cflags(c, &why);
 	} else {
 		set_mistake(c, line, &why);
 		c->config.hash = read.hash;
@@ -188,6 +218,8 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 	}
 	free_list(c->weights);
 	c->weights = list_weights(recipe->path, c->config.weights);
+	if (!c->mistake)
+		check_weights(c, recipe->path, &why);
 	recipe->cflags = copy_list(c->config.cflags);
 	recipe->ldlibs = copy_list(c->config.ldlibs);
 	if (c->config.sources && !find_idle(recipe, c->config.sources) && *c->config.sources)

@@ -56,3 +56,28 @@ def test_what_is_no_text_is_not_compiled(root, serve):
     (root.path / "one.c").write_bytes(b"\x7fELF\0\0\0" * 1000)
     reason, text, _ = fails(serve)
     assert reason == "one.c: this is no source but a binary file" and text.count("\n") == 1, (reason, text)
+
+
+def test_weights_that_are_not_there_are_told_with_their_line(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", "idempotent: true\nweights: [none.safetensors]\n")
+    server = serve()
+    failed = server.wait("build.failed", deployment="one")
+    assert failed["reason"] == "deployment.yaml:2: weights: there is no file none.safetensors", failed
+    (root.path / "one/none.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
+    server.wait("save.done", deployment="one", outcome="swapped")
+
+
+@pytest.mark.parametrize("kind", ["address", "thread", "undefined,leak"])
+def test_a_sanitizer_that_a_plugin_cannot_have_is_told(root, serve, kind):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", f"cflags: ['-fsanitize={kind}']\n")
+    assert fails(serve)[0].startswith(f"deployment.yaml:1: cflags: -fsanitize={kind} needs a program of its own")
+
+
+def test_the_sanitizer_of_undefined_behaviour_can_be_used(root, serve):
+    root.write("one/one.c", constant("1 << (31 + x)"))
+    root.write("one/deployment.yaml", "cflags: [-fsanitize=undefined]\n")
+    server = serve()
+    server.infer("one")
+    assert "runtime error: left shift" in server.wait("log", deployment="one")["text"]
