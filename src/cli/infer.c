@@ -24,6 +24,7 @@
 #include "cli/inference.h"
 #include "cli/model.h"
 #include "cli/npy.h"
+#include "cli/request.h"
 #include "cli/values.h"
 #include "serve/style.h"
 
@@ -119,7 +120,7 @@ static int take_request(const struct infer_options *o, const struct model *m, st
 		buffer_printf(why, "cannot read %s: %s", o->request, strerror(-r));
 		return EXIT_FAILURE;
 	}
-	return values_from_request(m, buffer_text(&text), text.size, inputs, why);
+	return request_values(m, buffer_text(&text), text.size, inputs, why);
 }
 
 static int check_missing(const struct model *m, const struct array *inputs, struct buffer *why)
@@ -297,9 +298,10 @@ const struct command cli_infer = {
 	.about = "Send the inputs to the deployment NAME and print what it answers, and which generation "
 		 "did. A VALUE is numbers with commas between them, among them ranges (0..15) and "
 		 "repetitions (1*16); or JSON ([[1,2],[3,4]]), which has a shape; or text where the input "
-		 "is BYTES; or a .npy file; or @FILE, which holds one of these. The shape that isn't "
-		 "given is the deployment's. Where there is one input, its name may be left out.\n\n"
-		 "With --json the answer's data is flat, and what is no finite number is null.",
+		 "is BYTES; or a .npy file; or @FILE, which holds one of these. Text that looks like "
+		 "one of the others is written as JSON: [\"@alice\"]. The shape that isn't given is the deployment's. Where there is one input, its name may be left out.\n\n"
+		 "With --json the answer's data is flat, and what is no finite number is null; "
+		 "with --output the file has the data, and the answer its name.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

@@ -12,7 +12,6 @@
 
 struct array;
 struct buffer;
-struct model;
 struct model_port;
 
 /*
@@ -25,8 +24,10 @@ int values_read_file(const char *path, struct buffer *ret);
 int values_from_text(const struct model_port *p, const char *text, struct array *ret, struct buffer *why);
 
 /*
- * A whole request: {"X": [1,2,3]}, or the protocol's {"inputs": [{"name": …}]}. Fills
- * @ret[i] for the model's i-th input. 0, or EXIT_FAILURE with a sentence.
+ * The array @n of a JSON document; @shape NULL: it is found. 0, or EXIT_FAILURE with a sentence.
  */
-int values_from_request(const struct model *m, const char *text, size_t size, struct array *ret,
-			struct buffer *why);
+int values_from_node(const struct model_port *p, struct node n, const int64_t *shape, struct array *ret,
+		     struct buffer *why);
+
+/* json_parse() of a copy in @padded, which lives as long as the nodes. */
+int values_parse(const char *text, size_t size, struct buffer *padded, struct node *ret, const char **ret_why);

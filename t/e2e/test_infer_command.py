@@ -202,6 +202,12 @@ def test_one_output_may_be_asked_for(infer):
 AS_JSON = """; text that begins with '[' or '@', or ends in .npy, is written as JSON: TEXT='["@..."]'"""
 
 
+def test_text_that_looks_like_a_file_is_written_as_json(infer):
+    for text in ("[draft] hello", "@alice hi", "see a.npy"):
+        assert infer("tokenize", f"TEXT={json.dumps([text])}").returncode == 0, text
+    assert '["@alice"]' in infer("--help").stdout
+
+
 @pytest.mark.parametrize("words, sentence", [
     (["absent", "1"], "there is no deployment 'absent'; 'devserve status' lists them"),
     (["tokeniz", "1"], "there is no deployment 'tokeniz'; did you mean 'tokenize'?"),
