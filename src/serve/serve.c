@@ -199,8 +199,11 @@ static void tell_ready(struct serve *s)
 
 static void tell_if_empty(struct serve *s)
 {
+	_cleanup_free_ char *advice = xasprintf("there is no plugin yet; 'devserve new NAME --root %s' makes one",
+						s->o->root ? s->o->root : OPTIONS_DEFAULT_ROOT);
+
 	if (LIST_EMPTY(&s->plugins.list))
-		on_notice(s, "there is no plugin yet; 'devserve new NAME --root DIR' makes one");
+		on_notice(s, advice);
 }
 
 static void tell_if_ready(struct serve *s)
@@ -230,7 +233,7 @@ static bool is_ready(void *context)
 
 /* What the modules tell */
 
-static void keep_run_file(struct serve *s);
+static void keep_state_dir(struct serve *s);
 
 static void write_compile_commands(struct serve *s)
 {
@@ -259,7 +262,7 @@ static void on_tidy(uv_timer_t *timer)
 		return;
 	write_compile_commands(s);
 	weights_tidy(s->weights);
-	keep_run_file(s);
+	keep_state_dir(s);
 }
 
 static void on_settled(void *context, struct plugin *p)
@@ -470,12 +473,15 @@ static int refuse_second_server(const struct serve *s, struct buffer *why)
 	return -EEXIST;
 }
 
-/* Somebody may have cleaned the state directory up: commands find us by that file. */
-static void keep_run_file(struct serve *s)
+/* Somebody may have cleaned the state directory up: commands find us by run.json. */
+static void keep_state_dir(struct serve *s)
 {
 	_cleanup_free_ char *path = path_join(s->state_dir, "run.json");
 
-	if (s->ingress && !file_exists(path) && file_make_directories_from(s->state_dir, s->state_dir) == 0)
+	if (!s->ingress || file_make_directories_from(s->state_dir, s->state_dir) < 0)
+		return;
+	stamp_keep(s->state_dir);
+	if (!file_exists(path))
 		run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
 }
 

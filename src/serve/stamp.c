@@ -68,23 +68,43 @@ static int forget(const char *state_dir, bool *ret_any)
 	return r;
 }
 
+static void describe(struct buffer *ret)
+{
+	buffer_puts(ret, "devserve " DEVSERVE_VERSION "\n");
+	describe_cpu(ret);
+}
+
+void stamp_keep(const char *state_dir)
+{
+	_cleanup_free_ char *path = path_join(state_dir, "stamp");
+	_cleanup_buffer_ struct buffer ours = BUFFER_NULL;
+
+	if (file_exists(path))
+		return;
+	describe(&ours);
+	file_write(path, ours.data, ours.size, 0644);
+}
+
 int stamp_check(const char *state_dir, struct buffer *ret_sentence)
 {
 	_cleanup_free_ char *path = path_join(state_dir, "stamp");
 	_cleanup_buffer_ struct buffer ours = BUFFER_NULL, there = BUFFER_NULL;
-	bool any = false;
+	bool any = false, stamped;
 	int r;
 
-	buffer_puts(&ours, "devserve " DEVSERVE_VERSION "\n");
-	describe_cpu(&ours);
-	if (file_read(path, &there) == 0 && strcmp(buffer_text(&there), ours.data) == 0)
+	describe(&ours);
+	stamped = file_read(path, &there) == 0;
+	if (stamped && strcmp(buffer_text(&there), ours.data) == 0)
 		return 0;
 	r = forget(state_dir, &any);
 	if (r >= 0)
 		r = file_write(path, ours.data, ours.size, 0644);
 	if (r < 0)
 		return r;
-	if (any)
+	if (any && !stamped)
+		buffer_printf(ret_sentence, "%s has lost its stamp, so that nobody knows who filled it: everything is "
+			      "built again", state_dir);
+	else if (any)
 		buffer_printf(ret_sentence, "%s was filled by another version of devserve or on another CPU: "
 			      "everything is built again", state_dir);
 	return any;

@@ -16,3 +16,6 @@ struct buffer;
  * sentence for people; or -errno. Call it before anything looks into the directory.
  */
 int stamp_check(const char *state_dir, struct buffer *ret_sentence);
+
+/* Leave it again where it is missing: what was built since stamp_check() is ours. */
+void stamp_keep(const char *state_dir);

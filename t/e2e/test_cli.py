@@ -195,6 +195,7 @@ def test_check_tries_what_it_built(root):
 def test_check_says_that_there_was_nothing_to_check(root):
     run = devserve("check", root.path)
     assert run.returncode == 0 and "there is no plugin yet" in run.stdout, run
+    assert f"'devserve new NAME --root {root.path}' makes one" in run.stdout, run
 
 
 def test_ctrl_c_ends_a_check(root, compiler, tmp_path):

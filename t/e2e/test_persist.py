@@ -2,6 +2,7 @@
 """What outlives the server: numbers and images."""
 
 import os
+import shutil
 
 import pytest
 
@@ -135,3 +136,26 @@ def test_the_token_is_for_the_owner_alone(root, serve):
     assert answer.status in (401, 403)
     server.stop()
     assert not (root.path / ".devserve/run.json").exists()
+
+
+def test_a_state_directory_that_was_deleted_meanwhile_is_believed_after_a_restart(root, serve):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    while not (root.path / "compile_commands.json").exists():
+        server.status()  # it comes when the server has nothing else to do
+    shutil.rmtree(root.path / ".devserve")
+    server.save("one/one.c", constant(20))
+    while not (root.path / ".devserve/run.json").exists():
+        server.client.call("GET", "/v2/health/live")
+    server.stop()
+    server = serve()
+    assert server.infer("one").value == 20
+    assert server.seen("notice") == []
+
+
+def test_a_state_directory_without_its_stamp_is_built_again_and_says_why(root, serve):
+    root.write("one/one.c", constant(10))
+    serve().stop()
+    (root.path / ".devserve/stamp").unlink()
+    notice = serve().wait("notice")["reason"]
+    assert "has lost its stamp" in notice and "another version" not in notice, notice
