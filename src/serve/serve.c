@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,8 @@ struct serve {
 	char token[TOKEN_SIZE];
 	char *root, *state_dir, *generations_dir;
 	char *made;             /* part of state_dir that was missing; or NULL */
+	char *own_state_dir;    /* wherever it may have been moved to */
+	int state_fd;           /* of it; -1: none */
 	uint64_t n_overflows;
 	bool checking;          /* `devserve check`: ends by itself */
 	bool ready_told, stopping, now;
@@ -329,6 +332,8 @@ static int make_directories(struct serve *s, struct buffer *why)
 	r = state_dir_make(s->state_dir, &s->made, why);
 	if (r < 0)
 		return r;
+	s->state_fd = open(s->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	s->own_state_dir = xasprintf("/proc/self/fd/%d", s->state_fd);
 	generations = path_join(s->state_dir, "generations");
 	remove_leftovers(generations);
 	s->generations_dir = xasprintf("%s/%d", generations, getpid());
@@ -566,6 +571,15 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 	return r;
 }
 
+/* Ours may lie in a root that was moved away, or one may be there that we made again. */
+static void remove_run_files(const struct serve *s)
+{
+	if (!s->token[0])
+		return;
+	run_file_remove(s->state_dir, s->token);
+	run_file_remove(s->own_state_dir, s->token);
+}
+
 static void dispose(struct serve *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
@@ -582,8 +596,9 @@ static void dispose(struct serve *s)
 	s->weights = weights_free(s->weights);
 	if (s->generations_dir)
 		file_remove_tree(s->generations_dir);
-	if (s->state_dir && s->token[0])
-		run_file_remove(s->state_dir, s->token);
+	remove_run_files(s);
+	if (s->state_fd >= 0)
+		close(s->state_fd);
 	s->news.reports = reports_free(s->news.reports);
 	s->terminal = terminal_free(s->terminal);
 	s->json_sink = json_sink_free(s->json_sink);
@@ -591,6 +606,7 @@ static void dispose(struct serve *s)
 	free(s->generations_dir);
 	free(s->state_dir);
 	free(s->made);
+	free(s->own_state_dir);
 	free(s->root);
 }
 
@@ -609,8 +625,7 @@ static void leave_nothing(struct serve *s)
 	s->builder = builder_free(s->builder);
 	if (s->generations_dir)
 		file_remove_tree(s->generations_dir);
-	if (s->state_dir && s->token[0])
-		run_file_remove(s->state_dir, s->token);
+	remove_run_files(s);
 	if (s->made)
 		state_dir_take_back(s->state_dir, s->made);
 }

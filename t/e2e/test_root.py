@@ -96,3 +96,14 @@ def test_a_second_server_leaves_the_first_ones_state(root, serve):
     assert of_servers(root.path / ".devserve") == before
     assert server.run_json()["url"] == server.url
     assert server.infer("one").value == 10
+
+
+def test_a_server_whose_root_was_moved_takes_its_run_file_along_when_it_ends(root, serve, tmp_path):
+    root.write("one/one.c", constant(10))
+    server = start(serve)
+    away, mark = tmp_path / "away", server.mark()
+    root.path.rename(away)
+    wait_gone(server, mark)
+    assert (away / ".devserve/run.json").exists()
+    server.stop()
+    assert not (away / ".devserve/run.json").exists() and not root.path.exists()
