@@ -220,6 +220,8 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 	c->weights = list_weights(recipe->path, c->config.weights);
 	if (!c->mistake)
 		check_weights(c, recipe->path, &why);
+	if (c->mistake) /* that goes is a change, whatever mends it */
+		c->config.hash = plugin_config_mix(c->config.hash, hash_bytes(c->mistake, strlen(c->mistake)));
 	recipe->cflags = copy_list(c->config.cflags);
 	recipe->ldlibs = copy_list(c->config.ldlibs);
 	if (c->config.sources && !find_idle(recipe, c->config.sources) && *c->config.sources)
