@@ -12,11 +12,11 @@
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "serve/event.h"
+#include "serve/plugin_name.h"
 #include "serve/record.h"
 #include "serve/save.h"
 
 static void plugin_remove(struct plugin *p);
-static bool keeps_its_name(struct plugin *p);
 static void tell_clash(struct plugin *p);
 static void tell_misnamed_config(struct plugin *p);
 static void rename_it(struct plugin *p, uint64_t since_ns);
@@ -86,7 +86,7 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 	plugin_config_look(&p->config, &recipe);
 	recipe_fini(&p->recipe);
 	p->recipe = recipe;
-	if (keeps_its_name(p))
+	if (plugin_keeps_name(p))
 		check_content(p, since_ns, quiet);
 	else
 		rename_it(p, since_ns);
@@ -100,56 +100,6 @@ void plugin_rebuild(struct plugin *p)
 }
 
 /* Coming and going */
-
-static char *name_of_path(const char *path)
-{
-	const char *name = path_name(path), *suffix = path_suffix(path);
-
-	return file_is_directory(path) ? xstrdup(name) : xstrndup(name, (size_t)(suffix - name));
-}
-
-static char *name_of(const char *path, const struct config *c)
-{
-	return c->name ? xstrdup(c->name) : name_of_path(path);
-}
-
-static char *clash_sentence(const struct plugin *there, const char *path, const char *name)
-{
-	return xasprintf("%s and %s both are deployment \"%s\"; the first one serves: rename the other",
-			 there ? there->path : "another source", path, name);
-}
-
-/* The name that it wants. One that another has is a mistake, and changes nothing that is served. */
-static bool keeps_its_name(struct plugin *p)
-{
-	_cleanup_free_ char *name = name_of(p->path, &p->config.config), *why = NULL;
-	const struct plugin *there = plugins_find(p->plugins, name);
-
-	if (strcmp(name, p->name) == 0)
-		return true;
-	if (!p->deployment || !there)
-		return false;
-	why = clash_sentence(there, p->path, name);
-	plugin_config_refuse_name(&p->config, why);
-	return true;
-}
-
-/* As if its config named nothing, where the name in it is another's and that of its path is nobody's. */
-static char *first_name(const struct plugins *ps, const char *path, struct plugin_config *c)
-{
-	char *name = name_of(path, &c->config), *fallback = name_of_path(path);
-	const struct plugin *there = plugins_find(ps, name);
-	_cleanup_free_ char *why = NULL;
-
-	if (!there || !config_name_is_good(fallback) || plugins_find(ps, fallback)) {
-		free(fallback);
-		return name;
-	}
-	why = clash_sentence(there, path, name);
-	plugin_config_refuse_name(c, why);
-	free(name);
-	return fallback;
-}
 
 static void insert(struct plugins *ps, struct plugin *p)
 {
@@ -178,7 +128,7 @@ static void tell(const struct plugin *p, enum event_kind kind, const char *reaso
 static void tell_clash(struct plugin *p)
 {
 	free(p->clash);
-	p->clash = clash_sentence(plugins_find(p->plugins, p->name), p->path, p->name);
+	p->clash = plugin_clash(plugins_find(p->plugins, p->name), p->path, p->name);
 	p->newest = ++p->plugins->n_builds;
 	tell(p, EVENT_NOTICE, p->clash);
 }
@@ -257,7 +207,7 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 	}
 	plugin_config_init(&config, path);
 	plugin_config_look(&config, &recipe);
-	name = first_name(ps, path, &config);
+	name = plugin_first_name(ps, path, &config);
 	if (!config_name_is_good(name)) {
 		tell_bad_name(ps, path);
 		plugin_config_fini(&config);
