@@ -60,8 +60,8 @@ class Terminal:
         with self.news:
             self.text += text
             self.stream.feed(text)
-            if self.record is not None and text:
-                self.record.append((time.monotonic(), text))
+            if self.record is not None and text.strip("\0"):
+                self.record.append((time.monotonic(), text.strip("\0")))
             self.news.notify_all()
 
     def _set_size(self, columns, rows):
@@ -121,7 +121,15 @@ class Terminal:
             time.sleep(0.01)
 
     def wait_end(self):
-        return self.process.wait(PATIENCE)
+        """Its exit status; then all that it wrote has been read: a NUL behind it, which shows nothing, has."""
+        status = self.process.wait(PATIENCE)
+        if self.theirs is None:  # nobody reads any more
+            return status
+        os.write(self.theirs, b"\0")
+        self.wait(lambda: "\0" in self.text, "the end")
+        with self.news:
+            self.text = self.text.replace("\0", "")
+        return status
 
     def hang_up(self):
         """As when the window is closed: nobody has the terminal any more but its programs."""
