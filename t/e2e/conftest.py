@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from devserve import Root, Server
+from devserve import Gate, Root, Server
 
 
 @pytest.fixture
@@ -50,6 +50,13 @@ exec gcc "$@"
 
     def go(self):
         self.gate.unlink()
+
+
+@pytest.fixture
+def gate(tmp_path):
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.open()
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from devserve import Root, constant, devserve
 
 WITH_FLAG = constant("VALUE", "#ifndef VALUE\n#define VALUE 1\n#endif\n")
 
-SLOW = constant("(usleep(1500000), 1)", "#include <unistd.h>\n")
-
 WITH_ZLIB = constant("(int32_t)crc32(0, (const unsigned char *)\"abc\", 3)", "#include <zlib.h>\n")
 
 
@@ -201,12 +199,14 @@ def test_a_restart_keeps_the_number(root, serve):
     assert (answer.value, answer.generation) == (7, 2)
 
 
-def test_settings_reach_what_serves(root, serve):
-    root.write("one/one.c", SLOW)
+def test_settings_reach_what_serves(root, serve, gate):
+    root.write("one/one.c", constant("(pass_gate(), 1)", gate.source))
     server = serve()
     server.save("one/deployment.yaml", "num_replicas: 2\nrequest_timeout_s: 0.3\n", "one")
     assert len(server.worker_pids("one")) == 2
+    gate.shut()
     assert server.infer("one").status == 504
+    gate.open()
     server.save("one/deployment.yaml", "num_replicas: 1\n", "one")
     assert server.infer("one").value == 1
 

@@ -176,14 +176,12 @@ def test_a_request_that_every_generation_dies_of_is_at_fault_itself(root, serve)
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["without", "with"])
-def test_the_others_in_the_batch_of_what_crashes_are_answered(root, serve, tmp_path, before):
-    hold = tmp_path / "hold"
-    held = f'while (access("{hold}", F_OK) == 0) usleep(1000);'
-    root.write("one/one.c", adding(1, DEATHS["abort"], held))
+def test_the_others_in_the_batch_of_what_crashes_are_answered(root, serve, gate, before):
+    root.write("one/one.c", gate.source + adding(1, DEATHS["abort"], "pass_gate();"))
     server = serve()
     if before:
-        server.save("one/one.c", adding(2, DEATHS["abort"], held))
-    hold.write_text("")
+        server.save("one/one.c", gate.source + adding(2, DEATHS["abort"], "pass_gate();"))
+    gate.shut()
     answers = {}
 
     def call(value):
@@ -199,7 +197,7 @@ def test_the_others_in_the_batch_of_what_crashes_are_answered(root, serve, tmp_p
     until(lambda: facts(server)["in_flight"] >= 1 and facts(server)["requests"] >= 2)
     others = start(3, 4, -1, 5, 6)
     until(lambda: facts(server)["requests"] >= 7)
-    hold.unlink()
+    gate.open()
     for thread in first + others:
         thread.join()
     assert answers.pop(-1).status == 500

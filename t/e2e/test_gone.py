@@ -5,12 +5,11 @@ import pytest
 from devserve import X, x
 from hostile import Footprint, Wire, infer, sentence, turn, until
 
-# Appends each X that it computes to a file; holds while another is there.
+# Appends each X that it computes to a file; then it has to pass a gate.
 LEDGER = """\
 #include <devserve/deployment.h>
 #include <stdio.h>
-#include <unistd.h>
-
+{gate}
 static int infer(const struct devserve_call *call)
 {{
 	int32_t x = ((const int32_t *)call->in[0].data)[0];
@@ -18,8 +17,7 @@ static int infer(const struct devserve_call *call)
 
 	fprintf(f, "%d\\n", x);
 	fclose(f);
-	while (access("{path}/hold", F_OK) == 0)
-		usleep(1000);
+	pass_gate();
 	((int32_t *)call->out[0].data)[0] = x;
 	return 0;
 }}
@@ -33,26 +31,23 @@ DEVSERVE_DEPLOYMENT(
 
 
 class Ledger:
-    def __init__(self, path):
-        self.path = path
-        (path / "hold").write_text("")
+    def __init__(self, path, gate):
+        self.path, self.gate = path, gate.shut()
 
     def source(self):
-        return LEDGER.format(path=self.path)
+        return LEDGER.format(path=self.path, gate=self.gate.source)
 
     def computed(self):
         file = self.path / "ledger"
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
     def go_on(self):
-        (self.path / "hold").unlink(missing_ok=True)
+        self.gate.open()
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(tmp_path)
-    yield ledger
-    ledger.go_on()
+def ledger(tmp_path, gate):
+    return Ledger(tmp_path, gate)
 
 
 @pytest.fixture

@@ -14,35 +14,31 @@ from test_replicas import SLOW_ON_NEGATIVE, until, workers_of
 CRASH = deployment("\tif (x == 5)\n\t\tabort();\n\t*y = 0;", "#include <stdlib.h>")
 
 
-def refuses_late(hold):
-    """create() says no when the file `hold` is gone."""
+def refuses_late(gate):
+    """create() says no when it has passed the gate."""
     return constant(3, f"""\
-#include <errno.h>
-#include <unistd.h>
+{gate.source}
 static int create(const struct devserve_host *host, void **self)
 {{
 	(void)self;
 	devserve_log(host, DEVSERVE_INFO, "creating");
-	while (access("{hold}", F_OK) == 0)
-		usleep(1000);
+	pass_gate();
 	return -EIO;
 }}
 """).replace(".infer = infer,", ".infer = infer,\n\t.create = create,")
 
 
-def test_deaths_during_a_trial_that_fails_leave_a_worker(root, serve, tmp_path):
-    hold = tmp_path / "hold"
-    hold.write_text("")
+def test_deaths_during_a_trial_that_fails_leave_a_worker(root, serve, gate):
     root.write("one/one.c", constant(1))
     server = serve()
     server.save("one/one.c", CRASH, "one")
     mark = server.mark()
-    root.write("one/one.c", refuses_late(hold))
+    root.write("one/one.c", refuses_late(gate.shut()))
     server.wait("log", after=mark)
     client = server.new_client()
     for _ in range(3):
         assert client.infer("one", x(5)).status == 500
-    hold.unlink()
+    gate.open()
     server.wait("save.done", after=mark, outcome="trial-failed")
     until(lambda s: len(workers_of(s, "one")) == 1, server)
     assert client.infer("one", x(0)).value == 0

@@ -30,26 +30,14 @@ DEVSERVE_DEPLOYMENT(
 """
 
 
-def waiting(path):
-    """A deployment whose calls last while that file is there."""
-    return deployment(f"""\
-	while (access("{path}", F_OK) == 0)
-		usleep(1000);
-	*y = x;""", "#include <unistd.h>\n")
+def waiting(gate):
+    """A deployment whose calls have to pass the gate, which is shut."""
+    return deployment("\tpass_gate();\n\t*y = x;", gate.shut().source)
 
 
 def binary(n):
     """A request to GROW for n elements, as raw bytes."""
     return {**x(n), "parameters": {"binary_data_output": True}}
-
-
-@pytest.fixture
-def hold(tmp_path):
-    """Calls of `held` last until .unlink()."""
-    path = tmp_path / "hold"
-    path.write_text("")
-    yield path
-    path.unlink(missing_ok=True)
 
 
 def serve_constant(root, serve, *options):
@@ -101,8 +89,8 @@ def test_a_body_that_nobody_wants_has_the_same_limits(root, serve):
         assert answer[0] == 404 and wire.is_cut()
 
 
-def test_a_body_whose_request_waits_behind_another_is_given_its_time(root, serve, hold):
-    root.write("held.c", waiting(hold))
+def test_a_body_whose_request_waits_behind_another_is_given_its_time(root, serve, gate):
+    root.write("held.c", waiting(gate))
     server = serve_constant(root, serve, "--body-timeout", "1")
     with Wire(server.url) as wire, Wire(server.url) as beside, Wire(server.url) as late:
         body = json.dumps(x(5)).encode()
@@ -112,20 +100,20 @@ def test_a_body_whose_request_waits_behind_another_is_given_its_time(root, serve
         turn(beside)
         answer = late.ask(infer(server.url, "y")[:-1])  # its limit passes while the first call runs
         assert answer[0] == 408 and not wire.has_news()
-        hold.unlink()
+        gate.open()
         assert [wire.answer()[0], wire.answer()[0]] == [200, 100]
         assert wire.ask(body)[0] == 200
 
 
-def test_a_connection_that_asks_nothing_is_closed(root, serve, hold):
-    root.write("held.c", waiting(hold))
+def test_a_connection_that_asks_nothing_is_closed(root, serve, gate):
+    root.write("held.c", waiting(gate))
     server = serve_constant(root, serve, "--idle-timeout", "1")
     with Wire(server.url) as never, Wire(server.url) as once, Wire(server.url) as busy:
         busy.send(infer(server.url, "held", x(3)))
         assert once.ask(head(server.url))[0] == 200
         assert never.is_cut() and once.is_cut()
         assert not busy.has_news()  # who waits for an answer isn't idle
-        hold.unlink()
+        gate.open()
         assert busy.answer()[0] == 200
 
 
@@ -145,12 +133,10 @@ def test_a_client_that_takes_nothing_of_its_answer_is_dropped_and_its_memory_fre
 JOINED = """\
 #include <devserve/deployment.h>
 #include <string.h>
-#include <unistd.h>
-
+%s
 static int infer(const struct devserve_call *call)
 {
-	while (access("%s", F_OK) == 0)
-		usleep(1000);
+	pass_gate();
 	memcpy(call->out[0].data, call->in[0].data, call->in[0].size);
 	return 0;
 }
@@ -173,8 +159,8 @@ def bytes_of(server, data):
     return post(server.url, "/v2/models/joined/infer", said + data, f"Inference-Header-Content-Length: {len(said)}")
 
 
-def test_requests_that_do_not_fit_into_memory_together_are_run_apart(root, serve, hold):
-    root.write("joined.c", JOINED % hold)
+def test_requests_that_do_not_fit_into_memory_together_are_run_apart(root, serve, gate):
+    root.write("joined.c", JOINED % gate.shut().source)
     server = serve("--max-memory", "64M")
     with contextlib.ExitStack() as stack:
         wires = [stack.enter_context(Wire(server.url)) for _ in range(10)]
@@ -184,7 +170,7 @@ def test_requests_that_do_not_fit_into_memory_together_are_run_apart(root, serve
             wire.send(bytes_of(server, data))
             turn(beside)  # the first two are what a worker gets in advance
         until(lambda: server.status()["deployments"][0]["queued"] == 8, beside)
-        hold.unlink()
+        gate.open()
         for wire, data in zip(wires, sent):
             status, _, body = wire.answer()
             assert status == 200 and body.endswith(data), body[:200]
@@ -218,8 +204,8 @@ def test_a_client_that_takes_its_answer_below_the_least_rate_is_dropped(root, se
 # --- number
 
 
-def test_beyond_the_connections_health_is_answered_and_all_else_is_503(root, serve, hold):
-    root.write("held.c", waiting(hold))
+def test_beyond_the_connections_health_is_answered_and_all_else_is_503(root, serve, gate):
+    root.write("held.c", waiting(gate))
     server = serve_constant(root, serve, "--max-connections", "4")
     server.client.close()
     busy = [Wire(server.url).send(infer(server.url, "held", x(i))) for i in range(4)]
@@ -230,7 +216,7 @@ def test_beyond_the_connections_health_is_answered_and_all_else_is_503(root, ser
             answer = other.ask(infer(server.url, "y") + head(server.url))
             assert answer[0] == 503 and "--max-connections" in sentence(answer), answer
             assert answer[1]["retry-after"] and answer[1]["connection"] == "close" and other.is_cut()
-        hold.unlink()
+        gate.open()
         assert [wire.answer()[0] for wire in busy] == [200] * 4
         busy.pop().close()
         turn(guest)

@@ -200,4 +200,3 @@ def test_spares_are_started_when_all_serve(root, serve, compiler):
     deadline = time.monotonic() + PATIENCE
     while not all("spare_pid" in d for d in server.status()["deployments"]):
         assert time.monotonic() < deadline
-        time.sleep(0.02)

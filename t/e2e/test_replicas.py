@@ -179,28 +179,26 @@ def test_a_worker_that_leaks_is_replaced_between_two_calls(root, serve):
     assert server.worker_pids("one") != [pid] and not server.seen("worker.died", mark)
 
 
-def test_a_save_that_came_meanwhile_is_not_blamed_for_what_the_one_before_did(root, serve, tmp_path):
-    hold = tmp_path / "hold"
+def test_a_save_that_came_meanwhile_is_not_blamed_for_what_the_one_before_did(root, serve, gate):
     slow = constant(1, f"""
-#include <unistd.h>
+{gate.source}
 static int create(const struct devserve_host *host, void **self)
 {{
 	devserve_log(host, DEVSERVE_INFO, "creating");
-	while (access("{hold}", F_OK) == 0)
-		usleep(1000);
+	pass_gate();
 	return 0;
 }}
 """).replace(".infer = infer", ".create = create, .infer = infer")
     root.write("one/one.c", slow)
     server = serve()
     server.save("one/one.c", constant(2, "#include <stdlib.h>\n").replace("return 0", "abort()"))
-    hold.write_text("")
+    gate.shut()
     mark, answers = server.mark(), []
     caller = threading.Thread(target=lambda: answers.append(server.new_client().infer("one")))
     caller.start()
     server.wait("log", mark, text="creating")  # the call is about to be run once more
     assert server.save("one/one.c", constant(3))["generation"] == 3
-    hold.unlink()
+    gate.open()
     caller.join()
     assert answers[0].value in (1, 3), answers
     answer = server.infer("one")
@@ -235,21 +233,19 @@ def test_deaths_that_no_call_explains_make_the_generation_before_serve(root, ser
     assert server.infer("one").generation == 1
 
 
-def test_a_call_whose_worker_is_killed_from_outside_is_run_once_more(root, serve, tmp_path):
-    hold = tmp_path / "hold"
-    root.write("one/one.c", deployment(f"""\
+def test_a_call_whose_worker_is_killed_from_outside_is_run_once_more(root, serve, gate):
+    root.write("one/one.c", deployment("""\
 	devserve_log(call->host, DEVSERVE_INFO, "running");
-	while (access("{hold}", F_OK) == 0)
-		usleep(1000);
-	*y = x;""", "#include <unistd.h>\n"))
+	pass_gate();
+	*y = x;""", gate.source))
     server = serve()
-    hold.write_text("")
+    gate.shut()
     mark, answers = server.mark(), []
     caller = threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(5))))
     caller.start()
     server.wait("log", mark, text="running")
     os.kill(server.worker_pids("one")[0], signal.SIGKILL)
-    hold.unlink()
+    gate.open()
     caller.join()
     assert answers[0].value == 5, answers
 

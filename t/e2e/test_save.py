@@ -166,16 +166,12 @@ def test_saves_in_quick_succession_end_in_the_last(server):
     assert server.infer("one").stale is None
 
 
-def waits_for_a_file(path, value):
-    return deployment(f"""\
-	while (access("{path}", F_OK) != 0)
-		usleep(1000);
-	*y = {value};""", "#include <unistd.h>\n")
+def held(gate, value):
+    return deployment(f"\tpass_gate();\n\t*y = {value};", gate.source)
 
 
-def test_a_save_behind_a_call_that_hangs_is_told_what_it_waits_for(root, serve, tmp_path):
-    go = tmp_path / "go"
-    root.write("one.c", waits_for_a_file(go, 1))
+def test_a_save_behind_a_call_that_hangs_is_told_what_it_waits_for(root, serve, gate):
+    root.write("one.c", held(gate.shut(), 1))
     server = serve()
     pid = server.worker_pids("one")[0]
     hung = server.new_client()
@@ -183,11 +179,11 @@ def test_a_save_behind_a_call_that_hangs_is_told_what_it_waits_for(root, serve, 
     while not server.status()["deployments"][0]["in_flight"]:
         pass
     mark = server.mark()
-    root.rename_over("one.c", waits_for_a_file(go, 2))
+    root.rename_over("one.c", held(gate, 2))
     notice = server.wait("notice", mark, deployment="one")["reason"]
     assert notice.startswith("generation 2 is ready and waits: infer() has been running for 2 s "
                              f"in PID {pid}"), notice
-    go.touch()
+    gate.open()
     server.wait("save.done", mark, deployment="one", outcome="swapped")
     assert json.load(hung.connection.getresponse())["outputs"][0]["data"] == [1]
     assert len(server.seen("notice", mark, deployment="one")) == 1

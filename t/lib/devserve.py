@@ -5,6 +5,7 @@ Tests wait for events, never for time; a wait that ends in its time limit is a f
 t/e2e/conftest.py then prints what the server said.
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -48,6 +49,41 @@ DEVSERVE_DEPLOYMENT(
 def constant(value, extra=""):
     """One that answers `value`, whatever it is asked."""
     return deployment(f"	*y = {value};", extra)
+
+
+class Gate:
+    """Where plugins wait while it is shut: at the lock of a file, which this process has meanwhile."""
+
+    def __init__(self, path):
+        self.path, self.fd = path, None
+
+    @property
+    def source(self):
+        """C: pass_gate() returns once it is open."""
+        return f"""\
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+static void pass_gate(void)
+{{
+	int fd = open("{self.path}", O_RDONLY);
+
+	while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
+		;
+	close(fd);
+}}
+"""
+
+    def shut(self):
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        return self
+
+    def open(self):
+        if self.fd is not None:
+            os.close(self.fd)
+        self.fd = None
 
 
 def x(value):
