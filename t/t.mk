@@ -59,10 +59,16 @@ $(BUILD)/t/%.so: t/lib/preload/%.c
 	@echo "  TEST $<"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ $<
 
-$(BUILD)/t/replay/%: t/fuzz/%.c t/lib/replay/main.c $(archive)
+# By itself: a compiler that is given two sources tells of the headers of one.
+replay_main := $(BUILD)/t/replay/main.o
+$(replay_main): t/lib/replay/main.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(test_flags) -c -o $@ $<
+
+$(BUILD)/t/replay/%: t/fuzz/%.c $(replay_main) $(archive)
 	@mkdir -p $(@D)
 	@echo "  TEST $<"
-	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $(filter %.c,$^) $(test_libs)
+	$(Q)$(CC) $(test_flags) $(all_ldflags) -o $@ $< $(replay_main) $(test_libs)
 
 # Wants a tree of its own and clang: make fuzz-programs $(fuzz_flags)
 fuzz_flags := BUILD=build-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined \
@@ -80,7 +86,7 @@ fuzz: ## let libFuzzer (clang) try every parser: SECONDS=60 for each
 	@$(MAKE) --no-print-directory fuzz-programs $(fuzz_flags)
 	@t/lib/fuzz build-fuzz $(or $(SECONDS),60)
 
--include $(addsuffix .d,$(unit_programs) $(tap_programs) $(helper_programs) $(replay_programs))
+-include $(addsuffix .d,$(unit_programs) $(tap_programs) $(helper_programs) $(replay_programs) $(replay_main) $(fuzz_programs))
 
 # What the tests see of make.
 prove = DEVSERVE_BUILD=$(abspath $(BUILD)) DEVSERVE_VENV=$(abspath $(VENV)) \

@@ -265,15 +265,20 @@ static void put_json_data(struct buffer *b, const struct array *a)
 	json_array_end(b);
 }
 
-void array_put_json(struct buffer *b, const struct array *a, bool with_data)
+void array_put_json_head(struct buffer *b, const char *name, const struct array *a)
 {
 	json_object(b, NULL);
-	json_string(b, "name", a->name);
+	json_string(b, "name", name);
 	json_string(b, "datatype", dtype_name(a->dtype));
 	json_array(b, "shape");
 	for (uint32_t k = 0; k < a->rank; k++)
 		json_int(b, NULL, a->shape[k]);
 	json_array_end(b);
+}
+
+void array_put_json(struct buffer *b, const struct array *a, bool with_data)
+{
+	array_put_json_head(b, a->name, a);
 	if (with_data)
 		put_json_data(b, a);
 	json_object_end(b);

@@ -14,5 +14,8 @@ struct buffer;
  */
 void array_put_text(struct buffer *b, const struct array *a, size_t width, bool all);
 
+/* Begins an object of JSON with name, datatype and shape; the caller ends it. */
+void array_put_json_head(struct buffer *b, const char *name, const struct array *a);
+
 /* For machines: {"name", "datatype", "shape", "data"}; NaN and infinities are null. */
 void array_put_json(struct buffer *b, const struct array *a, bool with_data);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "cli/array_text.h"
 #include "cli/json_reader.h"
 #include "cli/model.h"
 #include "infer/dtype.h"
@@ -18,13 +19,7 @@
 
 static void put_input(struct buffer *json, const struct model_port *p, const struct array *a)
 {
-	json_object(json, NULL);
-	json_string(json, "name", p->name);
-	json_string(json, "datatype", dtype_name(a->dtype));
-	json_array(json, "shape");
-	for (uint32_t k = 0; k < a->rank; k++)
-		json_int(json, NULL, a->shape[k]);
-	json_array_end(json);
+	array_put_json_head(json, p->name, a);
 	json_object(json, "parameters");
 	json_uint(json, "binary_data_size", a->size);
 	json_object_end(json);

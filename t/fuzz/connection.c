@@ -27,11 +27,11 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "deploy/handle.h"
-#include "infer/memory.h"
 #include "infer/signature.h"
 #include "ingress/exchange.h"
 #include "ingress/ingress.h"
 #include "ingress/listener.h"
+#include "counted.h"
 
 #define MAX_SIZE 16384
 #define MAX_BODY 65536
@@ -41,42 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 /* The deployments */
 
-static unsigned n_blocks, n_references;
-static size_t n_charged;
-
-static int reserve(struct infer_memory *m, size_t size, void **ret, uint64_t *ret_block)
-{
-	(void)m;
-	if (size > MAX_BODY || posix_memalign(ret, 64, size ? size : 1))
-		return -ENOMEM;
-	memset(*ret, 0, size);
-	n_blocks++;
-	*ret_block = (uintptr_t)*ret;
-	return 0;
-}
-
-static void release(struct infer_memory *m, uint64_t block)
-{
-	(void)m;
-	n_blocks--;
-	free((void *)(uintptr_t)block);
-}
-
-static int charge(struct infer_memory *m, size_t size)
-{
-	(void)m;
-	n_charged += size;
-	return 0;
-}
-
-static void discharge(struct infer_memory *m, size_t size)
-{
-	(void)m;
-	assert(size <= n_charged);
-	n_charged -= size;
-}
-
-static struct infer_memory memory = { reserve, release, charge, discharge };
+static unsigned n_references;
+static struct infer_memory memory = COUNTED_MEMORY;
 static struct handle simple = { .name = "simple", .memory = &memory, .generation = 7 };
 static struct handle bytes_too = { .name = "b\xc3\xa9", .memory = &memory, .generation = 8, .stale = "building" };
 static struct handle loading = { .name = "loading" };

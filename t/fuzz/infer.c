@@ -19,48 +19,13 @@
 #include "base/memory.h"
 #include "infer/dtype.h"
 #include "infer/json_parse.h"
-#include "infer/memory.h"
 #include "infer/request.h"
 #include "infer/signature.h"
+#include "counted.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static unsigned n_live;
-
-static int reserve(struct infer_memory *m, size_t size, void **ret, uint64_t *ret_block)
-{
-	(void)m;
-	if (size > 1 << 20 || posix_memalign(ret, 64, size))
-		return -12;
-	n_live++;
-	*ret_block = (uintptr_t)*ret;
-	return 0;
-}
-
-static void release(struct infer_memory *m, uint64_t block)
-{
-	(void)m;
-	n_live--;
-	free((void *)(uintptr_t)block);
-}
-
-static size_t n_charged;
-
-static int charge(struct infer_memory *m, size_t size)
-{
-	(void)m;
-	n_charged += size;
-	return 0;
-}
-
-static void discharge(struct infer_memory *m, size_t size)
-{
-	(void)m;
-	assert(size <= n_charged);
-	n_charged -= size;
-}
-
-static struct infer_memory memory = { reserve, release, charge, discharge };
+static struct infer_memory memory = COUNTED_MEMORY;
 
 static void add_port(struct signature *s, const char *name, uint32_t dtype, int64_t first, int64_t second)
 {
@@ -185,6 +150,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		answer(&r);
 	}
 	infer_request_fini(&r);
-	assert(n_live == 0 && n_charged == 0);
+	assert(n_blocks == 0 && n_charged == 0);
 	return 0;
 }
