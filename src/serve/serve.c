@@ -10,9 +10,7 @@
 
 #include "serve/serve.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,10 +72,8 @@ struct serve {
 	uv_timer_t drain;       /* the end is bounded */
 	uv_timer_t tidy;        /* after saves */
 	char token[TOKEN_SIZE];
-	char *root, *state_dir, *generations_dir;
-	char *made;             /* part of state_dir that was missing; or NULL */
-	char *own_state_dir;    /* wherever it may have been moved to */
-	int state_fd;           /* of it; -1: none */
+	char *root;
+	struct state_dir dir;
 	uint64_t n_overflows;
 	bool checking;          /* `devserve check`: ends by itself */
 	bool ready_told, stopping, now;
@@ -302,49 +298,21 @@ static void on_notice(void *context, const char *sentence)
 
 /* Starting */
 
-static void remove_leftovers(const char *directory)
+static int open_root(struct serve *s, struct buffer *why)
 {
-	DIR *d = opendir(directory);
-	struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		_cleanup_free_ char *path = path_join(directory, e->d_name);
-		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-
-		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
-			file_remove_tree(path);
-	}
-	if (d)
-		closedir(d);
-}
-
-static int make_directories(struct serve *s, struct buffer *why)
-{
-	_cleanup_free_ char *generations = NULL;
-	int r;
-
 	s->root = realpath(s->o->root ? s->o->root : OPTIONS_DEFAULT_ROOT, NULL);
 	if (!s->root) {
 		buffer_printf(why, "cannot open %s: %s", s->o->root, strerror(errno));
 		return -errno;
 	}
-	s->state_dir = state_directory(s->root, s->o->state_dir);
-	r = state_dir_make(s->state_dir, &s->made, why);
-	if (r < 0)
-		return r;
-	s->state_fd = open(s->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	s->own_state_dir = xasprintf("/proc/self/fd/%d", s->state_fd);
-	generations = path_join(s->state_dir, "generations");
-	remove_leftovers(generations);
-	s->generations_dir = xasprintf("%s/%d", generations, getpid());
-	return 0;
+	return state_dir_open(&s->dir, state_directory(s->root, s->o->state_dir), why);
 }
 
 static int make_builder(struct serve *s, struct buffer *why)
 {
 	_cleanup_free_ char *headers = path_of_headers();
 	const struct builder_options o = {
-		.state_dir = s->state_dir,
+		.state_dir = s->dir.path,
 		.include_dir = headers,
 		.root = s->root,
 		.jobs = s->o->jobs,
@@ -359,8 +327,8 @@ static int make_deploy(struct serve *s, struct buffer *why)
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
 	const struct deploy_options o = {
 		.worker = worker,
-		.state_dir = s->state_dir,
-		.generations_dir = s->generations_dir,
+		.state_dir = s->dir.path,
+		.generations_dir = s->dir.generations,
 		.max_worker_memory = s->o->max_worker_memory,
 		.create_timeout_ms = s->o->create_timeout_s * 1000,
 		.max_memory = s->o->max_memory,
@@ -372,7 +340,7 @@ static int make_deploy(struct serve *s, struct buffer *why)
 	core_allow(s->o->core);
 	r = deploy_new(&s->hub, &o, &cb, &s->deploy);
 	if (r < 0)
-		buffer_printf(why, "cannot prepare %s: %s", s->generations_dir, strerror(-r));
+		buffer_printf(why, "cannot prepare %s: %s", s->dir.generations, strerror(-r));
 	else
 		deploy_hold_spares(s->deploy, true); /* until all serve */
 	return r;
@@ -428,7 +396,7 @@ static void open_sinks(struct serve *s)
 /* A check's are its own: the server that may run beside it tidies up among its. */
 static void make_weights(struct serve *s)
 {
-	const char *base = s->checking ? s->generations_dir : s->state_dir;
+	const char *base = s->checking ? s->dir.generations : s->dir.path;
 	_cleanup_free_ char *directory = path_join(base, "weights");
 
 	s->weights = weights_new(&s->loop, base, directory);
@@ -437,11 +405,11 @@ static void make_weights(struct serve *s)
 static int start(struct serve *s, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer notice = BUFFER_NULL;
-	int r = make_directories(s, why);
+	int r = open_root(s, why);
 
 	if (r == 0)
-		s->news.log = log_new(&s->loop, s->events, s->checking ? NULL : s->state_dir);
-	if (r == 0 && !s->checking && stamp_check(s->state_dir, &notice) == 1)
+		s->news.log = log_new(&s->loop, s->events, s->checking ? NULL : s->dir.path);
+	if (r == 0 && !s->checking && stamp_check(s->dir.path, &notice) == 1)
 		events_emit(s->events, &(struct event){ .kind = EVENT_NOTICE, .reason = notice.data });
 	if (r == 0)
 		r = make_builder(s, why);
@@ -457,7 +425,7 @@ static int start(struct serve *s, struct buffer *why)
 		.weights = s->weights,
 		.events = s->events,
 		.root = s->root,
-		.state_dir = s->state_dir,
+		.state_dir = s->dir.path,
 		.keep_records = !s->checking,
 		.settled = on_settled,
 		.context = s,
@@ -469,7 +437,7 @@ static int start(struct serve *s, struct buffer *why)
 static int refuse_second_server(const struct serve *s, struct buffer *why)
 {
 	char url[256];
-	pid_t pid = run_file_owner(s->state_dir, url);
+	pid_t pid = run_file_owner(s->dir.path, url);
 
 	if (!pid)
 		return 0;
@@ -481,13 +449,13 @@ static int refuse_second_server(const struct serve *s, struct buffer *why)
 /* Somebody may have cleaned the state directory up: commands find us by run.json. */
 static void keep_state_dir(struct serve *s)
 {
-	_cleanup_free_ char *path = path_join(s->state_dir, "run.json");
+	_cleanup_free_ char *path = path_join(s->dir.path, "run.json");
 
-	if (!s->ingress || file_make_directories_from(s->state_dir, s->state_dir) < 0)
+	if (!s->ingress || file_make_directories_from(s->dir.path, s->dir.path) < 0)
 		return;
-	stamp_keep(s->state_dir);
+	stamp_keep(s->dir.path);
 	if (!file_exists(path))
-		run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
+		run_file_write(s->dir.path, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
 }
 
 /*
@@ -513,7 +481,7 @@ static void tell_listening(struct serve *s)
 {
 	_cleanup_free_ char *advice = xasprintf(
 		"clients need the token in %s/run.json (Authorization: Bearer …); there is no TLS: beyond a "
-		"network that you trust, put a proxy in front", s->state_dir);
+		"network that you trust, put a proxy in front", s->dir.path);
 	_cleanup_free_ char *core = core_place();
 
 	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
@@ -561,23 +529,14 @@ static int listen_and_watch(struct serve *s, struct buffer *why)
 	if (r < 0)
 		return r;
 	control_set_url(s->control, ingress_url(s->ingress));
-	r = run_file_write(s->state_dir, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
+	r = run_file_write(s->dir.path, ingress_url(s->ingress), s->token, DEVSERVE_VERSION);
 	if (r < 0)
-		buffer_printf(why, "cannot write %s/run.json: %s", s->state_dir, strerror(-r));
+		buffer_printf(why, "cannot write %s/run.json: %s", s->dir.path, strerror(-r));
 	if (r == 0)
 		r = watch_start(&s->loop, &w, &cb, &s->watch);
 	if (r < 0 && !why->size)
 		buffer_printf(why, "cannot start devserve-watch: %s", strerror(-r));
 	return r;
-}
-
-/* Ours may lie in a root that was moved away, or one may be there that we made again. */
-static void remove_run_files(const struct serve *s)
-{
-	if (!s->token[0])
-		return;
-	run_file_remove(s->state_dir, s->token);
-	run_file_remove(s->own_state_dir, s->token);
 }
 
 static void dispose(struct serve *s)
@@ -594,19 +553,12 @@ static void dispose(struct serve *s)
 	s->control = control_free(s->control);
 	s->deploy = deploy_free(s->deploy);
 	s->weights = weights_free(s->weights);
-	if (s->generations_dir)
-		file_remove_tree(s->generations_dir);
-	remove_run_files(s);
-	if (s->state_fd >= 0)
-		close(s->state_fd);
+	state_dir_remove_run_file(&s->dir, s->token);
 	s->news.reports = reports_free(s->news.reports);
 	s->terminal = terminal_free(s->terminal);
 	s->json_sink = json_sink_free(s->json_sink);
 	s->events = events_free(s->events);
-	free(s->generations_dir);
-	free(s->state_dir);
-	free(s->made);
-	free(s->own_state_dir);
+	state_dir_close(&s->dir);
 	free(s->root);
 }
 
@@ -623,11 +575,8 @@ static void open_console(struct serve *s)
 static void leave_nothing(struct serve *s)
 {
 	s->builder = builder_free(s->builder);
-	if (s->generations_dir)
-		file_remove_tree(s->generations_dir);
-	remove_run_files(s);
-	if (s->made)
-		state_dir_take_back(s->state_dir, s->made);
+	state_dir_remove_run_file(&s->dir, s->token);
+	state_dir_take_back(&s->dir);
 }
 
 static int run(struct serve *s)

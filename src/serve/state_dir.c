@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/state_dir.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,32 +32,89 @@ static char *topmost_missing(const char *path)
 	return top;
 }
 
-int state_dir_make(const char *path, char **ret_made, struct buffer *why)
+/* Of servers that were killed. */
+static void remove_leftovers(const char *directory)
 {
-	char *made = topmost_missing(path);
+	DIR *d = opendir(directory);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		_cleanup_free_ char *path = path_join(directory, e->d_name);
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+			file_remove_tree(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+int state_dir_open(struct state_dir *ret, char *path, struct buffer *why)
+{
+	_cleanup_free_ char *generations = path_join(path, "generations");
+	struct state_dir s = { .path = path, .made = topmost_missing(path) };
 	int r = file_make_directories(path);
 
 	if (r < 0) {
 		buffer_printf(why, "cannot make %s: %s; choose another place with --state-dir", path, strerror(-r));
-		free(made);
+		free(s.made);
+		free(path);
 		return r;
 	}
-	*ret_made = made;
+	s.fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	s.own = xasprintf("/proc/self/fd/%d", s.fd);
+	remove_leftovers(generations);
+	s.generations = xasprintf("%s/%d", generations, getpid());
+	*ret = s;
 	return 0;
 }
 
-/* What it lies in goes only where it is empty. */
-void state_dir_take_back(const char *path, const char *made)
+void state_dir_remove_run_file(const struct state_dir *s, const char *token)
 {
-	_cleanup_free_ char *at = xstrdup(path);
-	char url[256];
-	size_t top = strlen(made);
+	if (s->path && token[0]) {
+		run_file_remove(s->path, token);
+		run_file_remove(s->own, token);
+	}
+}
 
-	if (run_file_owner(path, url))
+static void remove_generations(const struct state_dir *s)
+{
+	if (s->generations)
+		file_remove_tree(s->generations);
+}
+
+/* What it lies in goes only where it is empty. */
+static void remove_made(const struct state_dir *s)
+{
+	_cleanup_free_ char *at = xstrdup(s->path);
+	char url[256];
+	size_t top = strlen(s->made);
+
+	if (run_file_owner(s->path, url))
 		return;
-	file_remove_tree(path);
+	file_remove_tree(s->path);
 	while (strlen(at) > top) {
 		*strrchr(at, '/') = '\0';
 		rmdir(at);
 	}
+}
+
+void state_dir_take_back(const struct state_dir *s)
+{
+	remove_generations(s);
+	if (s->made)
+		remove_made(s);
+}
+
+void state_dir_close(struct state_dir *s)
+{
+	if (!s->path)
+		return;
+	remove_generations(s);
+	close(s->fd);
+	free(s->generations);
+	free(s->made);
+	free(s->own);
+	free(s->path);
+	*s = (struct state_dir){ .path = NULL };
 }
