@@ -86,6 +86,7 @@ def test_everything_ends_with_a_server_that_is_killed_and_the_next_one_goes_on(r
         assert done["cached"] and done["outcome"] == "swapped", done
         answer = second.infer(name)
         assert (answer.value, answer.generation) == (value, generation)
+    assert os.listdir(root.path / ".devserve/generations") == [str(second.process.pid)]  # the first one's are gone
 
 
 @pytest.fixture
