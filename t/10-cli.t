@@ -12,6 +12,10 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use Test::More;
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Files qw(slurp spew);
+
 my $build = abs_path($ENV{DEVSERVE_BUILD} // 'build');
 plan skip_all => "no $build/devserve" unless -x "$build/devserve";
 $ENV{PATH} = "$build:$ENV{PATH}";
@@ -20,22 +24,6 @@ delete $ENV{$_} for grep { /^DEVSERVE_/ || $_ eq 'NO_COLOR' } keys %ENV;
 my $place = tempdir(CLEANUP => 1);
 chdir $place or die;
 my @verbs = qw(new check status infer wait logs inspect schema clean doctor completion help version);
-
-sub slurp {
-	my ($file) = @_;
-
-	open my $in, '<', $file or return '';
-	local $/;
-	return scalar <$in>;
-}
-
-sub spew {
-	my ($file, $text) = @_;
-
-	open my $out, '>', $file or die "$file: $!\n";
-	print $out $text;
-	close $out;
-}
 
 # A command line for the shell, which may set variables first: status, stdout, stderr.
 sub run {

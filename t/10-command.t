@@ -11,6 +11,10 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use Test::More;
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Files qw(spew);
+
 my $build = abs_path($ENV{DEVSERVE_BUILD} // 'build');
 plan skip_all => "no $build/devserve" unless -x "$build/devserve";
 $ENV{PATH} = "$build:$ENV{PATH}";
@@ -19,14 +23,6 @@ delete $ENV{$_} for grep { /^DEVSERVE_/ } keys %ENV;
 my ($place, $home) = (tempdir(CLEANUP => 1), tempdir(CLEANUP => 1));
 chdir $place or die;
 make_path('plugins/matmul/src', 'plugins/.hidden', 'plugins/_shared', 'plugins/headers', 'elsewhere');
-
-sub spew {
-	my ($file, $text) = @_;
-
-	open my $out, '>', $file or die "$file: $!\n";
-	print $out $text;
-	close $out;
-}
 
 sub has {
 	return system("command -v $_[0] >/dev/null") == 0;

@@ -10,13 +10,9 @@ use Cwd;
 use File::Temp qw(tempdir);
 use Test::More;
 
-sub slurp {
-	my ($file) = @_;
-
-	open my $in, '<', $file or die "$file: $!\n";
-	local $/;
-	return scalar <$in>;
-}
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Files qw(slurp);
 
 sub first_match {
 	my ($file, $pattern) = @_;

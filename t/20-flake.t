@@ -11,6 +11,10 @@ use Cwd;
 use File::Temp qw(tempdir);
 use Test::More;
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Files qw(slurp spew);
+
 plan skip_all => 'no nix here' if system 'command -v nix nix-instantiate >/dev/null';
 
 my $tree = getcwd();
@@ -18,22 +22,6 @@ my $place = tempdir(CLEANUP => 1);
 my $flake = "$place/flake";
 my $options = '--offline --no-write-lock-file --override-input nixpkgs path:' . "$tree/t/lib/nixpkgs";
 END { system 'chmod', '-R', 'u+w', $place if defined $place } # a store is read-only
-
-sub slurp {
-	my ($file) = @_;
-
-	open my $in, '<', $file or die "$file: $!\n";
-	local $/;
-	return scalar <$in>;
-}
-
-sub spew {
-	my ($file, $text) = @_;
-
-	open my $out, '>', $file or die "$file: $!\n";
-	print $out $text;
-	close $out;
-}
 
 mkdir "$place/$_" for qw(etc etc/nix home flake);
 spew("$place/etc/nix.conf", <<'END');
