@@ -375,7 +375,7 @@ static void put_folded(struct terminal *t, struct buffer *b, const struct buffer
 
 static void put_event(struct terminal *t, struct buffer *b, const struct event *e)
 {
-	struct telling how = (size_t)e->kind < ARRAY_SIZE(tellings) ? tellings[e->kind] : (struct telling){ NULL };
+	struct telling how = (size_t)e->kind < ARRAY_SIZE(tellings) ? tellings[e->kind] : (struct telling){ .line = NULL };
 	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
 
 	if (how.before)
