@@ -34,8 +34,8 @@ all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXX
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base command http ring infer image watch build config weights replica deploy ingress serve cli
-worker_modules := base ring cuda worker
+server_modules := base command http ring infer array image watch build config weights replica deploy ingress serve cli
+worker_modules := base ring cuda array worker
 watcher_modules := base watcher
 debug_modules := base debug
 cuda_modules := base cuda nvrtc
@@ -68,7 +68,7 @@ packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-c
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(filter-out $(http_rivals),$(call objects_of,$(server_modules))) $(BUILD)/obj/main.c.o
-worker_objects := $(call objects_of,$(worker_modules))
+worker_objects := $(call objects_of,$(worker_modules)) $(BUILD)/obj/infer/dtype.c.o $(BUILD)/obj/infer/tensor.c.o
 watcher_objects := $(call objects_of,$(watcher_modules))
 debug_objects := $(call objects_of,$(debug_modules))
 cuda_objects := $(call objects_of,$(cuda_modules))

@@ -15,7 +15,7 @@
 #include "base/columns.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "cli/array.h"
+#include "array/array.h"
 #include "infer/dtype.h"
 #include "infer/json_numbers.h"
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/array.h"
+#include "array/array.h"
 #include "cli/client.h"
 
 struct model;

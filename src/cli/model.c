@@ -9,7 +9,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/suggestion.h"
-#include "cli/array.h"
+#include "array/array.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
 #include "cli/names.h"

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
-#include "cli/array.h"
+#include "array/array.h"
 #include "cli/model.h"
 #include "cli/values.h"
 #include "infer/json_locate.h"

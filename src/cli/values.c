@@ -17,9 +17,9 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "cli/array.h"
+#include "array/array.h"
 #include "cli/model.h"
-#include "cli/npy.h"
+#include "array/npy.h"
 #include "infer/dtype.h"
 #include "infer/tensor.h"
 

@@ -10,8 +10,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
-#include "cli/array.h"
-#include "cli/npy.h"
+#include "array/array.h"
+#include "array/npy.h"
 
 static void copy(const char *from, const char *to, struct buffer *said)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/npy.h"
+#include "array/npy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
-#include "cli/array.h"
-#include "cli/npy_header.h"
+#include "array/array.h"
+#include "array/npy_header.h"
 #include "infer/dtype.h"
 
 #define MAGIC "\x93NUMPY"

@@ -6,7 +6,7 @@
  * is what would make sizes overflow. Nothing is believed about sizes but what is there.
  */
 
-#include "cli/npy_header.h"
+#include "array/npy_header.h"
 
 #include <ctype.h>
 #include <errno.h>

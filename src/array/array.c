@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/array.h"
+#include "array/array.h"
 
 #include <errno.h>
 #include <inttypes.h>
