@@ -14,6 +14,7 @@ my %may = ( # folders, or single headers
 	ring => ['base'],
 	infer => ['base'],
 	array => ['base', 'infer/dtype.h', 'infer/tensor.h'],
+	compare => ['base', 'array', 'infer/dtype.h'],
 	image => ['base', 'infer'],
 	watch => ['base'],
 	watcher => ['base', 'watch/protocol.h', 'watch/filter.h'],
@@ -24,12 +25,12 @@ my %may = ( # folders, or single headers
 	weights => ['base', 'ring', 'infer'],
 	cuda => ['base'],
 	nvrtc => ['base', 'cuda'],
-	worker => ['base', 'ring', 'cuda', 'array', 'infer/dtype.h', 'infer/tensor.h'],
+	worker => ['base', 'ring', 'cuda', 'array', 'compare', 'infer/dtype.h', 'infer/tensor.h'],
 	replica => ['base', 'ring', 'infer'],
 	deploy => ['base', 'infer', 'image', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array image watch build config weights replica deploy ingress)],
-	cli => [qw(base command http ring infer array image watch build config weights replica deploy ingress serve)],
+	serve => [qw(base command ring infer array compare image watch build config weights replica deploy ingress)],
+	cli => [qw(base command http ring infer array compare image watch build config weights replica deploy ingress serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
 my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc);

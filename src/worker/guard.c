@@ -10,6 +10,7 @@
 #include "worker/guard.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -49,8 +50,20 @@ struct guard *guard_new(const struct devserve_call *view)
 	struct guard *g = xcalloc(1, sizeof(*g));
 
 	g->view = view;
-	watched = g;
 	return g;
+}
+
+struct guard *guard_free(struct guard *g)
+{
+	if (!g)
+		return NULL;
+	if (watched == g)
+		watched = NULL;
+	for (unsigned i = 0; i < DEVSERVE_MAX_TENSORS; i++)
+		if (g->staging[i])
+			munmap(g->staging[i], GUARD_MAX + PAGE);
+	free(g);
+	return NULL;
 }
 
 void guard_set_inputs(struct guard *g, const char *inputs, size_t size)
@@ -61,6 +74,7 @@ void guard_set_inputs(struct guard *g, const char *inputs, size_t size)
 
 void guard_begin(struct guard *g)
 {
+	watched = g;
 	g->used = 0;
 	g->viewed = true;
 }

@@ -21,13 +21,17 @@
 
 struct guard;
 
-/* One a process. Names and shapes are read from @view when there is something to tell. */
+/* Names and shapes are read from @view when there is something to tell. */
 struct guard *guard_new(const struct devserve_call *view);
+struct guard *guard_free(struct guard *g); /* NULL is fine. Returns NULL. */
 
 /* Inputs lie in these @size bytes, which are mapped read-only. */
 void guard_set_inputs(struct guard *g, const char *inputs, size_t size);
 
-/* A call is viewed, none of its outputs has memory yet; … it has ended. [infer] */
+/*
+ * A call is viewed, none of its outputs has memory yet; … it has ended. guard_explain() speaks of
+ * the guard whose call began last. [infer]
+ */
 void guard_begin(struct guard *g);
 void guard_end(struct guard *g);
 

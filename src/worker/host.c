@@ -27,6 +27,8 @@
 #include "worker/threads.h"
 #include "worker/weights.h"
 
+#define POISON 0xff /* NaN in each floating datatype, -1 in integers */
+
 struct invocation {
 	char *arena;
 	const char *inputs;
@@ -48,6 +50,7 @@ struct invocation {
 	char *places[DEVSERVE_MAX_TENSORS]; /* of outputs in the arena, or NULL */
 	int unready; /* why infer() can't be called: a negative errno; 0: it can */
 	bool placed[DEVSERVE_MAX_TENSORS]; /* the server chose its memory: its shape is settled */
+	bool poisons, poisoned[DEVSERVE_MAX_TENSORS];
 	char damage[CALL_ERROR_SIZE - sizeof("infer() ")];
 	struct devserve_call view;
 };
@@ -187,6 +190,9 @@ static void *place_output(struct invocation *v, uint32_t index, uint64_t size)
 		t->device = 2; /* kDLCUDA */
 	} else {
 		t->data = guard_output(v->guard, index, v->places[index], size);
+		if (v->poisons && !v->poisoned[index])
+			memset(t->data, POISON, size);
+		v->poisoned[index] = true;
 	}
 	return t->data;
 }
@@ -294,6 +300,28 @@ void invocation_attach(struct invocation *v, char *arena, const char *inputs, si
 	guard_set_inputs(v->guard, inputs, size);
 }
 
+void invocation_set_inputs(struct invocation *v, const char *inputs, size_t size)
+{
+	v->inputs = inputs;
+	guard_set_inputs(v->guard, inputs, size);
+}
+
+void invocation_poison(struct invocation *v, bool yes)
+{
+	v->poisons = yes;
+}
+
+struct invocation *invocation_free(struct invocation *v)
+{
+	if (!v)
+		return NULL;
+	guard_free(v->guard);
+	for (unsigned i = 0; i < DEVSERVE_MAX_TENSORS; i++)
+		buffer_fini(&v->bytes[i]);
+	free(v);
+	return NULL;
+}
+
 static void view_tensor(struct devserve_tensor *t, const struct call_tensor *from, const char *base,
 			const char *name)
 {
@@ -360,6 +388,7 @@ static void view_output(struct invocation *v, uint32_t i, const char *name)
 	view_tensor(t, &v->call->tensors[v->call->n_in + i], v->arena, name);
 	v->places[i] = t->data;
 	v->placed[i] = t->data != NULL;
+	v->poisoned[i] = false;
 	if (v->placed[i] && !place_output(v, i, t->size))
 		v->unready = -ENOMEM;
 	buffer_reset(&v->bytes[i]);

@@ -9,6 +9,8 @@
  * deployment finds get their memory here: from the call's spill, else from the server.
  */
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <devserve/deployment.h>
@@ -21,11 +23,18 @@ struct invocation;
 /* Asks the server for memory: a place in the arena, or NULL. Blocks until it answers. */
 typedef void *(*host_need_fn)(void *context, uint32_t slot, uint64_t size);
 
-/* One a worker; [infer] uses it for one call at a time. */
+/* [infer] uses it for one call at a time. */
 struct invocation *invocation_new(host_need_fn need, void *context);
+
+struct invocation *invocation_free(struct invocation *v); /* NULL is fine. Returns NULL. */
 
 /* Tensors lie in @arena from now on; @inputs is the same memory, not to be written. [infer] */
 void invocation_attach(struct invocation *v, char *arena, const char *inputs, size_t size);
+/* Inputs lie elsewhere, in these @size bytes, not to be written; not those of a GPU. [infer] */
+void invocation_set_inputs(struct invocation *v, const char *inputs, size_t size);
+
+/* Fill outputs with ones before infer() gets them. [infer] */
+void invocation_poison(struct invocation *v, bool yes);
 
 /*
  * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.
