@@ -444,7 +444,7 @@ bool elf_open(struct elf *ret, const void *bytes, uint64_t size, struct buffer *
 }
 
 /* One PT_NOTE segment: {name size, size, type}, then name and content, each padded to 4. */
-static bool build_id_of_notes(const unsigned char *p, uint64_t size, char *ret, size_t room)
+static const unsigned char *build_id_of_notes(const unsigned char *p, uint64_t size, uint64_t *ret_size)
 {
 	Elf64_Nhdr h;
 
@@ -457,30 +457,42 @@ static bool build_id_of_notes(const unsigned char *p, uint64_t size, char *ret, 
 		p += sizeof(h);
 		size -= sizeof(h);
 		if (name + h.n_descsz > size)
-			return false;
+			return NULL;
 		if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == 4 && memcmp(p, "GNU", 4) == 0) {
-			for (size_t i = 0; i < h.n_descsz && 2 * i + 2 < room; i++)
-				snprintf(ret + 2 * i, 3, "%02x", p[name + i]);
-			return true;
+			*ret_size = h.n_descsz;
+			return p + name;
 		}
 		if (name + content > size)
-			return false; /* the last one may lack its padding */
+			return NULL; /* the last one may lack its padding */
 		p += name + content;
 		size -= name + content;
 	}
-	return false;
+	return NULL;
 }
 
-void elf_build_id(const struct elf *e, char *ret, size_t size)
+const unsigned char *elf_build_id_bytes(const struct elf *e, uint64_t *ret_size)
 {
-	ret[0] = '\0';
-	for (uint32_t i = 0; i < e->n_segments; i++) {
+	const unsigned char *id = NULL;
+
+	*ret_size = 0;
+	for (uint32_t i = 0; i < e->n_segments && !id; i++) {
 		const unsigned char *notes;
 		Elf64_Phdr s;
 
 		segment(e, i, &s);
 		notes = s.p_type == PT_NOTE ? in_file(e, s.p_offset, s.p_filesz) : NULL;
-		if (notes && build_id_of_notes(notes, s.p_filesz, ret, size))
-			return;
+		if (notes)
+			id = build_id_of_notes(notes, s.p_filesz, ret_size);
 	}
+	return id;
+}
+
+void elf_build_id(const struct elf *e, char *ret, size_t size)
+{
+	uint64_t n;
+	const unsigned char *id = elf_build_id_bytes(e, &n);
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < n && 2 * i + 2 < size; i++)
+		snprintf(ret + 2 * i, 3, "%02x", id[i]);
 }

@@ -73,5 +73,7 @@ bool elf_find(const struct elf *e, const char *name, Elf64_Sym *ret);
 bool elf_load(const struct elf *e, uint64_t address, void *ret, size_t size,
 	      unsigned char *ret_words);
 
-/* The GNU build id in hex, "" where there is none; cut to what @ret holds. */
+/* The GNU build id; NULL: there is none. */
+const unsigned char *elf_build_id_bytes(const struct elf *e, uint64_t *ret_size);
+/* The same in hex, "" where there is none; cut to what @ret holds. */
 void elf_build_id(const struct elf *e, char *ret, size_t size);

@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "image/declaration.h"
 #include "image/elf.h"
+#include "image/identity.h"
 #include "infer/signature.h"
 
 #define ENTRY "devserve_entry"
@@ -123,6 +124,7 @@ static int fill(const struct elf *e, struct image_info *info, struct buffer *why
 	info->unique = has_unique(e);
 	info->signature->cuda |= has_device_code(e);
 	elf_build_id(e, info->build_id, sizeof(info->build_id));
+	info->identity = elf_identity(e);
 	return r;
 }
 

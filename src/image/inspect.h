@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hash.h"
+
 struct buffer;
 struct signature;
 
@@ -34,6 +36,7 @@ struct image_info {
 	bool static_tls;    /* DF_STATIC_TLS */
 	char **needed;      /* DT_NEEDED, NULL-terminated */
 	char build_id[64];  /* hex, "" where there is none */
+	struct hash identity; /* of code and data, without debug information (image/identity.h) */
 	char *extensions[17]; /* ids, NULL-terminated */
 	uint64_t file_size;
 };

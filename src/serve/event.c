@@ -212,6 +212,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_string(b, "outcome", e->outcome);
 	put_number(b, "from", e->from);
 	put_flag(b, "cached", e->cached);
+	put_flag(b, "identical", e->identical);
 	put_string(b, "url", e->url);
 	put_string(b, "path", e->path);
 	put_number(b, "pid", e->pid > 0 ? (uint64_t)e->pid : 0);

@@ -35,7 +35,7 @@ struct diagnostic;
 	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
 	X(SWAP_DONE, "swap.done")                   /* from, cached */                    \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
-	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, kernels, reason, took_ns */ \
+	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, identical, kernels, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
@@ -73,6 +73,7 @@ struct event {
 	bool no_device;         /* trial.failed: what it needs isn't on this machine */
 	uint32_t from;          /* generation that served before */
 	bool cached;            /* the image was known: no compiler ran */
+	bool identical;         /* save.done: the code is that of `from`, but for its line tables */
 	const struct event_stage *stages;
 	size_t n_stages;
 	const struct diagnostic *diagnostics;

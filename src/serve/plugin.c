@@ -365,6 +365,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	p->libraries = p->libraries_before;
 	p->image = p->image_before;
 	p->device = p->device_before;
+	p->identity = p->identity_before;
 	p->generation = to;
 	p->record_due = true;
 	p->outcome = "crashed";

@@ -65,7 +65,9 @@ struct plugin {
 	uint32_t generation;           /* that serves; 0: none yet */
 	uint32_t last_generation;      /* the highest so far */
 	struct hash source, libraries, image, device; /* of the generation that serves */
+	struct hash identity;          /* of its image, without debug information; zero: not known */
 	struct hash source_before, libraries_before, image_before, device_before; /* of the one before */
+	struct hash identity_before;
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	struct figures kernels;        /* of CUDA, of the generation that serves */
 	bool record_due;               /* its number is still to be written down */

@@ -44,7 +44,8 @@ struct save {
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source;
 	uint64_t compile_ns, link_ns;
-	struct hash config, libraries, image_hash, device_hash;
+	struct hash config, libraries, image_hash, device_hash, identity;
+	bool identical;                /* its code is what served before, but for the line tables */
 	struct deployment_settings settings;
 	struct weights_set *weights;
 	uint64_t weights_ns;           /* that reading them took; 0: they were known */
@@ -135,6 +136,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	e.reason = reason;
 	e.from = roll ? roll->from : e.generation;
 	e.cached = s->cached;
+	e.identical = s->identical;
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, stages);
 	e.took_ns = clock_ns() - s->saved_ns;
@@ -200,6 +202,15 @@ static void fail(struct save *s, const char *outcome, const char *reason, const 
 
 /* Rolling out */
 
+/* To be asked before its own hashes take the place of what served before. */
+static bool is_identical(const struct save *s, const struct rollout_result *result)
+{
+	const struct plugin *p = s->plugin;
+
+	return result->from && !hash_is_zero(p->identity) && hash_equal(p->identity, s->identity) &&
+	       hash_equal(p->device, s->device_hash);
+}
+
 static void swapped(struct save *s, const struct rollout_result *result)
 {
 	struct event e = event_of(s, EVENT_SWAP_DONE);
@@ -210,14 +221,17 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->crashed = (struct hash){ .high = 0 };
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
+	s->identical = is_identical(s, result);
 	s->plugin->source_before = s->plugin->source;
 	s->plugin->libraries_before = s->plugin->libraries;
 	s->plugin->image_before = s->plugin->image;
 	s->plugin->device_before = s->plugin->device;
+	s->plugin->identity_before = s->plugin->identity;
 	s->plugin->source = s->source;
 	s->plugin->libraries = s->libraries;
 	s->plugin->image = s->image_hash;
 	s->plugin->device = s->device_hash;
+	s->plugin->identity = s->identity;
 	plugin_weights_serve(s->plugin, s->weights);
 	s->plugin->record_due = true;
 	e.from = result->from;
@@ -334,6 +348,7 @@ static void on_image(struct save *s, const char *image)
 	if (r == 0) {
 		s->image = xstrdup(image);
 		s->signature = signature_ref(info.signature);
+		s->identity = info.identity;
 	}
 	image_info_fini(&info);
 	if (r != 0)

@@ -155,6 +155,8 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 		      e->from ? "saved→serving" : "serving after");
 	style_duration(b, e->took_ns);
 	put_stages(s, b, e);
+	if (e->identical)
+		buffer_printf(b, "  %sidentical code%s", DIM(s), PLAIN(s));
 	buffer_putc(b, '\n');
 	put_kernels(s, b, e);
 }

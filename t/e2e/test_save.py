@@ -73,10 +73,18 @@ def test_touch_is_nothing(server):
     serves(server, "one", 11, 2)
 
 
-def test_a_comment_is_a_new_generation(server):
+def test_a_comment_is_a_new_generation_of_identical_code(server):
     done = server.save("one/one.c", "/* of no consequence */\n" + constant(10))
-    assert (done["outcome"], done["generation"]) == ("swapped", 2)
+    assert (done["outcome"], done["generation"], done.get("identical")) == ("swapped", 2, True)
     serves(server, "one", 10, 2)
+
+
+def test_code_is_identical_to_what_served_before_it_only(server):
+    assert "identical" not in server.wait("save.done", deployment="one"), "nothing served before"
+    assert "identical" not in server.save("one/one.c", constant(11))
+    assert server.save("one/one.c", "\n\n" + constant(11)).get("identical")
+    done = server.save("one/one.c", constant(10))
+    assert done["cached"] and "identical" not in done, "it is that of an older generation"
 
 
 def test_an_image_that_cannot_be_tried_is_not_served(server):

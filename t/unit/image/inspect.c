@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "image/inspect.h"
 #include "infer/signature.h"
@@ -663,6 +664,53 @@ Test(inspect, the_page_for_people)
 				    "build id     beef\n");
 	image_info_fini(&info);
 	buffer_fini(&text);
+}
+
+static struct hash identity_of(const char *arguments, const char *source)
+{
+	struct image_info info;
+	struct hash h;
+
+	compile("cc", arguments, source);
+	info = accepted();
+	h = info.identity;
+	image_info_fini(&info);
+	return h;
+}
+
+Test(inspect, lines_that_move_leave_the_identity)
+{
+	static const char flags[] = "-shared -g -O1 -Wl,--build-id";
+	struct hash before = identity_of(flags, PLAIN), file, other_file;
+
+	cr_assert_eq(hash_file(image, &file), 0);
+	cr_assert(hash_equal(before, identity_of(flags, "/* moved */\n\n\nstruct unused { int x; };\n" PLAIN)));
+	cr_assert_eq(hash_file(image, &other_file), 0);
+	cr_assert_not(hash_equal(file, other_file), "the file itself is another one");
+	cr_assert(hash_equal(before, identity_of("-shared -O1 -Wl,--build-id", PLAIN)), "without any debug information");
+}
+
+Test(inspect, code_and_data_make_the_identity)
+{
+	static const char flags[] = "-shared -g -O1 -Wl,--build-id";
+	static const char *const changed[] = {
+		"__attribute__((used)) static int added(int x) { return x * 7; }\n" PLAIN,
+		"__attribute__((used)) static int added(int x) { return x * 9; }\n" PLAIN,
+		"__attribute__((used)) static int data = 1;\n" PLAIN,
+		"__attribute__((used)) static int data = 2;\n" PLAIN,
+		"__attribute__((used)) static char zeros[4096];\n" PLAIN,
+		"__attribute__((used)) static char zeros[8192];\n" PLAIN,
+	};
+	struct hash seen[sizeof(changed) / sizeof(changed[0]) + 1];
+	size_t n = 0;
+
+	seen[n++] = identity_of(flags, PLAIN);
+	for (size_t i = 0; i < ARRAY_SIZE(changed); i++) {
+		seen[n] = identity_of(flags, changed[i]);
+		for (size_t k = 0; k < n; k++)
+			cr_expect_not(hash_equal(seen[k], seen[n]), "%zu and %zu", k, n);
+		n++;
+	}
 }
 
 Test(inspect, the_page_for_programs)

@@ -76,6 +76,14 @@ Test(event, a_save_tells_its_stages)
 	       "{\"name\":\"gcc\",\"ms\":78.1},{\"name\":\"swap\",\"ms\":0.2}],\"took_ms\":94}\n");
 }
 
+Test(event, a_save_tells_that_its_code_is_identical)
+{
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "matmul", .generation = 8, .outcome = "swapped",
+				.from = 7, .identical = true },
+	       "{\"event\":\"save.done\",\"time\":\"T\",\"deployment\":\"matmul\",\"generation\":8,"
+	       "\"outcome\":\"swapped\",\"from\":7,\"identical\":true,\"stages\":[]}\n");
+}
+
 Test(event, a_save_without_stages_has_none)
 {
 	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "m", .build = 1, .outcome = "unchanged" },

@@ -93,6 +93,13 @@ Test(terminal, a_save_is_one_line_with_the_time_of_every_stage)
 	       "00:00:00 matmul  gen 7→8  saved→serving 94 ms (settle 10, gcc 78, trial 4, swap 0.2)\n");
 }
 
+Test(terminal, a_save_of_identical_code_says_so)
+{
+	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "matmul", .generation = 8, .from = 7,
+				.outcome = "swapped", .identical = true, .took_ns = 94000000 },
+	       "00:00:00 matmul  gen 7→8  saved→serving 94 ms  identical code\n");
+}
+
 Test(terminal, a_first_generation_was_not_saved_just_now)
 {
 	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "matmul", .generation = 1,
