@@ -27,10 +27,11 @@ my %may = ( # folders, or single headers
 	nvrtc => ['base', 'cuda'],
 	worker => ['base', 'ring', 'cuda', 'array', 'compare', 'infer/dtype.h', 'infer/tensor.h'],
 	replica => ['base', 'ring', 'infer'],
-	deploy => ['base', 'infer', 'image', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
+	record => ['base', 'ring', 'infer', 'array', 'replica/arena.h'],
+	deploy => ['base', 'infer', 'image', 'record', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array compare image watch build config weights replica deploy ingress)],
-	cli => [qw(base command http ring infer array compare image watch build config weights replica deploy ingress serve)],
+	serve => [qw(base command ring infer array compare image watch build config weights replica record deploy ingress)],
+	cli => [qw(base command http ring infer array compare image watch build config weights replica record deploy ingress serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
 my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc);

@@ -274,12 +274,18 @@ static uint64_t place_outputs(struct batch *b, struct call *call, uint64_t at)
 	return at;
 }
 
+uint64_t batch_inputs_at(const struct batch *b)
+{
+	const struct signature *s = b->signature;
+
+	return b->block + align64(sizeof(struct call) + (s->n_inputs + s->n_outputs) * sizeof(struct call_tensor));
+}
+
 static void write_call(struct batch *b, uint64_t spill)
 {
 	const struct signature *s = b->signature;
 	struct call *call = (struct call *)(b->deployment->arena.base + b->block);
-	uint64_t at = b->block + align64(sizeof(*call) + (s->n_inputs + s->n_outputs) *
-								 sizeof(struct call_tensor));
+	uint64_t at = batch_inputs_at(b);
 
 	call->n_in = s->n_inputs;
 	call->n_out = s->n_outputs;
@@ -438,6 +444,8 @@ static void finish(struct batch *b, enum infer_status status, const char *senten
 		   uint64_t compute_ns)
 {
 	b->n_users = 1;
+	if (status == INFER_OK)
+		record_offer(b, compute_ns);
 	for (unsigned m = 0; m < b->n_members; m++) {
 		struct infer_request *r = b->members[m].request;
 

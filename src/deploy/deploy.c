@@ -52,6 +52,8 @@ static void on_look(uv_timer_t *timer)
 		look_at_memory(at);
 		if (!busy && at->arena.dirty)
 			arena_trim(&at->arena);
+		if (!busy && at->recorder.has_arena && at->recorder.arena.dirty)
+			arena_trim(&at->recorder.arena);
 	}
 	if (busy)
 		return;
@@ -84,6 +86,9 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	d->max_worker_memory = o->max_worker_memory;
 	d->create_timeout_ms = o->create_timeout_ms;
 	d->budget.limit = o->max_memory;
+	d->recorders.each = o->max_recordings;
+	d->recorders.limit = 4 * o->max_recordings;
+	LIST_INIT(&d->recorders.list);
 	LIST_INIT(&d->deployments);
 	LIST_INIT(&d->removed);
 	TAILQ_INIT(&d->refused);

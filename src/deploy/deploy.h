@@ -21,6 +21,7 @@ struct crash;
 struct deploy;
 struct deployment;
 struct hub;
+struct recorder;
 struct signature;
 
 /* How a deployment is run (deployment.yaml). */
@@ -71,6 +72,7 @@ struct deploy_options {
 	const char *state_dir;       /* checkpoints: state_dir/state/NAME/REPLICA */
 	const char *generations_dir; /* images that are mapped are copied there, one file each */
 	uint64_t max_memory;         /* bytes, of all tensors together */
+	uint64_t max_recordings;     /* bytes of the calls that one deployment keeps, of all four times that; 0: none */
 	uint64_t max_worker_memory;  /* bytes that one worker may come to use; 0: any */
 	unsigned create_timeout_ms;  /* of constructors and create() */
 	unsigned max_queue;          /* waiting requests of one deployment */
@@ -146,6 +148,9 @@ int deployment_add(struct deploy *d, const char *name, struct deployment **ret);
 void deployment_set_last_generation(struct deployment *d, uint32_t generation);
 
 struct handle *deployment_handle(struct deployment *d);
+
+/* Its last calls (record/recorder.h). */
+struct recorder *deployment_recorder(struct deployment *d);
 
 /* Drop what deployment_roll() was asked for: no `done` comes any more. */
 void deployment_stop_rolling(struct deployment *d);

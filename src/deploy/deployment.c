@@ -27,6 +27,7 @@ static void deployment_destroy(struct deployment *d)
 {
 	assert(TAILQ_EMPTY(&d->queue));
 	LIST_REMOVE(d, entry);
+	recorder_fini(&d->recorder);
 	if (d->has_arena)
 		arena_fini(&d->arena);
 	signature_unref(d->handle.signature);
@@ -85,6 +86,7 @@ int deployment_add(struct deploy *deploy, const char *name, struct deployment **
 		return r;
 	}
 	d->has_arena = true;
+	recorder_init(&d->recorder, &deploy->recorders);
 	d->deploy = deploy;
 	d->name = xstrdup(name);
 	d->handle.name = d->name;
@@ -186,6 +188,11 @@ void deployment_set_last_generation(struct deployment *d, uint32_t generation)
 struct handle *deployment_handle(struct deployment *d)
 {
 	return &d->handle;
+}
+
+struct recorder *deployment_recorder(struct deployment *d)
+{
+	return &d->recorder;
 }
 
 void deployment_get_stats(const struct deployment *d, struct deployment_stats *ret)

@@ -14,6 +14,7 @@
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "infer/request.h"
+#include "record/recorder.h"
 #include "replica/arena.h"
 #include "replica/hub.h"
 #include "replica/replica.h"
@@ -62,7 +63,7 @@ struct batch {
 	uint64_t due_from_ns; /* its time runs from here (deadline.c) */
 	uint64_t block;    /* struct call, gathered inputs, outputs, spill */
 	struct known_output {   /* our own copy: the worker may scribble over the call's */
-		uint64_t offset; /* as we chose it; 0: the worker does */
+		uint64_t offset; /* as we chose it; 0: the worker does. Once it was read: where it is */
 		uint64_t size;
 		uint32_t rank;
 		bool shaped;     /* rank and shape are known before the call */
@@ -154,6 +155,7 @@ struct deployment {
 	char *reason;
 	bool removed, has_arena;
 	struct arena arena;
+	struct recorder recorder;
 	struct deployment_settings settings;
 	LIST_ENTRY(deployment) entry;
 
@@ -195,6 +197,7 @@ struct deploy {
 	unsigned max_queue;
 	struct arena_budget budget;
 	struct arena trial_arena;
+	struct recorders recorders;
 	LIST_HEAD(, deployment) deployments; /* in order of names */
 	LIST_HEAD(, deployment) removed;
 	size_t n_deployments;
@@ -253,6 +256,12 @@ void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_wai
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w);
 /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]" */
 void batch_describe(const struct batch *b, struct buffer *ret);
+
+/* Where the inputs of several members lie, one after the other, each aligned. */
+uint64_t batch_inputs_at(const struct batch *b);
+
+/* record.c: it has been answered, and `outputs` were read; its members are still there. */
+void record_offer(struct batch *b, uint64_t compute_ns);
 
 /* outputs.c */
 static inline uint64_t align64(uint64_t n)

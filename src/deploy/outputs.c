@@ -152,6 +152,15 @@ static bool slice(const struct batch *b, const struct call_tensor *t, struct ten
 	return true;
 }
 
+/* The place that was chosen, or found, is the one that counts from here on. */
+static void note(struct known_output *o, const struct call_tensor *t)
+{
+	o->offset = t->offset;
+	o->size = t->size;
+	o->rank = t->rank;
+	memcpy(o->shape, t->shape, t->rank * sizeof(*t->shape));
+}
+
 /* Give every member its rows of output @i. */
 static bool hand_out(struct batch *b, const struct call *call, uint32_t i)
 {
@@ -173,6 +182,7 @@ static bool hand_out(struct batch *b, const struct call *call, uint32_t i)
 		if (!slice(b, &t, out, &at))
 			return false;
 	}
+	note(&b->outputs[i], &t);
 	return true;
 }
 

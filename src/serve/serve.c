@@ -332,6 +332,7 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.max_worker_memory = s->o->max_worker_memory,
 		.create_timeout_ms = s->o->create_timeout_s * 1000,
 		.max_memory = s->o->max_memory,
+		.max_recordings = s->o->max_recordings,
 		.max_queue = s->o->queue,
 	};
 	const struct deploy_callbacks cb = news_callbacks(&s->news);

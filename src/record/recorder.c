@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+#include "record/recorder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "infer/signature.h"
+#include "infer/tensor.h"
+
+#define SAVED_NS (16 * NS_PER_MS)
+#define KEPT_NS (4 * NS_PER_MS)
+#define COST_NS UINT64_C(2000) /* of any recording: more than it takes */
+#define BYTES_PER_NS 4
+
+/* Room */
+
+static struct recorded *next(struct recorder *r, struct recorded *d)
+{
+	for (d = d ? d + 1 : r->recorded; d < r->recorded + RECORDER_MAX; d++)
+		if (d->offset)
+			return d;
+	return NULL;
+}
+
+static struct recorded *find_free(struct recorder *r)
+{
+	for (unsigned i = 0; i < RECORDER_MAX; i++)
+		if (!r->recorded[i].offset)
+			return &r->recorded[i];
+	return NULL;
+}
+
+/* @d comes, or goes. */
+static void count(struct recorder *r, struct recorded *d, bool comes)
+{
+	unsigned n = 0;
+	uint64_t bytes = 0;
+
+	for (struct recorded *o = next(r, NULL); o; o = next(r, o)) {
+		if (o->kind != d->kind || (o == d && !comes))
+			continue;
+		n++;
+		bytes += o->size;
+	}
+	for (struct recorded *o = next(r, NULL); o; o = next(r, o)) {
+		if (o->kind != d->kind)
+			continue;
+		o->n_alike = n;
+		o->bytes_alike = bytes;
+	}
+}
+
+static void drop(struct recorder *r, struct recorded *d)
+{
+	count(r, d, false);
+	arena_release(&r->arena, d->offset);
+	r->all->used -= d->size;
+	signature_unref(d->signature);
+	if (!d->n_alike)
+		r->last_kind = 0;
+	*d = (struct recorded){ .offset = 0 };
+}
+
+static bool may_go(const struct recorded *d)
+{
+	return d->whole && !d->holds;
+}
+
+/* Whether @a should go rather than @b: it is of no use, it is one of more, it is older. */
+static bool goes_before(const struct recorded *a, const struct recorded *b, bool for_bytes)
+{
+	if (a->stale != b->stale)
+		return a->stale;
+	if (a->kind == b->kind)
+		return a->id < b->id;
+	if ((a->n_alike > 1) != (b->n_alike > 1))
+		return a->n_alike > 1;
+	if (for_bytes && a->bytes_alike != b->bytes_alike)
+		return a->bytes_alike > b->bytes_alike;
+	return a->n_alike != b->n_alike ? a->n_alike > b->n_alike : a->id < b->id;
+}
+
+/* False: all that is there is held. */
+static bool make_way(struct recorder *r, bool for_bytes)
+{
+	struct recorded *victim = NULL;
+
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		if (may_go(d) && (!victim || goes_before(d, victim, for_bytes)))
+			victim = d;
+	if (victim)
+		drop(r, victim);
+	return victim;
+}
+
+/* Of all recorders the one that has most gives. */
+static bool make_way_among_all(struct recorders *all)
+{
+	struct recorder *r, *richest = NULL;
+
+	LIST_FOREACH(r, &all->list, entry)
+		if (r->has_arena && (!richest || r->budget.used > richest->budget.used))
+			richest = r;
+	return richest && make_way(richest, true);
+}
+
+static bool open_arena(struct recorder *r)
+{
+	if (r->has_arena || r->failed)
+		return r->has_arena;
+	r->budget = (struct arena_budget){ .limit = r->all->each };
+	r->has_arena = arena_init(&r->arena, "recordings", &r->budget) == 0;
+	r->failed = !r->has_arena;
+	return r->has_arena;
+}
+
+static uint64_t reserve(struct recorder *r, uint64_t size)
+{
+	uint64_t offset;
+
+	if (size > r->all->each / 2 || size > r->all->limit / 2 || !open_arena(r))
+		return 0;
+	while (size > r->all->limit - r->all->used)
+		if (!make_way_among_all(r->all))
+			return 0;
+	while (!(offset = arena_reserve(&r->arena, size)))
+		if (!make_way(r, true))
+			return 0;
+	return offset;
+}
+
+/* Life */
+
+void recorder_init(struct recorder *r, struct recorders *all)
+{
+	*r = (struct recorder){ .all = all };
+	r->allowance.most_ns = SAVED_NS;
+	r->allowance.kept_ns = KEPT_NS;
+	LIST_INSERT_HEAD(&all->list, r, entry);
+}
+
+void recorder_fini(struct recorder *r)
+{
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		drop(r, d);
+	if (r->has_arena)
+		arena_fini(&r->arena);
+	r->signature = signature_unref(r->signature);
+	LIST_REMOVE(r, entry);
+}
+
+/* Choosing what to record */
+
+static uint64_t mix(uint64_t h, uint64_t value)
+{
+	h = (h ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+uint64_t recorder_kind(const struct tensor *inputs, uint32_t n, uint32_t rows)
+{
+	/* 1, 2 to 3, 4 to 7, … rows are of a kind: batches have any number. */
+	uint64_t h = mix(n, rows ? 64 - (uint64_t)__builtin_clzll(rows) : 0);
+
+	for (uint32_t i = 0; i < n; i++) {
+		h = mix(h, inputs[i].rank);
+		for (uint32_t k = rows ? 1 : 0; k < inputs[i].rank; k++)
+			h = mix(h, (uint64_t)inputs[i].shape[k]);
+	}
+	return h | 1;
+}
+
+/* What clients can tell apart makes all that was recorded for the one before useless. */
+static void change_signature(struct recorder *r, struct signature *s)
+{
+	signature_unref(r->signature);
+	r->signature = signature_ref(s);
+	r->last_kind = 0;
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		d->stale = !signature_equal(d->signature, s);
+}
+
+static bool is_known(struct recorder *r, uint64_t kind)
+{
+	if (kind == r->last_kind)
+		return true;
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d)) {
+		if (d->kind != kind || d->stale || d->dropped)
+			continue;
+		r->last_kind = kind;
+		return true;
+	}
+	return false;
+}
+
+bool recorder_wants(struct recorder *r, struct signature *s, uint64_t kind, uint64_t now_ns)
+{
+	if (!r->all->each || r->failed)
+		return false;
+	if (s != r->signature)
+		change_signature(r, s);
+	return allowance_permits(&r->allowance, !is_known(r, kind), now_ns);
+}
+
+/* Recording */
+
+static uint64_t align(uint64_t n)
+{
+	return (n + 63) & ~UINT64_C(63);
+}
+
+static uint64_t head_size(const struct recorder_call *c)
+{
+	return align(sizeof(struct recording) + (c->n_in + c->n_out) * sizeof(struct call_tensor));
+}
+
+uint64_t recorder_call_size(const struct recorder_call *c)
+{
+	uint64_t size = 0;
+
+	for (uint32_t i = 0; i < c->n_in + c->n_out; i++)
+		size += align(c->tensors[i].size);
+	return size;
+}
+
+static void write_head(struct recorder *r, const struct recorded *d, const struct recorder_call *c)
+{
+	struct recording *to = (struct recording *)(r->arena.base + d->offset);
+	uint64_t at = d->offset + head_size(c);
+
+	to->id = d->id;
+	to->recorded_ns = clock_wall_ns();
+	to->compute_ns = c->compute_ns;
+	to->generation = c->generation;
+	to->batch = c->batch;
+	to->n_in = c->n_in;
+	to->n_out = c->n_out;
+	for (uint32_t i = 0; i < c->n_in + c->n_out; i++) {
+		to->tensors[i] = c->tensors[i];
+		to->tensors[i].offset = at;
+		at += align(c->tensors[i].size);
+	}
+}
+
+struct recorded *recorder_reserve(struct recorder *r, const struct recorder_call *c)
+{
+	uint64_t bytes = recorder_call_size(c), size = head_size(c) + bytes;
+	struct recorded *d = find_free(r);
+	uint64_t offset;
+
+	allowance_spend(&r->allowance, COST_NS + bytes / BYTES_PER_NS);
+	if (!d && !make_way(r, false))
+		return NULL;
+	offset = reserve(r, size);
+	if (!offset)
+		return NULL;
+	d = find_free(r);
+	r->all->used += size;
+	*d = (struct recorded){ .offset = offset, .size = size, .kind = c->kind, .id = ++r->all->last_id,
+				.signature = signature_ref(c->signature) };
+	count(r, d, true);
+	write_head(r, d, c);
+	return d;
+}
+
+void recorder_copy(struct recorder *r, const struct recorded *d, const struct recorder_call *c)
+{
+	const struct recording *to = (const struct recording *)(r->arena.base + d->offset);
+
+	for (uint32_t i = 0; i < c->n_in + c->n_out; i++)
+		if (c->tensors[i].size)
+			memcpy(r->arena.base + to->tensors[i].offset, c->base + c->tensors[i].offset,
+			       c->tensors[i].size);
+}
+
+void recorder_keep(struct recorder *r, struct recorded *d)
+{
+	d->whole = true;
+	if (d->dropped)
+		drop(r, d);
+}
+
+/* Looking at what is there */
+
+static bool is_there(const struct recorded *d)
+{
+	return d->whole && !d->dropped;
+}
+
+static void hold(struct recorder_view *v, struct recorded *d)
+{
+	d->holds++;
+	v->offsets[v->n++] = d->offset;
+}
+
+static void open_view(struct recorder *r, struct recorder_view *ret)
+{
+	*ret = (struct recorder_view){ .n = 0 };
+	if (!r->has_arena)
+		return;
+	snprintf(ret->path, sizeof(ret->path), "/proc/%d/fd/%d", (int)getpid(), r->arena.fd);
+	ret->size = r->arena.size;
+	ret->base = r->arena.base;
+}
+
+/* How many of its kind are newer. */
+static unsigned depth_of(struct recorder *r, const struct recorded *of)
+{
+	unsigned n = 0;
+
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		n += is_there(d) && d->kind == of->kind && d->id > of->id && d->stale == of->stale;
+	return n;
+}
+
+unsigned recorder_hold(struct recorder *r, const struct signature *s, unsigned most, struct recorder_view *ret)
+{
+	unsigned depth[RECORDER_MAX] = { 0 };
+	bool fits[RECORDER_MAX] = { false };
+
+	open_view(r, ret);
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d)) {
+		fits[d - r->recorded] = is_there(d) && signature_equal(d->signature, s);
+		depth[d - r->recorded] = depth_of(r, d);
+	}
+	while (ret->n < most) {
+		int best = -1;
+
+		for (int i = 0; i < RECORDER_MAX; i++)
+			if (fits[i] && (best < 0 || depth[i] < depth[best] ||
+					(depth[i] == depth[best] && r->recorded[i].id > r->recorded[best].id)))
+				best = i;
+		if (best < 0)
+			break;
+		fits[best] = false;
+		hold(ret, &r->recorded[best]);
+	}
+	return ret->n;
+}
+
+static struct recorded *find(struct recorder *r, uint64_t id)
+{
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		if (d->id == id && is_there(d))
+			return d;
+	return NULL;
+}
+
+bool recorder_hold_one(struct recorder *r, uint64_t id, struct recorder_view *ret)
+{
+	struct recorded *d = find(r, id);
+
+	if (!d)
+		return false;
+	open_view(r, ret);
+	hold(ret, d);
+	return true;
+}
+
+void recorder_release(struct recorder *r, const struct recorder_view *v)
+{
+	for (unsigned i = 0; i < v->n; i++) {
+		for (struct recorded *d = next(r, NULL); d; d = next(r, d)) {
+			if (d->offset != v->offsets[i])
+				continue;
+			if (--d->holds == 0 && d->dropped)
+				drop(r, d);
+			break;
+		}
+	}
+}
+
+void recorder_clear(struct recorder *r)
+{
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d)) {
+		if (may_go(d))
+			drop(r, d);
+		else
+			d->dropped = true;
+	}
+	r->last_kind = 0;
+}
+
+const struct recording *recorder_find(struct recorder *r, uint64_t id)
+{
+	struct recorded *d = find(r, id);
+
+	return d ? (const struct recording *)(r->arena.base + d->offset) : NULL;
+}
+
+struct signature *recorder_signature(struct recorder *r, uint64_t id)
+{
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		if (d->id == id)
+			return d->signature;
+	return NULL;
+}
