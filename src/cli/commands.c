@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 static const struct command *const commands[] = {
-	&cli_serve, &cli_new,     &cli_check, &cli_status,     &cli_infer, &cli_wait, &cli_logs,
+	&cli_serve, &cli_new,     &cli_check, &cli_status,     &cli_infer, &cli_wait, &cli_logs, &cli_canary,
 	&cli_inspect, &cli_schema, &cli_clean, &cli_doctor, &cli_completion, &cli_help, &cli_version,
 };
 

@@ -8,6 +8,7 @@
 #include "base/columns.h"
 #include "base/memory.h"
 #include "base/wrap.h"
+#include "cli/companion.h"
 #include "cli/json_reader.h"
 #include "deploy/deploy.h"
 #include "serve/style.h"
@@ -217,6 +218,15 @@ static void put_remark(const struct json_reader *r, size_t i, const char *text, 
 	buffer_putc(b, '\n');
 }
 
+static void put_companion(const struct json_reader *r, size_t i, size_t width, struct buffer *b)
+{
+	_cleanup_free_ char *path = xasprintf("/deployments/%zu/companion", i);
+	_cleanup_buffer_ struct buffer line = BUFFER_NULL;
+
+	companion_describe(r, path, &line);
+	put_remark(r, i, buffer_text(&line), width, b);
+}
+
 static void put_remarks(const struct json_reader *r, size_t width, struct buffer *b)
 {
 	size_t n = json_reader_count(r, "/deployments");
@@ -225,6 +235,7 @@ static void put_remarks(const struct json_reader *r, size_t width, struct buffer
 		_cleanup_buffer_ struct buffer settings = BUFFER_NULL;
 
 		put_remark(r, i, json_reader_string(r, "/deployments/%zu/reason", i), width, b);
+		put_companion(r, i, width, b);
 		put_settings(r, i, &settings);
 		put_remark(r, i, buffer_text(&settings), width, b);
 	}

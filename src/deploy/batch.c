@@ -142,11 +142,22 @@ static void add_member(struct batch *b, struct waiting *w)
 	b->rows += w->request->batch;
 }
 
+/* Requests that wait, and what they wait for: the generation that serves, or a canary. */
+struct lane {
+	struct waiting_list *queue;
+	unsigned *n_waiting;
+	struct seat *seats;
+	unsigned n_seats;
+	struct signature *signature;
+	uint32_t generation;
+	uint64_t window_ns;
+};
+
 /* The first that waits, and whoever fits to it. They stay in the queue. */
-static void choose(struct deployment *d, struct batch *b, struct waiting **chosen)
+static void choose(const struct lane *l, struct batch *b, struct waiting **chosen)
 {
 	uint32_t limit = b->signature->max_batch_size;
-	struct waiting *w = TAILQ_FIRST(&d->queue);
+	struct waiting *w = TAILQ_FIRST(l->queue);
 	const struct infer_request *first = w->request;
 	unsigned scanned = 0;
 
@@ -333,26 +344,26 @@ static void submit(struct batch *b, struct seat *seat, int r, uint64_t spill)
 	assert(r == 0); /* there was room */
 }
 
-static bool has_room(const struct deployment *d, const struct seat *s)
+static bool has_room(const struct lane *l, const struct seat *s)
 {
-	unsigned in_flight, window, most = d->settings.max_ongoing_requests;
+	unsigned in_flight, window, most = s->deployment->settings.max_ongoing_requests;
 
-	if (!s->serving || s->generation != d->current.generation || !replica_room(s->serving))
+	if (!s->serving || s->generation != l->generation || !replica_room(s->serving))
 		return false;
 	in_flight = replica_in_flight(s->serving);
-	window = d->window_ns ? (unsigned)(WINDOW_NS / d->window_ns) : 0;
+	window = l->window_ns ? (unsigned)(WINDOW_NS / l->window_ns) : 0;
 	return in_flight < (window < 2 ? 2 : window) && (!most || in_flight < most);
 }
 
 /* The one that has least to do, of those that may get more; NULL: none may. */
-static struct seat *choose_seat(struct deployment *d)
+static struct seat *choose_seat(const struct lane *l)
 {
 	struct seat *best = NULL;
 
-	for (unsigned i = 0; i < d->n_seats; i++) {
-		struct seat *s = &d->seats[i];
+	for (unsigned i = 0; i < l->n_seats; i++) {
+		struct seat *s = &l->seats[i];
 
-		if (has_room(d, s) &&
+		if (has_room(l, s) &&
 		    (!best || replica_in_flight(s->serving) < replica_in_flight(best->serving)))
 			best = s;
 	}
@@ -375,25 +386,25 @@ static void wait_for_company(struct deployment *d, uint64_t ns)
 		hub->poll_until_ns = clock_ns() + ns;
 		return;
 	}
-	if (d->delay_armed)
+	if (d->delay_armed && uv_timer_get_due_in(&d->delay) <= ns / NS_PER_MS)
 		return;
 	d->delay_armed = true;
 	uv_update_time(hub->loop);
 	uv_timer_start(&d->delay, on_delay_over, ns / NS_PER_MS - 1, 0);
 }
 
-bool batch_dispatch(struct deployment *d)
+static bool dispatch(struct deployment *d, const struct lane *l)
 {
 	struct waiting *chosen[BATCH_MAX_MEMBERS];
 	struct seat *seat;
 	bool any = false;
 
-	while (d->n_waiting && (seat = choose_seat(d))) {
-		struct batch *b = batch_new(d, d->handle.signature);
+	while (*l->n_waiting && (seat = choose_seat(l))) {
+		struct batch *b = batch_new(d, l->signature);
 		uint64_t wait, spill = 0;
 		int r;
 
-		choose(d, b, chosen);
+		choose(l, b, chosen);
 		wait = patience(b);
 		if (wait) {
 			wait_for_company(d, wait);
@@ -402,8 +413,8 @@ bool batch_dispatch(struct deployment *d)
 		}
 		r = reserve_what_fits(b, &spill);
 		for (unsigned i = 0; i < b->n_members; i++) {
-			TAILQ_REMOVE(&d->queue, chosen[i], entry);
-			d->n_waiting--;
+			TAILQ_REMOVE(l->queue, chosen[i], entry);
+			--*l->n_waiting;
 			waiting_free(d->deploy, chosen[i]);
 		}
 		submit(b, seat, r, spill);
@@ -412,11 +423,25 @@ bool batch_dispatch(struct deployment *d)
 	return any;
 }
 
+bool batch_dispatch(struct deployment *d)
+{
+	struct companion *c = &d->companion;
+	bool any = false;
+
+	if (d->n_waiting)
+		any = dispatch(d, &(struct lane){ &d->queue, &d->n_waiting, d->seats, d->n_seats, d->handle.signature,
+						  d->current.generation, d->window_ns });
+	if (c->n_waiting)
+		any |= dispatch(d, &(struct lane){ &c->queue, &c->n_waiting, &c->seat, 1, c->release.signature,
+						   c->release.generation, c->window_ns });
+	return any;
+}
+
 /* @compute_ns and sizes are the worker's word: bounded, since they steer only how much we wait. */
 static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 {
 	struct deployment *d = b->deployment;
-	uint64_t spilled = 0;
+	uint64_t spilled = 0, *window_ns = companion_has(b->seat) ? &d->companion.window_ns : &d->window_ns;
 
 	for (uint32_t i = 0; i < b->signature->n_outputs; i++)
 		if (!b->outputs[i].offset)
@@ -429,9 +454,9 @@ static void learn(struct batch *b, const struct call *call, uint64_t compute_ns)
 		d->spill_guess = spilled;
 	else
 		d->spill_guess -= (d->spill_guess - spilled) / 64;
-	d->window_ns = d->window_ns ? (d->window_ns * 7 + compute_ns) / 8 : compute_ns;
-	if (b->seat->serving && (d->window_ns < SHORT_NS || d->window_ns > LONG_NS))
-		replica_set_beside(b->seat->serving, d->window_ns < SHORT_NS);
+	*window_ns = *window_ns ? (*window_ns * 7 + compute_ns) / 8 : compute_ns;
+	if (b->seat->serving && (*window_ns < SHORT_NS || *window_ns > LONG_NS))
+		replica_set_beside(b->seat->serving, *window_ns < SHORT_NS);
 	d->stats.executions++;
 	d->stats.compute_ns += compute_ns;
 }
@@ -444,8 +469,10 @@ static void finish(struct batch *b, enum infer_status status, const char *senten
 		   uint64_t compute_ns)
 {
 	b->n_users = 1;
-	if (status == INFER_OK)
+	if (status == INFER_OK && !companion_has(b->seat)) /* of what serves: others are to be compared with it */
 		record_offer(b, compute_ns);
+	if (b->deployment->companion.kind)
+		companion_saw(b, status, compute_ns);
 	for (unsigned m = 0; m < b->n_members; m++) {
 		struct infer_request *r = b->members[m].request;
 
@@ -546,7 +573,7 @@ void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_wai
 			continue;
 		w = waiting_new(d->deploy, b->members[m].request, b->members[m].since_ns);
 		w->attempts = b->members[m].attempts + begun;
-		w->in_retry = queue == &d->retry.queue;
+		w->place = queue == &d->retry.queue ? WAITING_IN_RETRY : WAITING_IN_QUEUE;
 		TAILQ_INSERT_HEAD(queue, w, entry);
 		++*n_waiting;
 	}

@@ -140,9 +140,11 @@ void deadline_on_timer(uv_timer_t *timer)
 
 	look_at_queue(d, &d->queue, &d->n_waiting, now, &earliest);
 	look_at_queue(d, &d->retry.queue, &d->retry.n_waiting, now, &earliest);
+	look_at_queue(d, &d->companion.queue, &d->companion.n_waiting, now, &earliest);
 	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
 		look_at_seat(d, &d->seats[i], now, &earliest);
 	look_at_seat(d, &d->retry.seat, now, &earliest);
+	look_at_seat(d, &d->companion.seat, now, &earliest);
 	if (earliest != UINT64_MAX)
 		start(d, earliest - now);
 }

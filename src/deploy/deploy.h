@@ -17,6 +17,7 @@
 #include "base/hash.h"
 
 struct buffer;
+struct companion_facts;
 struct crash;
 struct deploy;
 struct deployment;
@@ -64,6 +65,9 @@ struct deploy_callbacks {
 	void (*swap_waits)(void *context, const char *name, uint32_t generation, pid_t pid);
 	/* A fresh worker takes over from one that served well; @because is a clause. */
 	void (*replacing)(void *context, const char *name, uint32_t generation, const char *because);
+	/* It serves beside @name's generation now, or (@started false) has ended: @because is a clause. */
+	void (*companion)(void *context, const char *name, const struct companion_facts *facts, bool started,
+			  const char *because);
 	void *context;
 };
 

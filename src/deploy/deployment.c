@@ -33,6 +33,7 @@ static void deployment_destroy(struct deployment *d)
 	signature_unref(d->handle.signature);
 	release_fini(&d->current);
 	release_fini(&d->previous);
+	release_fini(&d->companion.release);
 	free(d->retry.why);
 	signature_unref(d->retry.signature);
 	free(d->reason);
@@ -101,6 +102,7 @@ int deployment_add(struct deploy *deploy, const char *name, struct deployment **
 		seat_init(&d->seats[i], d, i);
 	seat_init(&d->retry.seat, d, DEPLOY_MAX_REPLICAS);
 	TAILQ_INIT(&d->retry.queue);
+	companion_init(d);
 	d->settings = DEPLOYMENT_SETTINGS_DEFAULT;
 	insert_in_order(deploy, d);
 	*ret = d;
@@ -142,6 +144,7 @@ void deployment_close_timers(struct deployment *d)
 	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
 		seat_close_timers(&d->seats[i]);
 	seat_close_timers(&d->retry.seat);
+	seat_close_timers(&d->companion.seat);
 }
 
 void deployment_forget(struct deployment *d)
@@ -154,6 +157,7 @@ void deployment_remove(struct deployment *d)
 {
 	struct deploy *deploy = d->deploy;
 
+	companion_end(d, "the deployment was removed");
 	d->removed = true;
 	LIST_REMOVE(d, entry);
 	deploy->n_deployments--;
@@ -317,8 +321,12 @@ static void enqueue(struct deployment *d, struct infer_request *r, uint64_t now)
 {
 	struct waiting *w = waiting_new(d->deploy, r, now);
 
-	TAILQ_INSERT_TAIL(&d->queue, w, entry);
-	d->n_waiting++;
+	if (canary_takes(d)) {
+		canary_enqueue(d, w);
+	} else {
+		TAILQ_INSERT_TAIL(&d->queue, w, entry);
+		d->n_waiting++;
+	}
 	deadline_arm(d, r);
 }
 
@@ -343,9 +351,12 @@ static void forget_waiting(struct deployment *d, struct waiting *w)
 {
 	if (w->refused) {
 		TAILQ_REMOVE(&d->deploy->refused, w, entry);
-	} else if (w->in_retry) {
+	} else if (w->place == WAITING_IN_RETRY) {
 		TAILQ_REMOVE(&d->retry.queue, w, entry);
 		d->retry.n_waiting--;
+	} else if (w->place == WAITING_FOR_CANARY) {
+		TAILQ_REMOVE(&d->companion.queue, w, entry);
+		d->companion.n_waiting--;
 	} else {
 		TAILQ_REMOVE(&d->queue, w, entry);
 		d->n_waiting--;

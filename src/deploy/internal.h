@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "deploy/companion.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "infer/request.h"
@@ -29,13 +30,15 @@ struct seat;
 
 enum ticket { TICKET_WAITING, TICKET_BATCH };
 
+enum waiting_place { WAITING_IN_QUEUE, WAITING_IN_RETRY, WAITING_FOR_CANARY };
+
 struct waiting {
 	enum ticket ticket; /* first */
 	struct infer_request *request;
 	uint64_t since_ns;
 	enum infer_status refused; /* in deploy.refused: why */
 	unsigned attempts;         /* that a worker died of, or in */
-	bool in_retry;             /* it is in retry.queue */
+	enum waiting_place place;  /* whose queue it is in */
 	TAILQ_ENTRY(waiting) entry;
 };
 
@@ -147,6 +150,36 @@ struct retry {
 	char *why;                /* how it died */
 };
 
+#define COMPANION_TIMES 256
+
+struct companion_times {
+	uint64_t ns[COMPANION_TIMES]; /* the newest */
+	uint64_t n;
+};
+
+struct companion_count {
+	uint64_t requests, failures, calls;
+	struct companion_times times;
+};
+
+/* Another generation beside the one that serves (deploy/companion.c). */
+struct companion {
+	enum companion_kind kind;
+	struct seat seat;
+	struct release release;
+	bool serves;              /* its worker takes calls */
+	bool told;                /* that it does, once */
+	double share;
+	uint64_t n_offered;       /* requests that it was asked about (canary.c) */
+	uint64_t n_diverted;
+	struct waiting_list queue; /* a canary's */
+	unsigned n_waiting;
+	uint64_t window_ns;       /* as the deployment's */
+	struct companion_count counts[2]; /* of the one that serves, of this one */
+	companion_done_fn done;   /* who waits for it to serve; or NULL */
+	void *done_context;
+};
+
 struct deployment {
 	struct handle handle; /* first: what ingress sees */
 	struct deploy *deploy;
@@ -174,6 +207,7 @@ struct deployment {
 	uint32_t last_generation; /* the highest number so far */
 	uint32_t before;          /* the number that served before the last swap */
 	struct retry retry;
+	struct companion companion;
 
 	struct replica *spare;    /* holds `current`, created, and serves nobody */
 	bool spare_has;
@@ -313,6 +347,21 @@ bool rollout_fall_back(struct deployment *d, const char *why);
 struct replica_image release_image(const struct release *r);
 /* Nothing of it is needed any more. */
 void release_fini(struct release *r);
+
+/* A copy of the files of @r, with paths of their own. 0 or -errno. */
+int release_copy(struct deployment *d, const struct rollout *r, struct release *ret);
+
+/* companion.c */
+void companion_init(struct deployment *d);
+bool companion_has(const struct seat *s);
+/* A call has ended, and its members are about to be answered. */
+void companion_saw(const struct batch *b, enum infer_status status, uint64_t compute_ns);
+/* Calls of one that has ended still run. */
+bool companion_drains(const struct deployment *d);
+
+/* canary.c: whether the request that comes now is the canary's. */
+bool canary_takes(struct deployment *d);
+void canary_enqueue(struct deployment *d, struct waiting *w);
 
 /* retry.c */
 void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct replica_end *end);

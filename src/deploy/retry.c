@@ -67,6 +67,7 @@ static void put_back(struct batch *b, bool begun)
 	struct deployment *d = b->deployment;
 
 	batch_put_back(b, &d->queue, &d->n_waiting, begun);
+	deployment_refuse_strangers(d); /* it may have been for the signature of another generation */
 }
 
 static void try_again(struct batch *b, const struct replica_end *end)
@@ -98,6 +99,8 @@ void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct rep
 		put_back(b, true);
 	else if (attempts_of(b) > 0 || stateful)
 		fail(b, end);
+	else if (companion_has(s)) /* by what serves, each alone */
+		try_again(b, end);
 	else if (b->generation != d->current.generation) /* it is on its way out */
 		put_back(b, true);
 	else if (has_before(d, b) || b->n_members > 1)

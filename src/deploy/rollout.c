@@ -125,6 +125,7 @@ static void show_current(struct deployment *d)
 /* From here on the wish is what new calls are for. */
 static void switch_books(struct deployment *d)
 {
+	companion_end(d, "another generation came to serve");
 	d->before = d->handle.generation;
 	release_fini(&d->previous);
 	d->previous = d->current;
@@ -188,6 +189,8 @@ void rollout_on_swapped(struct seat *s, uint64_t pause_ns)
 	for (unsigned i = 0; i < d->n_seats; i++)
 		if (d->seats[i].stage == SEAT_SWAPPING)
 			return;
+	if (companion_drains(d))
+		return;
 	end_rollout(d, ROLLOUT_SWAPPED, NULL);
 	fill_seats(d);
 }
@@ -256,7 +259,7 @@ static void start_wish(struct deployment *d)
  * Every mapping gets a path and an inode of its own: the loader knows images by both. Device code
  * is copied as well: the store may drop its own while workers still come.
  */
-static int copy_files(struct deployment *d, const struct rollout *r, struct release *ret)
+int release_copy(struct deployment *d, const struct rollout *r, struct release *ret)
 {
 	_cleanup_free_ char *directory = path_join(d->deploy->generations_dir, d->name);
 	static unsigned serial;
@@ -320,7 +323,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	if (!state_is_kept(d, &wish))
 		return;
 	wish.release.signature = signature_ref(r->signature);
-	error = copy_files(d, r, &wish.release);
+	error = release_copy(d, r, &wish.release);
 	if (error < 0) {
 		release_fini(&wish.release);
 		refuse_copy(d, &wish, error);
@@ -352,6 +355,7 @@ bool rollout_fall_back(struct deployment *d, const char *why)
 
 	if (!may_fall_back(d))
 		return false;
+	companion_end(d, "the generation that served crashed, and the one before serves again");
 	d->current = d->previous;
 	d->previous = (struct release){ .path = NULL };
 	spare_drop(d);
@@ -393,6 +397,7 @@ void deployment_stop_rolling(struct deployment *d)
 void rollout_on_removed(struct deployment *d)
 {
 	deployment_stop_rolling(d);
+	companion_end(d, "the deployment was removed");
 	retry_close(d);
 	spare_drop(d);
 	while (d->n_seats)
@@ -404,6 +409,7 @@ void rollout_on_removed(struct deployment *d)
 void rollout_close(struct deployment *d)
 {
 	deployment_stop_rolling(d);
+	companion_end(d, "the deployment was removed");
 	retry_close(d);
 	spare_drop(d);
 	if (!uv_is_closing((uv_handle_t *)&d->delay))

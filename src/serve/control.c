@@ -11,9 +11,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "deploy/companion.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "ingress/ingress.h"
+#include "serve/companions.h"
 #include "serve/event.h"
 #include "serve/front_page.h"
 #include "serve/plugin.h"
@@ -34,7 +36,8 @@ struct listener {
 struct control {
 	struct control_options o;
 	char *url;
-	struct route routes[5];
+	struct companions *companions;
+	struct route routes[7];
 	LIST_HEAD(, listener) waiters;
 	LIST_HEAD(, listener) readers;
 };
@@ -129,6 +132,18 @@ static void describe_settings(struct buffer *json, const struct deployment_setti
 	json_object_end(json);
 }
 
+static void describe_companion(struct buffer *json, const struct deployment *d)
+{
+	struct companion_facts facts;
+
+	companion_get(d, &facts);
+	if (!facts.kind)
+		return;
+	json_object(json, "companion");
+	companion_json(&facts, json);
+	json_object_end(json);
+}
+
 static const char *state_name(enum handle_state state)
 {
 	return state == HANDLE_READY ? "ready" : state == HANDLE_LOADING ? "loading" : "unavailable";
@@ -156,6 +171,7 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_uint(json, "in_flight", s.in_flight);
 	json_uint(json, "restarts", s.restarts);
 	json_uint(json, "compute_ns_mean", s.executions ? s.compute_ns / s.executions : 0);
+	describe_companion(json, p->deployment);
 	describe_settings(json, &s.settings);
 	json_object_end(json);
 }
@@ -240,6 +256,7 @@ void control_settled(struct control *c, struct plugin *p)
 
 void control_stop(struct control *c)
 {
+	companions_stop(c->companions);
 	while (!LIST_EMPTY(&c->waiters)) {
 		struct listener *l = LIST_FIRST(&c->waiters);
 
@@ -334,15 +351,19 @@ static void on_events(void *context, struct exchange *x)
 struct control *control_new(const struct control_options *o)
 {
 	struct control *c = xcalloc(1, sizeof(*c));
+	struct companions *companions = companions_new(o->plugins);
 	const struct route routes[] = {
 		{ "GET", "/", false, on_front, c },
 		{ "GET", "/-/status", true, on_status, c },
 		{ "GET", "/-/wait", true, on_wait, c },
 		{ "GET", "/-/events", true, on_events, c },
+		{ "POST", "/-/canary", true, companions_on_canary, companions },
+		{ "POST", "/-/shadow", true, companions_on_shadow, companions },
 		{ .path = NULL },
 	};
 
 	c->o = *o;
+	c->companions = companions;
 	memcpy(c->routes, routes, sizeof(routes));
 	LIST_INIT(&c->waiters);
 	LIST_INIT(&c->readers);
@@ -359,6 +380,7 @@ struct control *control_free(struct control *c)
 	while (!LIST_EMPTY(&c->readers))
 		listener_free(LIST_FIRST(&c->readers));
 	events_remove_sink(c->o.events, on_event, c);
+	companions_free(c->companions);
 	free(c->url);
 	free(c);
 	return NULL;

@@ -11,6 +11,7 @@
  *	GET /-/events               every event as it happens (server-sent events)
  *	GET /-/wait?deployment=NAME answers when the newest save of NAME serves or has failed;
  *	                            what lies on disk is looked at first
+ *	POST /-/canary, /-/shadow   serve/companions.h
  */
 
 #include <stdint.h>

@@ -19,6 +19,8 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "deploy/companion.h"
+#include "serve/companions.h"
 
 struct sink {
 	event_sink_fn fn; /* NULL: removed */
@@ -227,6 +229,8 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_stages(b, e);
 	put_kernels(b, e);
 	put_number(b, "count", e->count);
+	if (e->companion)
+		companion_json(e->companion, b);
 	put_deployments(b, e);
 	if (e->took_ns)
 		json_double(b, "took_ms", (double)e->took_ns / NS_PER_MS);

@@ -40,6 +40,10 @@ struct diagnostic;
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
 	X(DEPLOYMENT_FELL_BACK, "deployment.fell-back") /* from, reason: it crashed, the generation before serves */ \
+	X(CANARY_STARTED, "canary.started")         /* share, serving, beside: a second generation answers, too */ \
+	X(CANARY_ENDED, "canary.ended")             /* reason, share, serving, beside */  \
+	X(SHADOW_STARTED, "shadow.started")         /* share, serving, beside: a second generation gets copies */ \
+	X(SHADOW_ENDED, "shadow.ended")             /* reason, share, serving, beside */  \
 	X(WATCH_OVERFLOW, "watch.overflow")         /* count */                           \
 	X(NOTICE, "notice")                         /* reason: a sentence for the author */ \
 	X(LOG, "log")                               /* level, text: a line of the deployment's */
@@ -55,6 +59,7 @@ struct event_stage {
 	uint64_t ns;
 };
 
+struct companion_facts;
 struct kernel_figures;
 
 struct event_frame { /* innermost first; "" and 0: not known */
@@ -88,6 +93,7 @@ struct event {
 	bool found_late;        /* when infer(), the only frame, had returned: where in it isn't known */
 	const struct event_frame *frames;
 	size_t n_frames;
+	const struct companion_facts *companion; /* canary.*, shadow.* */
 	uint64_t took_ns;       /* save.done: the save's first file event to the swap */
 	uint64_t count;
 	unsigned n_deployments, n_serving; /* server.ready */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "deploy/companion.h"
 #include "serve/event.h"
 #include "serve/log.h"
 #include "serve/plugin.h"
@@ -70,6 +71,20 @@ static void on_fell_back(void *context, const char *name, uint32_t from, uint32_
 	plugins_fell_back(n->plugins, name, from, to, why);
 }
 
+static void on_companion(void *context, const char *name, const struct companion_facts *facts, bool started,
+			 const char *because)
+{
+	static const enum event_kind kinds[][2] = {
+		[COMPANION_CANARY] = { EVENT_CANARY_ENDED, EVENT_CANARY_STARTED },
+		[COMPANION_SHADOW] = { EVENT_SHADOW_ENDED, EVENT_SHADOW_STARTED },
+	};
+	struct news *n = context;
+
+	events_emit(n->events, &(struct event){ .kind = kinds[facts->kind][started], .deployment = name,
+						.generation = facts->generation, .reason = because,
+						.companion = facts });
+}
+
 struct deploy_callbacks news_callbacks(struct news *n)
 {
 	return (struct deploy_callbacks){
@@ -80,6 +95,7 @@ struct deploy_callbacks news_callbacks(struct news *n)
 		.replacing = on_replacing,
 		.crashed = on_crashed,
 		.fell_back = on_fell_back,
+		.companion = on_companion,
 		.context = n,
 	};
 }

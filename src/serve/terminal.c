@@ -23,6 +23,7 @@
 #include "base/columns.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "serve/companion_text.h"
 #include "serve/compiler_text.h"
 #include "serve/crash_text.h"
 #include "serve/event.h"
@@ -365,6 +366,10 @@ static const struct telling {
 	[EVENT_CRASH_REPORT] = { .line = put_crashed, .after = crash_text },
 	[EVENT_WORKER_REPLACED] = { .line = put_worker_replaced },
 	[EVENT_DEPLOYMENT_FELL_BACK] = { .line = put_fell_back },
+	[EVENT_CANARY_STARTED] = { .line = companion_text_started },
+	[EVENT_CANARY_ENDED] = { .line = companion_text_ended },
+	[EVENT_SHADOW_STARTED] = { .line = companion_text_started },
+	[EVENT_SHADOW_ENDED] = { .line = companion_text_ended },
 	[EVENT_WATCH_OVERFLOW] = { .line = put_overflow },
 	[EVENT_NOTICE] = { .line = put_notice },
 	[EVENT_LOG] = { .before = put_log },

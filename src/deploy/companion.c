@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Companion
+ *
+ * Its worker has a seat of its own, with a release of its own: another copy of the image's file,
+ * so that what serves may go through any number of swaps and fall-backs without knowing of it.
+ * Whatever ends it, its clients notice nothing: what waits for it goes back to the head of the
+ * queue, and what it computes it may finish, for the answer says which generation that was. A
+ * swap is done when it has, as no old answer may follow swap.done.
+ *
+ * What it dies of is tried once more by what serves (retry.c), and says nothing against that.
+ */
+
+#include "deploy/companion.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "deploy/internal.h"
+#include "infer/signature.h"
+
+#define STOP_GRACE_MS 5000
+#define MAX_KILLED 3 /* from outside, after which it is given up */
+
+static const struct replica_callbacks coming, beside, retired;
+
+const char *companion_name(enum companion_kind kind)
+{
+	return kind == COMPANION_CANARY ? "canary" : "shadow";
+}
+
+bool companion_has(const struct seat *s)
+{
+	return s == &s->deployment->companion.seat;
+}
+
+static bool has_state(const struct signature *s)
+{
+	return s->state.size > 0;
+}
+
+/* Facts */
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t median(const struct companion_times *t)
+{
+	unsigned n = t->n < COMPANION_TIMES ? (unsigned)t->n : COMPANION_TIMES;
+	uint64_t sorted[COMPANION_TIMES];
+
+	if (!n)
+		return 0;
+	memcpy(sorted, t->ns, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), compare_times);
+	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+static struct companion_side side(const struct companion_count *c)
+{
+	return (struct companion_side){ .requests = c->requests, .failures = c->failures, .calls = c->calls,
+					.median_ns = median(&c->times) };
+}
+
+void companion_get(const struct deployment *d, struct companion_facts *ret)
+{
+	const struct companion *c = &d->companion;
+
+	*ret = (struct companion_facts){ .kind = c->kind };
+	if (c->kind == COMPANION_NONE)
+		return;
+	ret->generation = c->release.generation;
+	ret->serving_generation = d->current.generation;
+	ret->share = c->share;
+	ret->pid = c->serves ? replica_pid(c->seat.serving) : 0;
+	ret->waiting = c->n_waiting;
+	ret->in_flight = c->serves ? replica_in_flight(c->seat.serving) : 0;
+	ret->diverted = c->n_diverted;
+	ret->serving = side(&c->counts[0]);
+	ret->beside = side(&c->counts[1]);
+}
+
+/* The two differ in batching, as one gets more company than the other: calls of one request tell. */
+void companion_saw(const struct batch *b, enum infer_status status, uint64_t compute_ns)
+{
+	struct companion *c = &b->deployment->companion;
+	struct companion_count *n = &c->counts[companion_has(b->seat)];
+	unsigned answered = 0;
+
+	if (!c->serves)
+		return;
+	for (unsigned i = 0; i < b->n_members; i++)
+		answered += b->members[i].request != NULL;
+	n->calls++;
+	n->requests += answered;
+	n->failures += status == INFER_OK ? 0 : answered;
+	if (status == INFER_OK && b->n_members == 1)
+		n->times.ns[n->times.n++ % COMPANION_TIMES] = compute_ns;
+}
+
+static void tell(struct deployment *d, const struct companion_facts *facts, bool started, const char *because)
+{
+	struct deploy *deploy = d->deploy;
+
+	if (!deploy->closing)
+		deploy->cb.companion(deploy->cb.context, d->name, facts, started, because);
+}
+
+/* Ending */
+
+static void settle(struct companion *c, int error, const char *sentence)
+{
+	companion_done_fn done = c->done;
+
+	c->done = NULL;
+	if (done)
+		done(c->done_context, error, sentence);
+}
+
+void companion_forget(struct deployment *d, const void *context)
+{
+	if (d->companion.done_context == context)
+		d->companion.done = NULL;
+}
+
+/* To the head of the queue, in their order: they came before whoever is there. */
+static void give_back(struct deployment *d)
+{
+	struct companion *c = &d->companion;
+	struct waiting *w;
+
+	while ((w = TAILQ_LAST(&c->queue, waiting_list))) {
+		TAILQ_REMOVE(&c->queue, w, entry);
+		w->place = WAITING_IN_QUEUE;
+		TAILQ_INSERT_HEAD(&d->queue, w, entry);
+	}
+	d->n_waiting += c->n_waiting;
+	c->n_waiting = 0;
+}
+
+static void leave(struct seat *s)
+{
+	uv_timer_stop(&s->patience);
+	s->incoming = replica_abandon(s->incoming);
+	if (s->serving) {
+		deployment_ref(s->deployment);
+		replica_set_callbacks(s->serving, &retired, s);
+		replica_stop(s->serving, STOP_GRACE_MS);
+	}
+	s->serving = NULL;
+}
+
+void companion_end(struct deployment *d, const char *because)
+{
+	struct companion *c = &d->companion;
+	struct companion_facts facts;
+	bool served = c->serves;
+
+	if (c->kind == COMPANION_NONE)
+		return;
+	companion_get(d, &facts);
+	c->kind = COMPANION_NONE;
+	c->serves = false;
+	give_back(d);
+	leave(&c->seat);
+	release_fini(&c->release);
+	settle(c, ECANCELED, because);
+	if (served || facts.beside.calls)
+		tell(d, &facts, false, because);
+}
+
+bool companion_drains(const struct deployment *d)
+{
+	const struct seat *s = &d->companion.seat;
+	const struct batch *b;
+
+	LIST_FOREACH(b, &s->batches, flying)
+		if (b->replica != s->serving)
+			return true;
+	return false;
+}
+
+/* Coming */
+
+static int bring(struct deployment *d);
+
+static char *state_path(const struct deployment *d)
+{
+	return xasprintf("%s/state/%s/0", d->deploy->state_dir, d->name);
+}
+
+static void on_up(void *context)
+{
+	struct seat *s = context;
+	const struct companion *c = &s->deployment->companion;
+	struct replica_image image = release_image(&c->release);
+	_cleanup_free_ char *state = has_state(c->release.signature) ? state_path(s->deployment) : NULL;
+
+	image.state = state;
+	image.trial = true;
+	replica_load(s->incoming, &image);
+}
+
+static void sit_down(struct seat *s)
+{
+	struct deployment *d = s->deployment;
+	unsigned cpus = (unsigned)CPU_COUNT(&d->deploy->hub->cpus);
+	unsigned threads = cpus / (d->settings.num_replicas ? d->settings.num_replicas : 1);
+
+	s->serving = s->incoming;
+	s->incoming = NULL;
+	s->generation = d->companion.release.generation;
+	replica_set_callbacks(s->serving, &beside, s);
+	replica_set_name(s->serving, d->name);
+	replica_set_limits(s->serving, threads ? threads : 1, d->settings.checkpoint_ms);
+	replica_swap(s->serving, s->generation, NULL);
+}
+
+static void on_loaded(void *context, int error, const char *sentence)
+{
+	struct seat *s = context;
+
+	uv_timer_stop(&s->patience);
+	if (error)
+		companion_end(s->deployment, sentence);
+	else
+		sit_down(s);
+}
+
+static void on_patience_over(uv_timer_t *timer)
+{
+	struct seat *s = timer->data;
+
+	companion_end(s->deployment, "create() did not return in time");
+}
+
+static void on_line(void *context, int level, const char *text, size_t size)
+{
+	struct seat *s = context;
+	struct deployment *d = s->deployment;
+
+	d->deploy->cb.line(d->deploy->cb.context, d->name, s->generation, level, text, size);
+}
+
+static void tell_died(struct seat *s, const struct replica_end *end)
+{
+	struct deployment *d = s->deployment;
+
+	if (end->cause != REPLICA_STOPPED)
+		d->deploy->cb.worker_died(d->deploy->cb.context, d->name, d->companion.release.generation, end->pid,
+					  end->how);
+	if (!s->told)
+		crash_tell(d, d->companion.release.generation, NULL, end);
+	s->told = false;
+}
+
+static void on_died(void *context, const struct replica_end *end)
+{
+	struct seat *s = context;
+	struct companion *c = &s->deployment->companion;
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+
+	s->serving = s->incoming = NULL;
+	uv_timer_stop(&s->patience);
+	if (s->deployment->deploy->closing)
+		return;
+	tell_died(s, end);
+	c->serves = false;
+	give_back(s->deployment);
+	if (end->cause == REPLICA_KILLED && ++s->n_failures < MAX_KILLED && bring(s->deployment) == 0)
+		return;
+	buffer_printf(&sentence, "its worker %s", end->how);
+	companion_end(s->deployment, buffer_text(&sentence));
+}
+
+static const struct replica_callbacks coming = {
+	.up = on_up,
+	.loaded = on_loaded,
+	.line = on_line,
+	.died = on_died,
+};
+
+static int bring(struct deployment *d)
+{
+	struct seat *s = &d->companion.seat;
+	bool up;
+	int r = spare_take_blank(d->deploy, &coming, s, &s->incoming, &up);
+
+	if (r < 0)
+		return r;
+	replica_attach(s->incoming, &d->arena);
+	uv_update_time(d->deploy->hub->loop);
+	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
+	if (up)
+		on_up(s);
+	return 0;
+}
+
+/* Beside */
+
+static void on_swapped(void *context, uint64_t pause_ns)
+{
+	struct seat *s = context;
+	struct companion *c = &s->deployment->companion;
+	struct companion_facts facts;
+
+	(void)pause_ns;
+	c->serves = true;
+	if (c->told)
+		return;
+	c->told = true;
+	settle(c, 0, NULL);
+	companion_get(s->deployment, &facts);
+	tell(s->deployment, &facts, true, NULL);
+}
+
+static void on_done(void *context, void *call)
+{
+	(void)context;
+	batch_done(call);
+}
+
+static uint64_t on_need(void *context, void *call, uint64_t size)
+{
+	(void)context;
+	return batch_grant(call, size);
+}
+
+static void on_lost(void *context, void *call, bool begun, const struct replica_end *end)
+{
+	retry_on_lost(context, call, begun, end);
+}
+
+static const struct replica_callbacks beside = {
+	.swapped = on_swapped,
+	.done = on_done,
+	.need = on_need,
+	.line = on_line,
+	.lost = on_lost,
+	.died = on_died,
+};
+
+/* Retired: its calls end, then its process. */
+
+static void on_retired_done(void *context, void *call)
+{
+	struct seat *s = context;
+
+	batch_done(call);
+	rollout_on_swapped(s, 0); /* if that waited for this answer */
+}
+
+static void on_retired_died(void *context, const struct replica_end *end)
+{
+	struct seat *s = context;
+	struct deployment *d = s->deployment;
+
+	(void)end;
+	if (d->removed) { /* calls that it had not begun wait again, and nobody comes for them */
+		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
+		deployment_settle_removal(d);
+	} else if (!d->deploy->closing) {
+		rollout_on_swapped(s, 0);
+	}
+	deployment_unref(d);
+}
+
+static const struct replica_callbacks retired = {
+	.done = on_retired_done,
+	.need = on_need,
+	.line = on_line,
+	.lost = on_lost,
+	.died = on_retired_died,
+};
+
+/* Starting */
+
+static bool refuse_state(const struct deployment *d, enum companion_kind kind, const struct rollout *r,
+			 struct buffer *why)
+{
+	if (kind == COMPANION_SHADOW)
+		return !signature_state_fits(d->current.signature, r->signature, why);
+	if (!has_state(d->current.signature) && !has_state(r->signature))
+		return false;
+	buffer_printf(why,
+		      "%s keeps state, and of two generations that answer each would change a state of its own; "
+		      "'devserve shadow' lets generation %u compute beside, on a copy that nobody else sees",
+		      d->name, r->generation);
+	return true;
+}
+
+static int check(const struct deployment *d, enum companion_kind kind, const struct rollout *r, struct buffer *why)
+{
+	if (d->handle.state != HANDLE_READY || !d->current.path)
+		buffer_printf(why, "no generation of %s serves", d->name);
+	else if (kind == COMPANION_CANARY && r->generation == d->current.generation)
+		buffer_printf(why, "generation %u is the one that serves: it answers all requests", r->generation);
+	else if (!signature_equal(d->current.signature, r->signature))
+		buffer_printf(why,
+			      "generation %u has other inputs or outputs than generation %u, which serves: no "
+			      "request is for both",
+			      r->generation, d->current.generation);
+	else if (!refuse_state(d, kind, r, why))
+		return 0;
+	return -EINVAL;
+}
+
+static void begin(struct deployment *d, enum companion_kind kind, double share, const struct rollout *r)
+{
+	struct companion *c = &d->companion;
+
+	c->kind = kind;
+	c->share = share;
+	c->told = false;
+	c->n_offered = c->n_diverted = 0;
+	memset(c->counts, 0, sizeof(c->counts));
+	c->window_ns = 0;
+	c->seat.n_failures = 0;
+	c->release.generation = r->generation;
+	c->release.signature = signature_ref(r->signature);
+	c->release.image = r->image_hash;
+	c->release.weights = r->weights ? xstrdup(r->weights) : NULL;
+	d->deploy->any_cuda |= r->signature->cuda;
+}
+
+int companion_start(struct deployment *d, enum companion_kind kind, double share, const struct rollout *r,
+		    companion_done_fn done, void *context, struct buffer *why)
+{
+	struct companion *c = &d->companion;
+	struct release files = { .path = NULL };
+	int error = check(d, kind, r, why);
+
+	if (error < 0)
+		return error;
+	error = release_copy(d, r, &files);
+	if (error < 0) {
+		buffer_printf(why, "cannot copy the image of generation %u: %s", r->generation, strerror(-error));
+		release_fini(&files);
+		return error;
+	}
+	companion_end(d, "another one took its place");
+	c->release = files;
+	begin(d, kind, share, r);
+	error = bring(d);
+	if (error == 0) {
+		c->done = done;
+		c->done_context = context;
+		return 0;
+	}
+	buffer_printf(why, "no worker could be started for it: %s", strerror(-error));
+	companion_end(d, why->data);
+	return error;
+}
+
+bool companion_find(const struct deployment *d, uint32_t generation, struct rollout *ret)
+{
+	const struct release *r = generation == d->current.generation ? &d->current : &d->previous;
+
+	if (!generation || !r->path || r->generation != generation)
+		return false;
+	*ret = (struct rollout){ .image = r->path, .weights = r->weights, .device = r->device,
+				 .image_hash = r->image, .signature = r->signature, .generation = generation };
+	return true;
+}
+
+void companion_init(struct deployment *d)
+{
+	TAILQ_INIT(&d->companion.queue);
+	seat_init(&d->companion.seat, d, DEPLOY_MAX_REPLICAS + 1);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/companions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/buffer.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "deploy/companion.h"
+#include "deploy/deploy.h"
+#include "ingress/ingress.h"
+#include "serve/plugin.h"
+
+/* Somebody who waits for it to serve. */
+struct asker {
+	LIST_ENTRY(asker) entry;
+	struct exchange *exchange;
+	struct deployment *deployment; /* has not ended: companion_end() would have told */
+};
+
+struct companions {
+	struct plugins *plugins;
+	LIST_HEAD(, asker) askers;
+};
+
+static void respond(struct exchange *x, int status, const struct buffer *json)
+{
+	exchange_respond(x, status, "application/json", json->data, json->size);
+}
+
+static void refuse(struct exchange *x, int status, const char *sentence)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, "error", sentence);
+	json_object_end(&json);
+	respond(x, status, &json);
+}
+
+static void put_side(struct buffer *json, const char *key, uint32_t generation, const struct companion_side *s)
+{
+	json_object(json, key);
+	json_uint(json, "generation", generation);
+	json_uint(json, "requests", s->requests);
+	json_uint(json, "failures", s->failures);
+	json_uint(json, "calls", s->calls);
+	if (s->median_ns)
+		json_uint(json, "compute_ns_median", s->median_ns);
+	json_object_end(json);
+}
+
+void companion_json(const struct companion_facts *f, struct buffer *json)
+{
+	json_string(json, "kind", companion_name(f->kind));
+	json_double(json, "share", f->share);
+	if (f->pid)
+		json_int(json, "pid", f->pid);
+	json_uint(json, "queued", f->waiting);
+	json_uint(json, "in_flight", f->in_flight);
+	json_uint(json, "diverted", f->diverted);
+	put_side(json, "serving", f->serving_generation, &f->serving);
+	put_side(json, "beside", f->generation, &f->beside);
+}
+
+static void answer(struct exchange *x, const struct deployment *d, const char *name)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+	struct companion_facts facts;
+
+	companion_get(d, &facts);
+	json_object(&json, NULL);
+	json_string(&json, "deployment", name);
+	if (facts.kind)
+		companion_json(&facts, &json);
+	json_object_end(&json);
+	respond(x, 200, &json);
+}
+
+/* Asking */
+
+static void asker_free(struct asker *a)
+{
+	LIST_REMOVE(a, entry);
+	free(a);
+}
+
+static void on_gone(void *context)
+{
+	struct asker *a = context;
+
+	companion_forget(a->deployment, a);
+	asker_free(a);
+}
+
+static void on_started(void *context, int error, const char *sentence)
+{
+	struct asker *a = context;
+
+	if (error)
+		refuse(a->exchange, 409, sentence);
+	else
+		answer(a->exchange, a->deployment, exchange_query(a->exchange, "deployment"));
+	asker_free(a);
+}
+
+static void start(struct companions *c, struct exchange *x, struct plugin *p, enum companion_kind kind, double share,
+		  const struct rollout *r)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	struct asker *a = xcalloc(1, sizeof(*a));
+
+	a->exchange = x;
+	a->deployment = p->deployment;
+	LIST_INSERT_HEAD(&c->askers, a, entry);
+	if (companion_start(p->deployment, kind, share, r, on_started, a, &why) == 0) {
+		exchange_defer(x, on_gone, a);
+		return;
+	}
+	asker_free(a);
+	refuse(x, 409, buffer_text(&why));
+}
+
+/* 0: it isn't a number. */
+static uint32_t number_of(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	return *text >= '0' && *text <= '9' && !*end && n <= UINT32_MAX ? (uint32_t)n : 0;
+}
+
+/* Of the requests; negative: it is none. */
+static double share_of(const char *text)
+{
+	char *end;
+	double share = text ? strtod(text, &end) : 1;
+
+	return !text || (*text && !*end && share > 0 && share <= 1) ? share : -1;
+}
+
+static void refuse_generation(struct exchange *x, const struct plugin *p, const char *generation)
+{
+	_cleanup_free_ char *sentence = xasprintf(
+		"generation %s of %s isn't there any more: its image is kept while it serves, and while the one after "
+		"it does", generation, p->name);
+
+	refuse(x, 409, sentence);
+}
+
+static void start_asked(struct companions *c, struct exchange *x, struct plugin *p, enum companion_kind kind,
+			const char *generation)
+{
+	double share = share_of(exchange_query(x, "share"));
+	struct rollout r;
+
+	if (share < 0)
+		refuse(x, 400, "the share is a number above 0 and not above 1, such as 0.1");
+	else if (!number_of(generation))
+		refuse(x, 400, "the generation is a number, or 'off'");
+	else if (!companion_find(p->deployment, number_of(generation), &r))
+		refuse_generation(x, p, generation);
+	else
+		start(c, x, p, kind, share, &r);
+}
+
+static void end_asked(struct exchange *x, struct plugin *p, enum companion_kind kind)
+{
+	_cleanup_free_ char *sentence = xasprintf("%s has no %s", p->name, companion_name(kind));
+	struct companion_facts facts;
+
+	companion_get(p->deployment, &facts);
+	if (facts.kind != kind) {
+		refuse(x, 409, sentence);
+		return;
+	}
+	companion_end(p->deployment, "it was asked to");
+	answer(x, p->deployment, p->name);
+}
+
+static void on_asked(struct companions *c, struct exchange *x, enum companion_kind kind)
+{
+	const char *name = exchange_query(x, "deployment"), *generation = exchange_query(x, "generation");
+	struct plugin *p = name ? plugins_find(c->plugins, name) : NULL;
+
+	if (!name || !generation)
+		refuse(x, 400, "which deployment, which generation? Say ?deployment=NAME&generation=N, or generation=off");
+	else if (!p)
+		refuse(x, 404, "there is no deployment of that name");
+	else if (strcmp(generation, "off") == 0)
+		end_asked(x, p, kind);
+	else
+		start_asked(c, x, p, kind, generation);
+}
+
+void companions_on_canary(void *context, struct exchange *x)
+{
+	on_asked(context, x, COMPANION_CANARY);
+}
+
+void companions_on_shadow(void *context, struct exchange *x)
+{
+	on_asked(context, x, COMPANION_SHADOW);
+}
+
+/* All of them */
+
+struct companions *companions_new(struct plugins *plugins)
+{
+	struct companions *c = xcalloc(1, sizeof(*c));
+
+	c->plugins = plugins;
+	LIST_INIT(&c->askers);
+	return c;
+}
+
+void companions_stop(struct companions *c)
+{
+	struct asker *a;
+
+	while ((a = LIST_FIRST(&c->askers))) {
+		companion_forget(a->deployment, a);
+		refuse(a->exchange, 503, "the server is stopping");
+		asker_free(a);
+	}
+}
+
+struct companions *companions_free(struct companions *c)
+{
+	free(c);
+	return NULL;
+}
