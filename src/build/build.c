@@ -23,6 +23,7 @@
 #include "base/memory.h"
 #include "build/internal.h"
 #include "build/program.h"
+#include "build/sanitizer.h"
 
 static void copy_list(char ***to, char *const *from)
 {
@@ -40,7 +41,8 @@ static void copy_recipe(struct recipe *to, const struct recipe *from)
 	for (size_t i = 0; i < from->n_sources; i++)
 		words_add(&sources, from->sources[i]);
 	*to = (struct recipe){ .name = xstrdup(from->name), .path = xstrdup(from->path),
-			       .sources = sources.at, .n_sources = sources.n, .afresh = from->afresh };
+			       .sources = sources.at, .n_sources = sources.n, .afresh = from->afresh,
+			       .sanitize = from->sanitize };
 	copy_list(&to->cflags, from->cflags);
 	copy_list(&to->ldlibs, from->ldlibs);
 }
@@ -140,6 +142,7 @@ static void free_build(struct build *b)
 	diagnostics_fini(&b->diagnostics);
 	figures_fini(&b->figures);
 	free(b->device);
+	free(b->runtime);
 	free(b);
 }
 
@@ -205,6 +208,7 @@ static void finish(struct build *b)
 		.n_kernels = b->figures.n,
 		.compile_ns = b->compile_ns,
 		.link_ns = b->link_ns,
+		.runtime = b->runtime,
 		.compiler = compiler_name(b),
 	};
 
@@ -327,6 +331,10 @@ static bool is_supported(struct build *b)
 		b->unsupported = true;
 		return false;
 	}
+	if (b->recipe.sanitize && sanitizer_refuses(b)) {
+		b->unsupported = true;
+		return false;
+	}
 	if (!b->builder->toolchain.cuda.root && cuda_has_library(b->recipe.ldlibs)) {
 		build_fail(b, NULL, "the libraries of CUDA need its toolkit, which is not in PATH, $NVCC, "
 				    "$CUDA_HOME or /usr/local/cuda: install it, or build devserve with "
@@ -334,6 +342,15 @@ static bool is_supported(struct build *b)
 		b->unsupported = true;
 	}
 	return !b->unsupported;
+}
+
+static void compile_all(struct build *b)
+{
+	b->n_open = 1; /* ours, so that jobs that end at once don't end the build */
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		object_start(&b->units[i]);
+	if (--b->n_open == 0)
+		end_compiling(b);
 }
 
 static void begin(struct build *b)
@@ -346,11 +363,18 @@ static void begin(struct build *b)
 		finish(b);
 		return;
 	}
-	b->n_open = 1; /* ours, so that jobs that end at once don't end the build */
-	for (size_t i = 0; i < b->recipe.n_sources; i++)
-		object_start(&b->units[i]);
-	if (--b->n_open == 0)
-		end_compiling(b);
+	if (b->recipe.sanitize)
+		sanitizer_ask(b);
+	else
+		compile_all(b);
+}
+
+void build_sanitizer_found(struct build *b)
+{
+	if (b->failed)
+		finish(b);
+	else
+		compile_all(b);
 }
 
 static void advance(struct builder *b)

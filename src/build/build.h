@@ -46,6 +46,7 @@ struct recipe {
 	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
 	bool afresh;   /* compile and link whatever the store has */
+	bool sanitize; /* with the address and the undefined behaviour sanitizer (build/sanitizer.h) */
 };
 
 enum build_outcome {
@@ -89,6 +90,7 @@ struct build_result {
 	const struct kernel_figures *kernels;
 	size_t n_kernels;
 	uint64_t compile_ns, link_ns; /* 0 when found in the store */
+	const char *runtime;       /* path of the sanitizer's library that its worker starts with; NULL unless asked for */
 	const char *compiler;      /* "gcc", "g++", "nvcc", "nvrtc": the stage's name in the save line */
 };
 

@@ -85,7 +85,8 @@ struct build {
 	bool failed, unsupported, ran, disturbed;
 	uint64_t compile_ns, link_ns;
 
-	struct job *job; /* of the link */
+	char *runtime;   /* of the sanitizers, where they were asked for and are there */
+	struct job *job; /* of the link, or what asks for that */
 	bool full;       /* it's the compiler's driver that links */
 	struct buffer why; /* it does */
 	struct hash link_key, image, device_hash;
@@ -125,6 +126,12 @@ void device_pack(struct build *b);
 
 /* Find the image in the store, or start to link it; build_linked() comes, maybe at once. */
 void link_start(struct build *b);
+
+/* The compiler whose driver would link, and did what it can't without. */
+const struct compiler *link_driver(struct build *b);
+
+/* b->runtime is there, or the build has failed. */
+void build_sanitizer_found(struct build *b);
 
 void build_unit_done(struct unit *u);
 void build_linked(struct build *b);

@@ -23,6 +23,7 @@
 #include "base/memory.h"
 #include "build/internal.h"
 #include "build/program.h"
+#include "build/sanitizer.h"
 #include "build/stubs.h"
 #include "build/symbols.h"
 
@@ -34,7 +35,7 @@ static bool has(const struct build *b, enum language l)
 	return false;
 }
 
-static const struct compiler *driver(struct build *b)
+const struct compiler *link_driver(struct build *b)
 {
 	struct toolchain *t = &b->builder->toolchain;
 	bool cxx = has(b, LANGUAGE_CXX) || has(b, LANGUAGE_CUDA);
@@ -55,7 +56,7 @@ static bool has_flag(char *const *list, const char *start)
 /* Libraries of the author's may want any symbol of the system's: no stubs then, either. */
 static bool can_be_fast(const struct build *b)
 {
-	return b->builder->toolchain.linking.linker && !has_flag(b->recipe.cflags, "-flto") &&
+	return b->builder->toolchain.linking.linker && !b->recipe.sanitize && !has_flag(b->recipe.cflags, "-flto") &&
 	       !has_flag(b->recipe.cflags, "-fsanitize") && !has_flag(b->recipe.cflags, "-m32");
 }
 
@@ -169,8 +170,10 @@ static void full_command(struct build *b, struct words *ret)
 {
 	const struct toolchain *t = &b->builder->toolchain;
 
-	words_add_all(ret, &driver(b)->command);
+	words_add_all(ret, &link_driver(b)->command);
 	add_list(ret, b->recipe.cflags);
+	if (b->recipe.sanitize)
+		sanitizer_add_link_flags(link_driver(b), ret);
 	words_add_list(ret, "-shared", "-o", b->image_temporary, "-Wl,--build-id", "-Wl,-z,defs",
 		       "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--as-needed", NULL);
 	words_printf(ret, "-Wl,--version-script=%s", b->builder->exports);
@@ -193,8 +196,9 @@ static struct hash key_of(struct build *b)
 		if (b->units[i].language != LANGUAGE_DEVICE)
 			hash_state_add(s, &b->units[i].entry.object, sizeof(struct hash));
 	hash_state_add(s, &t->linking.identity, sizeof(t->linking.identity));
-	hash_state_add(s, &driver(b)->identity, sizeof(struct hash));
+	hash_state_add(s, &link_driver(b)->identity, sizeof(struct hash));
 	hash_state_add(s, &(bool){ can_be_fast(b) }, sizeof(bool));
+	hash_state_add(s, &b->recipe.sanitize, sizeof(b->recipe.sanitize));
 	for (char **word = b->recipe.cflags; word && *word; word++)
 		hash_state_add_string(s, *word);
 	hash_state_add_string(s, "");
@@ -259,10 +263,10 @@ static void tell_once(struct build *b)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 
-	if (!b->full || b->builder->told)
+	if (!b->full || b->builder->told || b->recipe.sanitize)
 		return;
 	b->builder->told = true;
-	buffer_printf(&text, "note: linked in full by %s: %s\n", driver(b)->name,
+	buffer_printf(&text, "note: linked in full by %s: %s\n", link_driver(b)->name,
 		      b->why.size ? b->why.data : "this toolchain or a flag is not known well enough "
 						  "to link without it");
 	build_say(b, buffer_text(&text));

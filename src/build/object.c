@@ -21,6 +21,7 @@
 #include "build/depfile.h"
 #include "build/driver.h"
 #include "build/internal.h"
+#include "build/sanitizer.h"
 
 static void add_own(struct words *ret, const struct recipe *r)
 {
@@ -36,6 +37,8 @@ static void add_driver(struct words *ret, const struct compiler *c, const struct
 	if (c->family == FAMILY_GCC)
 		words_add(ret, "-pipe");
 	words_add_all(ret, &c->flags);
+	if (r->sanitize)
+		sanitizer_add_flags(c, ret);
 	add_own(ret, r);
 	words_add_list(ret, "-MD", "-MF", depends, "-o", object, source, NULL);
 }
@@ -46,7 +49,8 @@ bool object_command(const struct compiler *c, enum language l, const struct reci
 {
 	_cleanup_words_ struct words words = WORDS_NULL;
 	/* An author's flags mean something to the driver, not to cc1 alone. */
-	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && (!r->cflags || !*r->cflags);
+	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && (!r->cflags || !*r->cflags) &&
+		      !r->sanitize;
 
 	if (direct) {
 		driver_fill(command, &c->cc1, source, object, depends, own);
@@ -84,6 +88,8 @@ int object_key(struct builder *b, const struct recipe *r, const char *source, co
 		hash_state_add(s, &c->identity, sizeof(c->identity));
 	for (char **flag = r->cflags; flag && *flag; flag++)
 		hash_state_add_string(s, *flag);
+	if (r->sanitize)
+		hash_state_add_string(s, SANITIZER_NAME);
 	*ret = hash_state_end(s);
 	return 0;
 }

@@ -21,6 +21,7 @@ extern const struct program cli_program;
 /* The first is what runs where no command is named: the server. */
 extern const struct command cli_serve;
 extern const struct command cli_canary;
+extern const struct command cli_asan;
 extern const struct command cli_check;
 extern const struct command cli_clean;
 extern const struct command cli_completion;

@@ -238,6 +238,8 @@ static void put_remarks(const struct json_reader *r, size_t width, struct buffer
 		put_companion(r, i, width, b);
 		put_settings(r, i, &settings);
 		put_remark(r, i, buffer_text(&settings), width, b);
+		if (json_reader_bool(r, "/deployments/%zu/sanitized", i))
+			put_remark(r, i, "under AddressSanitizer; 'devserve asan' ends that", width, b);
 	}
 }
 

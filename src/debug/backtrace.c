@@ -192,8 +192,14 @@ int debug_backtrace(int argc, char **argv)
 	for (; i < argc && strchr(argv[i], '='); i++)
 		report_module(dwfl, argv[i]);
 	dwfl_report_end(dwfl, NULL, NULL);
-	for (first = i; i < argc; i++)
-		put_address(dwfl, strtoull(argv[i], NULL, 16) - (i > first)); /* the call, not what follows it */
+	for (first = i; i < argc; i++) {
+		if (strcmp(argv[i], "-") == 0) {
+			putchar('\n');
+			first = i + 1;
+		} else {
+			put_address(dwfl, strtoull(argv[i], NULL, 16) - (i > first)); /* the call, not what follows it */
+		}
+	}
 	dwfl_end(dwfl);
 	return 0;
 }

@@ -8,7 +8,8 @@
  *
  *	FUNCTION TAB FILE TAB LINE TAB CHANGED TAB SOURCE
  *
- * with empty fields for what isn't known, and LINE 0. CHANGED is "+" and SOURCE empty where the file
+ * with empty fields for what isn't known, and LINE 0. "-" among the addresses parts the frames of one
+ * stack from those of another, and is an empty line. CHANGED is "+" and SOURCE empty where the file
  * was saved after its module. The exit status.
  */
 int debug_backtrace(int argc, char **argv);

@@ -292,7 +292,7 @@ static int bring(struct deployment *d)
 {
 	struct seat *s = &d->companion.seat;
 	bool up;
-	int r = spare_take_blank(d->deploy, &coming, s, &s->incoming, &up);
+	int r = spare_take_blank(d->deploy, d->companion.release.runtime, &coming, s, &s->incoming, &up);
 
 	if (r < 0)
 		return r;
@@ -428,6 +428,7 @@ static void begin(struct deployment *d, enum companion_kind kind, double share, 
 	c->release.signature = signature_ref(r->signature);
 	c->release.image = r->image_hash;
 	c->release.weights = r->weights ? xstrdup(r->weights) : NULL;
+	c->release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
 	d->deploy->any_cuda |= r->signature->cuda;
 }
 
@@ -466,7 +467,7 @@ bool companion_find(const struct deployment *d, uint32_t generation, struct roll
 
 	if (!generation || !r->path || r->generation != generation)
 		return false;
-	*ret = (struct rollout){ .image = r->path, .weights = r->weights, .device = r->device,
+	*ret = (struct rollout){ .image = r->path, .weights = r->weights, .device = r->device, .runtime = r->runtime,
 				 .image_hash = r->image, .signature = r->signature, .generation = generation };
 	return true;
 }

@@ -32,5 +32,6 @@ void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b
 								      .pid = end->pid,
 								      .how = end->how,
 								      .call = b ? call.data : NULL,
-								      .crash = end->crash });
+								      .crash = end->crash,
+								      .report = end->report });
 }

@@ -44,6 +44,7 @@ struct deploy_crash {
 	uint32_t generation; /* 0: in a trial */
 	pid_t pid;
 	const char *how;     /* "was killed by signal 11 (Segmentation fault)" */
+	const char *report;  /* what its sanitizer found (replica/sanitizer.h), or NULL */
 	const char *call;    /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]", or NULL: between calls */
 	const struct crash *crash; /* a copy, bounded; NULL: it left none */
 };
@@ -95,6 +96,7 @@ struct rollout {
 	const char *device;          /* path of its device code (base/pack.h), or NULL; copied, too */
 	struct hash image_hash;      /* of its content: what is mapped already is not mapped again */
 	struct deployment_settings settings; /* from its swap on; all zero: the default */
+	const char *runtime;         /* path of the sanitizer's library that its workers start with, or NULL */
 	bool fresh; /* its libraries are others: not into a worker that has the old ones */
 	struct signature *signature; /* a reference is taken */
 	uint32_t generation;         /* its number, should it come to serve; 0: the next */
@@ -125,6 +127,7 @@ struct deployment_stats {
 	unsigned waiting, in_flight;
 	uint64_t restarts;
 	struct deployment_settings settings; /* in force */
+	bool sanitized; /* what serves finds its own mistakes */
 };
 
 int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,

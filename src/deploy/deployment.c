@@ -205,6 +205,7 @@ void deployment_get_stats(const struct deployment *d, struct deployment_stats *r
 	ret->waiting = d->n_waiting;
 	ret->settings = d->settings;
 	ret->in_flight = ret->n_workers = 0;
+	ret->sanitized = d->current.runtime != NULL;
 	ret->spare_pid = d->spare && d->spare_has ? replica_pid(d->spare) : 0;
 	for (unsigned i = 0; i < d->n_seats; i++) {
 		const struct seat *s = &d->seats[i];

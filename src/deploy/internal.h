@@ -84,6 +84,7 @@ struct release {
 	char *path;
 	char *weights; /* path of their index, or NULL */
 	char *device;  /* our copy of its device code, or NULL */
+	char *runtime; /* of the sanitizer that it was built for, or NULL: its workers start with it, others don't */
 	struct hash image;
 	struct signature *signature;
 	uint32_t generation;
@@ -370,8 +371,11 @@ void retry_close(struct deployment *d);
 
 /* spare.c: workers that wait. */
 void spare_init(struct deploy *d);
-/* One that has started, with @callbacks; the blank one, or a new one. 0 or -errno. */
-int spare_take_blank(struct deploy *d, const struct replica_callbacks *callbacks, void *context,
+/*
+ * One that has started, with @callbacks, for an image that wants @runtime (or NULL); the blank one,
+ * or a new one. 0 or -errno.
+ */
+int spare_take_blank(struct deploy *d, const char *runtime, const struct replica_callbacks *callbacks, void *context,
 		     struct replica **ret, bool *ret_is_up);
 /* The deployment's, which holds its current image; NULL: it has none yet. */
 struct replica *spare_take(struct deployment *d);

@@ -8,6 +8,7 @@
  *
  *	and there is state that it may have changed (not `idempotent`)   500
  *	worker killed from outside                                       once more, where it was
+ *	a sanitizer found something                                      500: it is asked for that
  *	worker crashed, a generation before is there                     once more, on that one
  *	worker crashed, several requests in the call                     each alone, to part them
  *	otherwise, and at the second time                                500
@@ -45,7 +46,8 @@ static unsigned attempts_of(const struct batch *b)
 
 static bool has_before(const struct deployment *d, const struct batch *b)
 {
-	return d->previous.path && b->generation == d->current.generation && d->stage == ROLLOUT_IDLE &&
+	return d->previous.path && !d->current.runtime && !d->previous.runtime &&
+	       b->generation == d->current.generation && d->stage == ROLLOUT_IDLE &&
 	       signature_equal(d->previous.signature, b->signature);
 }
 
@@ -54,7 +56,10 @@ static void fail(struct batch *b, const struct replica_end *end)
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 	const struct deployment *d = b->deployment;
 
-	buffer_printf(&sentence, "the worker %s while it ran this call", end->how);
+	if (end->report)
+		buffer_printf(&sentence, "while it ran this call the worker %s", end->how);
+	else
+		buffer_printf(&sentence, "the worker %s while it ran this call", end->how);
 	if (end->crash && end->crash->what[0])
 		buffer_printf(&sentence, ": it %s", end->crash->what);
 	if (b->seat == &d->retry.seat && end->cause == REPLICA_CRASHED)
@@ -97,7 +102,7 @@ void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct rep
 		fail(b, end);
 	else if (end->cause == REPLICA_KILLED && attempts_of(b) < MAX_ATTEMPTS)
 		put_back(b, true);
-	else if (attempts_of(b) > 0 || stateful)
+	else if (attempts_of(b) > 0 || stateful || end->report)
 		fail(b, end);
 	else if (companion_has(s)) /* by what serves, each alone */
 		try_again(b, end);
@@ -115,8 +120,8 @@ static const struct release *release_to_try(const struct deployment *d)
 {
 	const struct waiting *first = TAILQ_FIRST(&d->retry.queue);
 
-	if (d->current.generation == d->retry.blamed && d->previous.path && first &&
-	    signature_equal(d->previous.signature, first->request->signature))
+	if (d->current.generation == d->retry.blamed && d->previous.path && !d->current.runtime &&
+	    !d->previous.runtime && first && signature_equal(d->previous.signature, first->request->signature))
 		return &d->previous;
 	return &d->current; /* each alone, or by what serves meanwhile */
 }
@@ -158,6 +163,11 @@ static void on_up(void *context)
 	const struct release *release = release_to_try(s->deployment);
 	struct replica_image image;
 
+	if (!release->runtime != !replica_runtime(s->incoming)) { /* a swap came between */
+		s->incoming = replica_abandon(s->incoming);
+		start_worker(s->deployment);
+		return;
+	}
 	s->generation = release->generation;
 	signature_unref(s->deployment->retry.signature);
 	s->deployment->retry.signature = signature_ref(release->signature);
@@ -276,7 +286,7 @@ static void start_worker(struct deployment *d)
 		retry_dispatch(d);
 		return;
 	}
-	if (spare_take_blank(d->deploy, &trying_again, s, &s->incoming, &up) < 0) {
+	if (spare_take_blank(d->deploy, release_to_try(d)->runtime, &trying_again, s, &s->incoming, &up) < 0) {
 		refuse_all(d, "the worker died while it ran this call, and no other could be started");
 		return;
 	}

@@ -47,6 +47,7 @@ void release_fini(struct release *r)
 		unlink(r->device);
 	free(r->device);
 	free(r->weights);
+	free(r->runtime);
 	signature_unref(r->signature);
 	*r = (struct release){ .path = NULL };
 }
@@ -332,6 +333,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	wish.release.image = r->image_hash;
 	d->deploy->any_cuda |= r->signature->cuda;
 	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;
+	wish.release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
 	if (d->has_next_wish)
 		finish_wish(d, &d->next_wish, ROLLOUT_SUPERSEDED, "a newer save came");
 	if (d->stage == ROLLOUT_IDLE) {

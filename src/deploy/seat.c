@@ -301,7 +301,7 @@ int seat_start(struct seat *s, const struct release *release)
 		s->incoming_has = true;
 		return 0;
 	}
-	r = spare_take_blank(d->deploy, &incoming, s, &s->incoming, &up);
+	r = spare_take_blank(d->deploy, release->runtime, &incoming, s, &s->incoming, &up);
 	if (r < 0)
 		return r;
 	replica_attach(s->incoming, &d->arena);
@@ -514,7 +514,7 @@ static void on_serving_died(void *context, const struct replica_end *end)
 	if (d->deploy->closing)
 		return;
 	s->died_ns = clock_ns();
-	s->n_failures += end->cause == REPLICA_CRASHED;
+	s->n_failures += end->cause == REPLICA_CRASHED && !(s->told && end->report); /* a report is what it is for */
 	s->n_idle_deaths += end->cause == REPLICA_CRASHED && !s->told; /* else retry.c judges */
 	tell_died(s, end);
 	if (d->removed) {
@@ -578,6 +578,12 @@ static const struct replica_callbacks retired = {
 
 /* In a rollout */
 
+/* A sanitizer knows of the images that were there when it started, and of no others. */
+static bool wants_fresh(const struct deployment *d)
+{
+	return d->wish.fresh || d->wish.release.runtime || d->current.runtime;
+}
+
 int seat_load(struct seat *s)
 {
 	struct deployment *d = s->deployment;
@@ -585,7 +591,7 @@ int seat_load(struct seat *s)
 
 	s->stage = SEAT_LOADING;
 	uv_timer_stop(&s->restart);
-	if (s->serving && !s->heir && !s->must_replace && !d->wish.fresh && !replica_is_stopping(s->serving)) {
+	if (s->serving && !s->heir && !s->must_replace && !wants_fresh(d) && !replica_is_stopping(s->serving)) {
 		s->incoming = replica_abandon(s->incoming);
 		expect_load(s);
 		load(s->serving, &d->wish.release);

@@ -14,11 +14,12 @@
 
 #define LATER_MS 250 /* after a swap */
 
-static int start_worker(struct deploy *d, const struct replica_callbacks *callbacks, void *context,
+static int start_worker(struct deploy *d, const char *runtime, const struct replica_callbacks *callbacks, void *context,
 			struct replica **ret)
 {
 	return replica_start(d->hub,
 			     &(struct replica_options){ .worker = d->worker,
+							.runtime = runtime,
 							.name = "spare",
 							.arena = &d->trial_arena,
 							.callbacks = callbacks,
@@ -51,12 +52,12 @@ static const struct replica_callbacks blank = {
 	.died = on_blank_died,
 };
 
-int spare_take_blank(struct deploy *d, const struct replica_callbacks *callbacks, void *context,
+int spare_take_blank(struct deploy *d, const char *runtime, const struct replica_callbacks *callbacks, void *context,
 		     struct replica **ret, bool *ret_is_up)
 {
-	*ret_is_up = d->spare && d->spare_is_up;
-	if (!d->spare)
-		return start_worker(d, callbacks, context, ret);
+	*ret_is_up = d->spare && d->spare_is_up && !runtime;
+	if (!d->spare || runtime)
+		return start_worker(d, runtime, callbacks, context, ret);
 	*ret = d->spare;
 	d->spare = NULL;
 	replica_set_callbacks(*ret, callbacks, context);
@@ -135,7 +136,7 @@ static void warm_up(struct deployment *d)
 
 	if (d->spare || d->removed || d->stage != ROLLOUT_IDLE || !d->current.path || !d->seats[0].serving)
 		return;
-	if (spare_take_blank(d->deploy, &warm, d, &d->spare, &up) < 0)
+	if (spare_take_blank(d->deploy, d->current.runtime, &warm, d, &d->spare, &up) < 0)
 		return;
 	d->spare_has = false;
 	replica_attach(d->spare, &d->arena);
@@ -184,7 +185,7 @@ void spare_on_later(uv_timer_t *timer)
 	if (d->spare)
 		return;
 	d->spare_is_up = false;
-	start_worker(d, &blank, d, &d->spare);
+	start_worker(d, NULL, &blank, d, &d->spare);
 }
 
 void spare_prepare(struct deploy *d)

@@ -121,7 +121,7 @@ static bool take_worker(struct trial *t)
 {
 	bool up;
 
-	if (spare_take_blank(t->deployment->deploy, &trying, t, &t->replica, &up) < 0)
+	if (spare_take_blank(t->deployment->deploy, t->release->runtime, &trying, t, &t->replica, &up) < 0)
 		return false;
 	if (up)
 		on_up(t);

@@ -30,6 +30,7 @@
 #include "replica/hub.h"
 #include "replica/lines.h"
 #include "replica/placement.h"
+#include "replica/sanitizer.h"
 #include "ring/link.h"
 
 #define INTERRUPT_MS 200 /* to write down where it hangs */
@@ -49,6 +50,8 @@ struct replica {
 	pid_t pid;
 	bool stopping, gone, broken, is_up, killed;
 	const char *interrupted; /* why, or NULL */
+	char *runtime;           /* of a sanitizer, or NULL */
+	struct sanitizer_report report;
 	struct crash *crash; /* our copy, at the end */
 	uint64_t oom_kills; /* of the machine when it started */
 	unsigned n_loads, n_swaps, n_unloads; /* answers that are still due */
@@ -82,6 +85,11 @@ pid_t replica_pid(const struct replica *r)
 	return r->pid;
 }
 
+const char *replica_runtime(const struct replica *r)
+{
+	return r->runtime;
+}
+
 unsigned replica_room(const struct replica *r)
 {
 	return replica_is_stopping(r) ? 0 : r->n_free;
@@ -108,6 +116,8 @@ static void on_closed(uv_handle_t *handle)
 	close(r->link_fd);
 	close(r->bell_fd);
 	lines_fini(&r->lines);
+	sanitizer_report_fini(&r->report);
+	free(r->runtime);
 	free(r->crash);
 	free(r);
 }
@@ -136,6 +146,8 @@ static void on_line(void *context, int level, const char *text, size_t size)
 {
 	struct replica *r = context;
 
+	if (r->runtime && sanitizer_report_take(&r->report, text, size))
+		return;
 	if (r->callbacks->line)
 		r->callbacks->line(r->context, level, text, size);
 }
@@ -158,12 +170,22 @@ static enum replica_cause cause_of(const struct replica *r, const struct child_e
 	return REPLICA_CRASHED;
 }
 
+static void describe_report(const struct sanitizer_report *report, char *ret, size_t size)
+{
+	_cleanup_buffer_ struct buffer what = BUFFER_NULL;
+
+	sanitizer_describe(report->text.data, &what);
+	snprintf(ret, size, "was ended by %s: %s", sanitizer_tool(report->text.data), buffer_text(&what));
+}
+
 static void describe_end(const struct replica *r, const struct child_end *end, char *ret, size_t size)
 {
 	if (r->interrupted)
 		snprintf(ret, size, "was stopped because %s", r->interrupted);
 	else if (r->broken)
 		snprintf(ret, size, "wrote where only the server may write and was stopped");
+	else if (r->report.text.size)
+		describe_report(&r->report, ret, size);
 	else if (end->signal == SIGKILL && !r->killed && oom_kills() != r->oom_kills)
 		snprintf(ret, size, "was killed by signal 9, perhaps for want of memory: the system has killed for that "
 			 "since it started");
@@ -209,13 +231,14 @@ static void lose_calls(struct replica *r, const struct replica_end *end)
 
 void replica_ended(struct replica *r, const struct child_end *child_end)
 {
-	char how[128];
+	char how[512];
 	struct replica_end end = { .pid = r->pid, .how = how };
 
 	r->child = NULL;
 	replica_drain(r); /* all that there can be */
 	end.cause = cause_of(r, child_end);
 	end.crash = r->crash = crash_copy(&r->link->crash);
+	end.report = r->report.text.size ? r->report.text.data : NULL;
 	describe_end(r, child_end, how, sizeof(how));
 	lose_calls(r, &end);
 	dismantle(r);
@@ -247,16 +270,23 @@ static int start_child(struct replica *r, const struct replica_options *o)
 {
 	_cleanup_free_ char *title = xasprintf("%-*s", TITLE_ROOM, o->name);
 	const char *argv[] = { o->worker, title, NULL };
+	char **environment = o->runtime ? sanitizer_environment(o->runtime) : NULL;
 	const struct child_options options = {
 		.argv = argv,
+		.env = (const char *const *)environment,
 		.fds = { r->link_fd, o->arena->fd, r->bell_fd },
 		.n_fds = 3,
 		.on_text = on_text,
 		.on_end = on_end,
 		.context = r,
 	};
+	int e;
 
-	return child_start(r->hub->loop, &options, &r->child);
+	e = child_start(r->hub->loop, &options, &r->child);
+	for (char **v = environment; v && *v; v++)
+		free(*v);
+	free(environment);
+	return e;
 }
 
 static int make_link(struct replica *r, const struct replica_options *o)
@@ -289,8 +319,10 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 	r->hub = hub;
 	r->callbacks = o->callbacks;
 	r->context = o->context;
+	r->runtime = o->runtime ? xstrdup(o->runtime) : NULL;
 	e = make_link(r, o);
 	if (e < 0) {
+		free(r->runtime);
 		free(r);
 		return e;
 	}
@@ -299,6 +331,7 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 		munmap(r->link, sizeof(*r->link));
 		close(r->link_fd);
 		close(r->bell_fd);
+		free(r->runtime);
 		free(r);
 		return e;
 	}

@@ -41,6 +41,7 @@ struct replica_end {
 	enum replica_cause cause;
 	const char *how;  /* "was killed by signal 11 (Segmentation fault)" */
 	const struct crash *crash; /* what it left, a copy, bounded; or NULL */
+	const char *report; /* what its sanitizer found (replica/sanitizer.h); or NULL */
 };
 
 /* What replica_load() loads; NULL: none. */
@@ -79,12 +80,16 @@ struct replica_callbacks {
 };
 
 struct replica_options {
+	const char *runtime;  /* path of the sanitizer's library that it starts with (replica/sanitizer.h); NULL: none */
 	const char *worker;   /* path of devserve-worker; NULL: none, a test plays its part */
 	const char *name;     /* for the process list, until replica_set_name() */
 	struct arena *arena;  /* borrowed */
 	const struct replica_callbacks *callbacks; /* borrowed, static */
 	void *context;
 };
+
+/* What it was started with, or NULL. */
+const char *replica_runtime(const struct replica *r);
 
 /* 0 or -errno. */
 int replica_start(struct hub *hub, const struct replica_options *o, struct replica **ret);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * With several deployments, r asks which one: a name is typed, as far as it takes to tell it
+ * With several deployments, a and r ask which one: a name is typed, as far as it takes to tell it
  * from the others, while everything goes on above that line.
  */
 
@@ -30,11 +30,25 @@ struct console {
 	uv_signal_t resize;
 	struct keyboard *keyboard; /* NULL: there are no keys */
 	struct browser *browser;
-	bool asking;               /* for a name */
+	const struct question *asking; /* for a name; or NULL */
 	struct buffer typed;
 };
 
-/* Rebuild */
+/* What a key does to deployments, once it is known to which. */
+struct question {
+	const char *verb;
+	void (*act)(struct plugin *p);
+};
+
+static void toggle_sanitizer(struct plugin *p)
+{
+	plugin_sanitize(p, !p->sanitize);
+}
+
+static const struct question rebuild = { "rebuild", plugin_rebuild };
+static const struct question sanitize = { "AddressSanitizer for", toggle_sanitizer };
+
+/* Which */
 
 static bool is_deployed(const struct plugin *p)
 {
@@ -68,8 +82,8 @@ static struct plugin *find(const struct console *c, const char *typed)
 	return n == 1 ? found : NULL;
 }
 
-/* A rebuild may remove a plugin, and bring in another: so by name, from a list made before. */
-static void rebuild_all(struct console *c)
+/* Acting may remove a plugin, and bring in another: so by name, from a list made before. */
+static void act_on_all(struct console *c, const struct question *q)
 {
 	struct plugins *ps = c->o.plugins;
 	unsigned n = count(c), i = 0;
@@ -82,7 +96,7 @@ static void rebuild_all(struct console *c)
 	for (i = 0; i < n; i++) {
 		p = plugins_find(ps, names[i]);
 		if (p)
-			plugin_rebuild(p);
+			q->act(p);
 		free(names[i]);
 	}
 	free(names);
@@ -92,7 +106,8 @@ static void show_question(struct console *c)
 {
 	const char *typed = buffer_text(&c->typed);
 	const struct plugin *p = *typed ? find(c, typed) : NULL;
-	_cleanup_free_ char *line = xasprintf("rebuild which? (Enter: all %u, Esc: none) %s%s%s", count(c), typed,
+	_cleanup_free_ char *line = xasprintf("%s which? (Enter: all %u, Esc: none) %s%s%s", c->asking ? c->asking->verb : "",
+					      count(c), typed,
 					      p && strcmp(p->name, typed) != 0 ? "  → " : "",
 					      p && strcmp(p->name, typed) != 0 ? p->name : "");
 
@@ -101,7 +116,7 @@ static void show_question(struct console *c)
 
 static void stop_asking(struct console *c)
 {
-	c->asking = false;
+	c->asking = NULL;
 	buffer_reset(&c->typed);
 	terminal_set_prompt(c->o.terminal, NULL);
 }
@@ -111,24 +126,25 @@ static void answer(struct console *c)
 	const char *typed = buffer_text(&c->typed);
 	struct plugin *p = *typed ? find(c, typed) : NULL;
 	_cleanup_free_ char *sentence = xasprintf("there is no deployment '%s', or more than one", typed);
+	const struct question *q = c->asking;
 	bool all = !*typed;
 
 	stop_asking(c);
 	if (all)
-		rebuild_all(c);
+		act_on_all(c, q);
 	else if (p)
-		plugin_rebuild(p);
+		q->act(p);
 	else
 		terminal_say(c->o.terminal, sentence);
 }
 
-static void ask(struct console *c)
+static void ask(struct console *c, const struct question *q)
 {
 	if (count(c) < 2) {
-		rebuild_all(c);
+		act_on_all(c, q);
 		return;
 	}
-	c->asking = true;
+	c->asking = q;
 	show_question(c);
 }
 
@@ -183,7 +199,8 @@ static void open_browser(struct console *c)
 static void help(struct console *c)
 {
 	static const char *const lines[] = {
-		"  h  this list", "  r  rebuild a deployment, or all", "  c  clear the screen",
+		"  h  this list", "  r  rebuild a deployment, or all",
+		"  a  serve a deployment under AddressSanitizer, or not any more", "  c  clear the screen",
 		"  l  hide log lines, or show them", "  o  open the server's page in a browser", "  q  quit",
 	};
 
@@ -196,7 +213,9 @@ static void act(struct console *c, char key)
 	if (key == 'h' || key == '?')
 		help(c);
 	else if (key == 'r' && c->o.plugins)
-		ask(c);
+		ask(c, &rebuild);
+	else if (key == 'a' && c->o.plugins)
+		ask(c, &sanitize);
 	else if (key == 'c' || key == CONTROL('L'))
 		terminal_clear(c->o.terminal);
 	else if (key == 'l')

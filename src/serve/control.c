@@ -37,7 +37,7 @@ struct control {
 	struct control_options o;
 	char *url;
 	struct companions *companions;
-	struct route routes[7];
+	struct route routes[8];
 	LIST_HEAD(, listener) waiters;
 	LIST_HEAD(, listener) readers;
 };
@@ -163,6 +163,8 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_string(json, "reason", h->state == HANDLE_READY ? p->reason : h->reason);
 	json_string(json, "path", p->path);
 	json_string(json, "last_outcome", p->outcome);
+	if (s.sanitized)
+		json_bool(json, "sanitized", true);
 	describe_workers(json, &s);
 	json_uint(json, "requests", s.requests);
 	json_uint(json, "failures", s.failures);
@@ -225,6 +227,15 @@ static void on_front(void *context, struct exchange *x)
 
 /* Waiting */
 
+static bool is_sanitized(const struct plugin *p)
+{
+	struct deployment_stats s = { .sanitized = false };
+
+	if (p->deployment)
+		deployment_get_stats(p->deployment, &s);
+	return s.sanitized;
+}
+
 static void answer_wait(struct exchange *x, const struct plugin *p)
 {
 	const struct plugin *refused = plugins_find_refused(p->plugins, p->name);
@@ -235,6 +246,7 @@ static void answer_wait(struct exchange *x, const struct plugin *p)
 	json_uint(&json, "generation", p->generation);
 	json_string(&json, "outcome", refused ? "refused" : p->outcome);
 	json_string(&json, "reason", refused ? refused->clash : p->reason);
+	json_bool(&json, "sanitized", is_sanitized(p));
 	json_object_end(&json);
 	respond(x, 200, &json);
 }
@@ -298,17 +310,11 @@ static void on_look(uv_timer_t *timer)
 	listener_free(l);
 }
 
-static void on_wait(void *context, struct exchange *x)
+/* An answer, once the newest save of @name has ended. */
+static void await(struct control *c, struct exchange *x, const char *name)
 {
-	struct control *c = context;
-	const char *name = exchange_query(x, "deployment");
-	struct listener *l;
+	struct listener *l = listener_new(c, x, name);
 
-	if (!name) {
-		respond_error(x, 400, "which deployment? Ask for /-/wait?deployment=NAME");
-		return;
-	}
-	l = listener_new(c, x, name);
 	uv_timer_init(c->o.plugins->loop, &l->timer);
 	l->timer.data = l;
 	l->has_timer = true;
@@ -316,6 +322,33 @@ static void on_wait(void *context, struct exchange *x)
 	exchange_defer(x, on_gone, l);
 	uv_update_time(c->o.plugins->loop);
 	uv_timer_start(&l->timer, on_look, SETTLE_MS, 0);
+}
+
+static void on_wait(void *context, struct exchange *x)
+{
+	const char *name = exchange_query(x, "deployment");
+
+	if (name)
+		await(context, x, name);
+	else
+		respond_error(x, 400, "which deployment? Ask for /-/wait?deployment=NAME");
+}
+
+/* Without `on` it is the other way round afterwards. */
+static void on_asan(void *context, struct exchange *x)
+{
+	struct control *c = context;
+	const char *name = exchange_query(x, "deployment"), *on = exchange_query(x, "on");
+	struct plugin *p = name ? plugins_find(c->o.plugins, name) : NULL;
+
+	if (on && strcmp(on, "yes") != 0 && strcmp(on, "no") != 0) {
+		respond_error(x, 400, "on=yes or on=no");
+	} else if (!p) {
+		respond_error(x, 404, "there is no deployment of that name; POST /-/asan?deployment=NAME");
+	} else {
+		plugin_sanitize(p, on ? strcmp(on, "yes") == 0 : !p->sanitize);
+		await(c, x, name);
+	}
 }
 
 /* Events */
@@ -359,6 +392,7 @@ struct control *control_new(const struct control_options *o)
 		{ "GET", "/-/events", true, on_events, c },
 		{ "POST", "/-/canary", true, companions_on_canary, companions },
 		{ "POST", "/-/shadow", true, companions_on_shadow, companions },
+		{ "POST", "/-/asan", true, on_asan, c },
 		{ .path = NULL },
 	};
 

@@ -12,6 +12,8 @@
  *	GET /-/wait?deployment=NAME answers when the newest save of NAME serves or has failed;
  *	                            what lies on disk is looked at first
  *	POST /-/canary, /-/shadow   serve/companions.h
+ *	POST /-/asan?deployment=NAME[&on=yes|no]
+ *	                            build it for the sanitizers, or not any more; answers like wait
  */
 
 #include <stdint.h>

@@ -214,6 +214,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_string(b, "outcome", e->outcome);
 	put_number(b, "from", e->from);
 	put_flag(b, "cached", e->cached);
+	put_flag(b, "sanitized", e->sanitized);
 	put_flag(b, "identical", e->identical);
 	put_string(b, "url", e->url);
 	put_string(b, "path", e->path);

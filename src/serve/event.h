@@ -33,9 +33,9 @@ struct diagnostic;
 	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
 	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
 	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
-	X(SWAP_DONE, "swap.done")                   /* from, cached */                    \
+	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitized */         \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
-	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, identical, kernels, reason, took_ns */ \
+	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
@@ -79,6 +79,7 @@ struct event {
 	uint32_t from;          /* generation that served before */
 	bool cached;            /* the image was known: no compiler ran */
 	bool identical;         /* save.done: the code is that of `from`, but for its line tables */
+	bool sanitized;         /* it finds its own mistakes (build/sanitizer.h) */
 	const struct event_stage *stages;
 	size_t n_stages;
 	const struct diagnostic *diagnostics;

@@ -52,4 +52,5 @@ void last_good_serves(struct plugin *p)
 	p->source = record.source;
 	p->image = record.image;
 	p->device = record.device;
+	plugin_keep(p);
 }

@@ -86,6 +86,7 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 	plugin_config_look(&p->config, &recipe);
 	recipe_fini(&p->recipe);
 	p->recipe = recipe;
+	p->recipe.sanitize = p->sanitize;
 	if (plugin_keeps_name(p))
 		check_content(p, since_ns, quiet);
 	else
@@ -97,6 +98,22 @@ void plugin_rebuild(struct plugin *p)
 	p->crashed = (struct hash){ .high = 0 };
 	p->rebuild = true;
 	check(p, clock_ns(), true);
+}
+
+void plugin_sanitize(struct plugin *p, bool yes)
+{
+	p->sanitize = yes;
+	check(p, clock_ns(), true);
+}
+
+void plugin_keep(struct plugin *p)
+{
+	struct deployment_stats s;
+
+	deployment_get_stats(p->deployment, &s);
+	if (s.sanitized)
+		return;
+	p->kept = (struct record){ .generation = p->generation, .source = p->source, .image = p->image, .device = p->device };
 }
 
 /* Coming and going */
@@ -153,6 +170,7 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 	record_read(p->plugins->state_dir, p->name, &record);
 	p->last_generation = record.last;
 	p->crashed = record.crashed;
+	p->kept = record;
 	deployment_set_last_generation(p->deployment, record.last);
 	tell(p, EVENT_DEPLOYMENT_ADDED, NULL);
 	check_content(p, since_ns, true);
@@ -229,12 +247,14 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 
 static void write_record(struct plugin *p)
 {
-	const struct record record = { .generation = p->generation, .source = p->source, .image = p->image, .device = p->device,
-				       .last = p->last_generation, .crashed = p->crashed };
+	struct record record = p->kept;
 	const struct plugins *ps = p->plugins;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
-	int r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;
+	int r;
 
+	record.last = p->last_generation;
+	record.crashed = p->crashed;
+	r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;
 	p->record_due = false;
 	if (r == 0)
 		return;
@@ -367,6 +387,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	p->device = p->device_before;
 	p->identity = p->identity_before;
 	p->generation = to;
+	plugin_keep(p);
 	p->record_due = true;
 	p->outcome = "crashed";
 	free(p->reason);

@@ -18,6 +18,7 @@
 #include "build/figures.h"
 #include "serve/plugin_config.h"
 #include "serve/plugin_weights.h"
+#include "serve/record.h"
 
 struct builder;
 struct deploy;
@@ -62,6 +63,7 @@ struct plugin {
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
 	bool tried;                    /* its first attempt has ended */
 	bool rebuild;                  /* asked for, not started yet */
+	bool sanitize;                 /* its builds are to find their own mistakes (build/sanitizer.h) */
 	uint32_t generation;           /* that serves; 0: none yet */
 	uint32_t last_generation;      /* the highest so far */
 	struct hash source, libraries, image, device; /* of the generation that serves */
@@ -71,6 +73,7 @@ struct plugin {
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	struct figures kernels;        /* of CUDA, of the generation that serves */
 	bool record_due;               /* its number is still to be written down */
+	struct record kept;            /* what it is: the newest that served as it is built without sanitizers */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */
 	char *reason;                  /* why it doesn't serve */
 };
@@ -104,6 +107,12 @@ bool plugins_ready(const struct plugins *ps);
 
 /* Compile it anew and roll it out, though nothing changed; also what crashed and isn't loaded again. */
 void plugin_rebuild(struct plugin *p);
+
+/* Build it for the sanitizers from now on, or not any more, and roll that out. */
+void plugin_sanitize(struct plugin *p, bool yes);
+
+/* What serves is what a restart is to bring back; unless it is for the sanitizers. */
+void plugin_keep(struct plugin *p);
 
 /* The weights that a look waited for are there (serve/plugin_weights.h). */
 void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet);

@@ -50,6 +50,8 @@ struct save {
 	struct weights_set *weights;
 	uint64_t weights_ns;           /* that reading them took; 0: they were known */
 	bool cached;
+	bool sanitize;                 /* for the sanitizers (build/sanitizer.h) */
+	char *runtime;                 /* then what its workers start with */
 	char compiler[16];
 };
 
@@ -118,6 +120,7 @@ static void save_free(struct save *s)
 	free(s->image);
 	free(s->why);
 	free(s->device);
+	free(s->runtime);
 	figures_fini(&s->kernels);
 	weights_set_unref(s->weights);
 	free(s);
@@ -136,6 +139,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	e.reason = reason;
 	e.from = roll ? roll->from : e.generation;
 	e.cached = s->cached;
+	e.sanitized = s->sanitize;
 	e.identical = s->identical;
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, stages);
@@ -233,7 +237,9 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->device = s->device_hash;
 	s->plugin->identity = s->identity;
 	plugin_weights_serve(s->plugin, s->weights);
+	plugin_keep(s->plugin);
 	s->plugin->record_due = true;
+	e.sanitized = s->sanitize;
 	e.from = result->from;
 	e.cached = s->cached;
 	emit(s, &e);
@@ -300,6 +306,7 @@ static void roll(struct save *s)
 			&(struct rollout){ .image = s->image,
 					   .weights = s->weights->index,
 					   .device = s->device,
+					   .runtime = s->runtime,
 					   .image_hash = s->image_hash,
 					   .settings = s->settings,
 					   .fresh = s->plugin->generation &&
@@ -409,6 +416,19 @@ static void tell_diagnostics(struct save *s, enum event_kind kind, const char *r
 	emit(s, &e);
 }
 
+/* It can't be had: what serves is what it would be without, and so are the saves to come. */
+static void refuse_sanitizer(struct save *s, const char *reason)
+{
+	struct plugin *p = s->plugin;
+
+	if (is_newest(s)) {
+		p->sanitize = p->recipe.sanitize = false;
+		p->attempted = p->source;
+		deployment_set_stale(p->deployment, NULL);
+	}
+	end_save(s, "build-failed", reason, NULL);
+}
+
 static void on_built(void *context, const struct build_result *result)
 {
 	struct save *s = context;
@@ -422,13 +442,17 @@ static void on_built(void *context, const struct build_result *result)
 	s->cached = result->cached;
 	s->device = result->device ? xstrdup(result->device) : NULL;
 	s->device_hash = result->device_hash;
+	s->runtime = result->runtime ? xstrdup(result->runtime) : NULL;
 	figures_copy(&s->kernels, result->kernels, result->n_kernels);
 	s->plugin->attempted = result->disturbed ? (struct hash){ .high = 0 } : s->source;
 	snprintf(s->compiler, sizeof(s->compiler), "%s", result->compiler ? result->compiler : "cc");
 	if (result->outcome != BUILD_OK) {
 		summarise(result, &reason);
 		tell_diagnostics(s, EVENT_BUILD_FAILED, reason.data, result);
-		fail(s, "build-failed", reason.data, NULL);
+		if (s->sanitize && result->outcome == BUILD_UNSUPPORTED)
+			refuse_sanitizer(s, reason.data);
+		else
+			fail(s, "build-failed", reason.data, NULL);
 		return;
 	}
 	if (result->text && result->text[0])
@@ -487,6 +511,7 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	}
 	p->recipe.afresh = p->rebuild;
 	p->rebuild = false;
+	s->sanitize = p->recipe.sanitize;
 	r = build_start(p->plugins->builder, &p->recipe, on_built, s, &s->build);
 	if (r < 0)
 		fail(s, "build-failed", strerror(-r), NULL);

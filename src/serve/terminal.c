@@ -156,6 +156,8 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 		      e->from ? "saved→serving" : "serving after");
 	style_duration(b, e->took_ns);
 	put_stages(s, b, e);
+	if (e->sanitized)
+		buffer_printf(b, "  %sunder AddressSanitizer%s", YELLOW(s), PLAIN(s));
 	if (e->identical)
 		buffer_printf(b, "  %sidentical code%s", DIM(s), PLAIN(s));
 	buffer_putc(b, '\n');

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Sanitizer
+ *
+ * Images that find their own mistakes: compiled with the address sanitizer, which sees each access
+ * beside or after a variable or a block of memory, and the undefined behaviour sanitizer. They
+ * need a library of the compiler's in the process before anything else is: build_result.runtime,
+ * for LD_PRELOAD.
+ */
+
+#include <stdbool.h>
+
+struct build;
+struct compiler;
+struct words;
+
+/* Part of the keys of what is built so: another text, another meaning of the flags. */
+#define SANITIZER_NAME "address,undefined 1"
+
+void sanitizer_add_flags(const struct compiler *c, struct words *ret);
+void sanitizer_add_link_flags(const struct compiler *c, struct words *ret);
+
+/* Whether some source of the build can't be had so; that has been said. */
+bool sanitizer_refuses(struct build *b);
+
+/* Find b->runtime; build_sanitizer_found() comes from the loop, later. */
+void sanitizer_ask(struct build *b);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/json_reader.h"
+#include "cli/names.h"
+
+struct asan_options {
+	struct client_options client; /* the first: its rows have its offsets */
+	bool on, off;
+};
+
+static const struct option_row rows[] = {
+	OPTION_ROW(asan_options, on, "on", 0, NULL, BOOL, NULL, 0, 0, "not the other way round: on, whatever it was"),
+	OPTION_ROW(asan_options, off, "off", 0, NULL, BOOL, NULL, 0, 0, "off, whatever it was"),
+	CLIENT_ROW(timeout, "timeout", 0, "SECONDS", UNSIGNED, "120", 1, 86400, "give up after that time"),
+	CLIENT_ROWS,
+};
+
+static const struct operand operands[] = {
+	{ .name = "NAME",
+	  .kind = OPTION_DEPLOYMENT,
+	  .offset = offsetof(struct client_options, name),
+	  .missing = "which deployment? 'devserve status' lists them" },
+};
+
+static const struct example examples[] = {
+	{ "devserve asan matmul", "find what it reads and writes beside its tensors" },
+	{ "devserve asan matmul --off", "serve it as before" },
+};
+
+static const struct exit_status exits[] = {
+	{ 0, "It serves so." },
+	{ 1, "It was refused, its trial failed, or it isn't known in time." },
+	{ 4, "It doesn't build so." },
+	{ 69, "No server answers." },
+};
+
+static char *path_of(const struct asan_options *o)
+{
+	struct buffer path = BUFFER_NULL;
+
+	buffer_puts(&path, "/-/asan?deployment=");
+	client_put_path(&path, o->client.name);
+	if (o->on || o->off)
+		buffer_puts(&path, o->on ? "&on=yes" : "&on=no");
+	return buffer_steal(&path);
+}
+
+static int status_of(const char *outcome)
+{
+	if (strcmp(outcome, "swapped") == 0 || strcmp(outcome, "unchanged") == 0)
+		return EXIT_SUCCESS;
+	return strcmp(outcome, "build-failed") == 0 ? EXIT_BUILD_FAILED : EXIT_FAILURE;
+}
+
+static void say(const char *name, const struct json_reader *r)
+{
+	bool sanitized = json_reader_bool(r, "/sanitized");
+	double generation = 0;
+
+	json_reader_number(r, &generation, "/generation");
+	printf("%s  gen %.0f  serves %s\n", name, generation,
+	       sanitized ? "under AddressSanitizer; the same command ends that" : "as it is built usually");
+}
+
+static int report(const struct asan_options *o, const struct json_reader *r, const struct buffer *json,
+		  struct buffer *why)
+{
+	const char *outcome = json_reader_string(r, "/outcome");
+	const char *reason = json_reader_string(r, "/reason"), *error = json_reader_string(r, "/error");
+
+	if (!outcome) {
+		buffer_puts(why, error ? error : "the server's answer is not understood");
+		return EXIT_FAILURE;
+	}
+	if (o->client.json)
+		cli_print_json(json);
+	else if (status_of(outcome) != EXIT_SUCCESS)
+		buffer_printf(why, "%s: %s%s%s", o->client.name, outcome, reason ? ": " : "", reason ? reason : "");
+	else
+		say(o->client.name, r);
+	return status_of(outcome);
+}
+
+static int read_answer(const struct asan_options *o, const struct client *c, const struct client_answer *a,
+		       struct buffer *why)
+{
+	struct json_reader *reader;
+	int r;
+
+	if (json_reader_new(buffer_text(&a->body), a->body.size, &reader) < 0) {
+		buffer_printf(why, "what answers at %s knows no sanitizers (HTTP %d)", c->url, a->status);
+		return EXIT_FAILURE;
+	}
+	r = report(o, reader, &a->body, why);
+	json_reader_free(reader);
+	return r;
+}
+
+static int ask(const struct asan_options *o, const struct client *c, struct buffer *why)
+{
+	_cleanup_free_ char *path = path_of(o);
+	_cleanup_free_ char *late = xasprintf("%s: after %u s it isn't known whether it serves so; 'devserve status' "
+					      "shows what does, --timeout waits longer", o->client.name, o->client.timeout);
+	static const struct buffer nothing = BUFFER_NULL;
+	const struct client_request q = { .path = path, .timeout_ms = o->client.timeout * UINT64_C(1000),
+					  .late = late, .body = &nothing };
+	struct client_answer a = CLIENT_ANSWER_NULL;
+	int r = client_ask(c, &q, &a, why);
+
+	if (r == 0 && a.status == 404) {
+		names_refuse(c, o->client.name, why);
+		r = EXIT_FAILURE;
+	} else if (r == 0) {
+		r = read_answer(o, c, &a, why);
+	}
+	buffer_fini(&a.body);
+	return r;
+}
+
+static int run(void *options)
+{
+	const struct asan_options *o = options;
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	_cleanup_client_ struct client client = CLIENT_NULL;
+	int r;
+
+	if (o->on && o->off) {
+		buffer_puts(&why, "--on and --off exclude each other");
+		return cli_usage_error(&cli_asan, &why);
+	}
+	r = client_find(&o->client, &client, &why);
+	if (r == EXIT_USAGE)
+		return cli_usage_error(&cli_asan, &why);
+	if (r == 0)
+		r = ask(o, &client, &why);
+	if (why.size)
+		cli_error(&why);
+	return r;
+}
+
+const struct command cli_asan = {
+	.name = "asan",
+	.help = "serve a deployment under AddressSanitizer, or not any more",
+	.about = "Build the deployment NAME with the address and the undefined behaviour sanitizer and serve it in a "
+		 "worker that has their runtime library; the next time, serve it as before. What they find ends the "
+		 "call with 500, and is told where compilers' errors are: which access, at which line, beside what. "
+		 "It is 2 to 20 times slower. State is kept, both ways; saves are built so until it ends.",
+	COMMAND_EXAMPLES(examples),
+	COMMAND_ROWS(rows),
+	COMMAND_OPERANDS(operands),
+	COMMAND_EXITS(exits),
+	.size = sizeof(struct asan_options),
+	.run = run,
+};

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The options, each with a reason:
+ *
+ *	symbolize=0                    devserve-debug finds functions and lines, for crashes, too;
+ *	                               a dying process of gigabytes needn't fork for it
+ *	handle_*=0                     faults are for our handler, which knows what lies where
+ *	use_sigaltstack=0              threads have a stack for that handler; the library would
+ *	                               unmap it when it isn't the one that it made
+ *	detect_leaks=0                 what was allocated by create() of the libraries is no leak
+ *	detect_stack_use_after_return  a pointer to a variable that is gone
+ *	detect_odr_violation=0         two generations have the same names
+ *	disable_coredump=0             --core decides
+ *	quarantine_size_mb             a kernel that allocates in each call shall not look like a leak
+ *
+ * Whoever has set ASAN_OPTIONS or UBSAN_OPTIONS has the last word.
+ */
+
+#include "replica/sanitizer.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+#define COMMON "symbolize=0:color=never:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0"
+#define ASAN COMMON ":use_sigaltstack=0:detect_leaks=0:detect_stack_use_after_return=1:" \
+	"detect_odr_violation=0:disable_coredump=0:print_legend=0:quarantine_size_mb=64"
+#define UBSAN COMMON ":print_stacktrace=1"
+
+static char *join(const char *name, const char *ours, const char *theirs)
+{
+	return xasprintf("%s=%s%s%s", name, ours, theirs && *theirs ? ":" : "", theirs ? theirs : "");
+}
+
+static bool is_ours(const char *variable)
+{
+	static const char *const names[] = { "LD_PRELOAD=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "DEVSERVE_SANITIZER=" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strncmp(variable, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+char **sanitizer_environment(const char *runtime)
+{
+	size_t n = 0, room = 5;
+	char **ret;
+
+	for (char **v = environ; *v; v++)
+		room++;
+	ret = xcalloc(room, sizeof(*ret));
+	for (char **v = environ; *v; v++)
+		if (!is_ours(*v))
+			ret[n++] = xstrdup(*v);
+	ret[n++] = join("LD_PRELOAD", runtime, getenv("LD_PRELOAD"));
+	ret[n++] = join("ASAN_OPTIONS", ASAN, getenv("ASAN_OPTIONS"));
+	ret[n++] = join("UBSAN_OPTIONS", UBSAN, getenv("UBSAN_OPTIONS"));
+	ret[n++] = xstrdup("DEVSERVE_SANITIZER=yes");
+	return ret;
+}
+
+/* The report */
+
+static const char *find(const char *line, size_t size, const char *text)
+{
+	return memmem(line, size, text, strlen(text));
+}
+
+/* "==123==ERROR: AddressSanitizer: …", or "FILE:3:7: runtime error: …" */
+static bool begins(const char *line, size_t size)
+{
+	const char *error = find(line, size, ": runtime error: ");
+
+	if (size > 2 && line[0] == '=' && line[1] == '=' && find(line, size, "==ERROR: "))
+		return true;
+	return error && error > line && isdigit((unsigned char)error[-1]);
+}
+
+static bool is_rule(const char *line, size_t size)
+{
+	return size > 40 && line[0] == '=' && memcmp(line, line + 1, size - 1) == 0;
+}
+
+/* What comes then are the bytes of the shadow. */
+static bool ends(const char *line, size_t size)
+{
+	return size >= 7 && (memcmp(line, "SUMMARY", 7) == 0 || memcmp(line, "Shadow ", 7) == 0);
+}
+
+bool sanitizer_report_take(struct sanitizer_report *r, const char *line, size_t size)
+{
+	bool began = r->text.size > 0;
+
+	if (!began && is_rule(line, size))
+		return true;
+	if (!began && !begins(line, size))
+		return false;
+	r->over |= ends(line, size) || r->text.size + size + 1 > SANITIZER_MAX_REPORT;
+	if (r->over)
+		return true;
+	buffer_append(&r->text, line, size);
+	buffer_putc(&r->text, '\n');
+	return true;
+}
+
+void sanitizer_report_fini(struct sanitizer_report *r)
+{
+	buffer_fini(&r->text);
+}
+
+/* Reading it */
+
+static const char *line_end(const char *s)
+{
+	return s + strcspn(s, "\n");
+}
+
+/* What follows @mark in the report, up to its line's end; NULL: it isn't there. */
+static const char *after(const char *report, const char *mark)
+{
+	const char *at = strstr(report, mark);
+
+	return at ? at + strlen(mark) : NULL;
+}
+
+const char *sanitizer_tool(const char *report)
+{
+	return strstr(report, ": runtime error: ") ? "UndefinedBehaviorSanitizer" : "AddressSanitizer";
+}
+
+static void put(struct buffer *ret, const char *from, const char *to)
+{
+	for (; from < to; from++)
+		buffer_putc(ret, iscntrl((unsigned char)*from) ? ' ' : *from);
+}
+
+/* "heap-use-after-free on address 0x…", "attempting double-free on 0x…", "SEGV on unknown …" */
+static void put_kind(const char *report, struct buffer *ret)
+{
+	const char *kind = after(report, "Sanitizer: "), *end;
+
+	if (!kind)
+		return;
+	end = strstr(kind, " on ");
+	put(ret, kind, end && end < line_end(kind) ? end : line_end(kind));
+}
+
+static void put_access(const char *report, struct buffer *ret)
+{
+	const char *wrote = after(report, "\nWRITE of size "), *read = after(report, "\nREAD of size ");
+	unsigned long n = strtoul(wrote ? wrote : read ? read : "", NULL, 10);
+
+	if (n)
+		buffer_printf(ret, ": %s %lu byte%s", wrote ? "wrote" : "read", n, n == 1 ? "" : "s");
+}
+
+/* "0 bytes to the right of 40-byte region", "… of global variable 'g' defined in 'k.c:3:5'" */
+static void put_location(const char *report, struct buffer *ret)
+{
+	const char *at = after(report, " is located "), *end;
+
+	if (!at || strncmp(at, "in stack", 8) == 0)
+		return;
+	end = line_end(at);
+	for (const char *p = at; p < end; p++) /* addresses say nothing to anybody */
+		if (strncmp(p, " [0x", 4) == 0 || strncmp(p, " (0x", 4) == 0)
+			end = p;
+	buffer_puts(ret, ", ");
+	put(ret, at, end);
+}
+
+/* "  [32, 48) 's' (line 5) <== Memory access at offset 48 overflows this variable" */
+static void put_variable(const char *report, struct buffer *ret)
+{
+	const char *mark = strstr(report, " <== Memory access"), *at = mark;
+
+	while (at && at > report && at[-1] != '\n' && strncmp(at, ") '", 3) != 0)
+		at--;
+	if (!at || strncmp(at, ") '", 3) != 0)
+		return;
+	buffer_puts(ret, strstr(mark, "underflows this") ? ", before the variable " : ", beyond the variable ");
+	put(ret, at + 2, mark);
+}
+
+void sanitizer_describe(const char *report, struct buffer *ret)
+{
+	const char *error = after(report, ": runtime error: ");
+
+	if (error) {
+		put(ret, error, line_end(error));
+		return;
+	}
+	put_kind(report, ret);
+	put_access(report, ret);
+	put_location(report, ret);
+	put_variable(report, ret);
+}

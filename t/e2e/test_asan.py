@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""A deployment under AddressSanitizer: what it finds ends the call and is told, the next call is
+served, and back again nothing is lost."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from devserve import TREE, Client, devserve, x
+
+COMPILERS = [("gcc", "g++", "libasan.so"), ("clang", "clang++", "libclang_rt.asan-x86_64.so")]
+
+
+def toggle(server, name, *options):
+    return devserve("asan", name, "--root", server.root.path, *options)
+
+
+def entry(server, name):
+    return next(d for d in server.status()["deployments"] if d["name"] == name)
+
+
+def bad(act, extra=""):
+    """Does `act` when it is asked with a negative number; else answers 7."""
+    return f"""\
+#include <stdlib.h>
+#include <string.h>
+#include <devserve/deployment.h>
+{extra}
+static int infer(const struct devserve_call *call)
+{{
+	int *x = (int *)call->in[0].data, *y = (int *)call->out[0].data;
+	volatile int r = 0;
+
+	if (*x < 0) {{
+		{act}
+	}}
+	*y = 7 + 0 * r;
+	return 0;
+}}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({{ "X", DEVSERVE_INT32, {{ 1 }} }}),
+	.outputs = DEVSERVE_TENSORS({{ "Y", DEVSERVE_INT32, {{ 1 }} }}),
+	.infer = infer,
+)
+"""
+
+
+BLOCK = "int *h = (int *)malloc(40); memset(h, 0, 40);"
+FOUND = {
+    "heap-buffer-overflow": f"{BLOCK} h[9 - *x] = 1; r = h[0]; free(h);",
+    "stack-buffer-overflow": "int s[4] = { 0 }; volatile int *p = s; p[3 - *x] = 1; r = s[0];",
+    "global-buffer-overflow": "volatile int *p = table; r = p[3 - *x];",
+    "heap-use-after-free": f"{BLOCK} free(h); r = h[1 + *x];",
+    "double-free": "char *volatile h = (char *)malloc(40); free(h); free(h);",
+    "stack-use-after-return": "r = *give();",
+    "signed integer overflow": "r = 2147483647 - *x;",
+    "shift exponent": "r = 1 << (31 - *x);",
+}
+EXTRA = """
+int table[4];
+int *volatile given;
+__attribute__((noinline)) static int *give(void) { int local = 3; given = &local; return given; }
+"""
+
+
+@pytest.fixture(params=COMPILERS, ids=["gcc", "clang"])
+def compilers(request):
+    cc, cxx, _ = request.param
+    if not shutil.which(cc) or not shutil.which(cxx):
+        pytest.skip(f"there is no {cc}")
+    return {"CC": cc, "CXX": cxx}
+
+
+@pytest.mark.parametrize("suffix", ["c", "cc"])
+def test_what_it_finds_ends_the_call_and_the_next_one_is_served(root, serve, compilers, suffix):
+    for i, act in enumerate(FOUND.values()):
+        root.write(f"bad{i}.{suffix}", bad(act, EXTRA))
+    server = serve(env=compilers)
+    for i, kind in enumerate(FOUND):
+        name = f"bad{i}"
+        said = toggle(server, name)
+        assert said.returncode == 0 and "under AddressSanitizer" in said.stdout, (kind, said)
+        generation = entry(server, name)["generation"]
+        assert server.infer(name, x(1)).value == 7
+        for _ in range(2):
+            answer = server.infer(name, x(-1))
+            assert answer.status == 500 and kind in answer.json["error"], (kind, answer)
+            assert "Sanitizer" in answer.json["error"] and answer.generation == generation, answer
+        assert server.infer(name, x(1)).value == 7, kind
+        assert entry(server, name)["generation"] == generation, "nothing fell back"
+
+
+def test_it_is_told_by_the_save_the_status_and_the_command(root, serve):
+    root.write("one.c", bad(FOUND["heap-buffer-overflow"]))
+    server = serve()
+    mark = server.mark()
+    said = toggle(server, "one", "--json")
+    assert json.loads(said.stdout)["sanitized"] is True, said
+    done = server.wait("save.done", mark, deployment="one", outcome="swapped")
+    assert done["sanitized"] and done["generation"] == 2 and done["from"] == 1, done
+    assert server.wait("swap.done", mark, deployment="one")["sanitized"]
+    assert entry(server, "one")["sanitized"]
+    assert "under AddressSanitizer" in devserve("status", server.root.path).stdout
+    mark = server.mark()
+    assert "as it is built usually" in toggle(server, "one").stdout
+    done = server.wait("save.done", mark, deployment="one", outcome="swapped")
+    assert "sanitized" not in done and done["generation"] == 3 and done["cached"], done
+    assert "sanitized" not in entry(server, "one")
+    assert "under AddressSanitizer" not in devserve("status", server.root.path).stdout
+
+
+def test_saves_stay_under_it_until_it_ends(root, serve):
+    root.write("one.c", bad(""))
+    server = serve()
+    assert toggle(server, "one", "--on").returncode == 0
+    done = server.save("one.c", bad(FOUND["heap-buffer-overflow"]))
+    assert done["sanitized"] and done["outcome"] == "swapped", done
+    assert server.infer("one", x(-1)).status == 500
+    assert server.infer("one", x(1)).value == 7
+    assert toggle(server, "one", "--on").returncode == 0 and entry(server, "one")["sanitized"]
+    assert toggle(server, "one", "--off").returncode == 0
+    assert server.infer("one", x(-1)).value == 7
+
+
+def delta(n):
+    return {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1], "data": [n]}]}
+
+
+def test_state_is_kept_there_after_a_report_and_back(root, serve):
+    root.copy("counter")
+    source = root.read("counter/counter.c")
+    call = "static int infer(const struct devserve_call *call)\n{\n"
+    assert call in source
+    bug = """
+	if (*(const int64_t *)call->in[0].data < 0) {
+		char *volatile p = malloc(8);
+		p[8] = 1;
+	}
+"""
+    root.write("counter/counter.c", "#include <stdlib.h>\n" + source.replace(call, call + bug))
+    server = serve()
+    assert server.infer("counter", delta(5)).output("COUNT") == [5]
+    assert toggle(server, "counter").returncode == 0
+    assert server.infer("counter", delta(5)).output("COUNT") == [10]
+    answer = server.infer("counter", delta(-1))
+    assert answer.status == 500 and "heap-buffer-overflow" in answer.json["error"], answer
+    assert server.infer("counter", delta(1)).output("COUNT") == [11]
+    assert toggle(server, "counter").returncode == 0
+    assert server.infer("counter", delta(0)).output("COUNT") == [11]
+
+
+def test_a_restart_brings_back_what_is_built_usually(root, serve):
+    root.write("one.c", bad(FOUND["heap-buffer-overflow"]))
+    server = serve()
+    assert toggle(server, "one").returncode == 0
+    assert server.infer("one", x(1)).generation == 2
+    server.stop()
+    again = serve()
+    answer = again.infer("one", x(-1))
+    assert (answer.status, answer.value, answer.generation) == (200, 7, 1)
+    assert again.save("one.c", bad("r = 1;"))["generation"] == 3
+
+
+@pytest.mark.parametrize("cc,library", [(cc, library) for cc, _, library in COMPILERS])
+def test_a_runtime_that_is_not_there_is_a_sentence_with_its_package(root, serve, tmp_path, cc, library):
+    real = shutil.which(cc)
+    if not real:
+        pytest.skip(f"there is no {cc}")
+    target = os.path.realpath(real)
+    wrapper = tmp_path / os.path.basename(target)  # its name tells the version
+    wrapper.write_text(f"""#!/bin/sh
+case " $* " in
+*" -print-file-name="*) echo {library} ;;
+*" -shared-libasan "*"-###"* | *"-###"*" -shared-libasan "*) {real} "$@" 2>&1 | sed 's|/[^" ]*/{library}|/nowhere/{library}|' >&2 ;;
+*) exec {real} "$@" ;;
+esac
+""")
+    wrapper.chmod(0o755)
+    root.write("one.c", bad(""))
+    server = serve(env={"CC": str(wrapper)})
+    said = toggle(server, "one")
+    assert said.returncode == 4, said
+    package = "libclang-rt-" if cc == "clang" else "libgcc-"
+    assert "runtime library" in said.stderr and package in said.stderr and "-dev" in said.stderr, said
+    assert server.infer("one", x(1)).stale is None
+    done = server.save("one.c", bad("r = 1;"))
+    assert done["outcome"] == "swapped" and "sanitized" not in done, done
+
+
+def test_a_name_that_is_not_served_is_refused(root, serve):
+    root.write("one.c", bad(""))
+    server = serve()
+    said = toggle(server, "two")
+    assert said.returncode == 1 and "two" in said.stderr, said
+    client = Client(server.url, server.run_json()["token"])
+    assert client.call("POST", "/-/asan?deployment=one&on=perhaps").status == 400
+    assert Client(server.url).call("POST", "/-/asan?deployment=one").status in (401, 403)
+    assert TREE.exists() and "sanitized" not in entry(server, "one")
