@@ -107,6 +107,9 @@ static struct hash hash_machine(void)
  * -fno-var-tracking-assignments: types, lines and functions stay in the debug information,
  * and of local variables the places that need no tracking through the optimiser, which
  * would cost 9 % of each save. -fno-gnu-unique: a unique symbol can never be unloaded.
+ *
+ * Functions and loops begin where cache lines do. Else a line that is added somewhere moves the loops
+ * behind it, and an unchanged kernel is 10 or 30 % faster or slower for it (src/verdict/ is about that).
  */
 static void set_flags(const struct toolchain *t, struct compiler *c, bool cxx)
 {
@@ -117,6 +120,8 @@ static void set_flags(const struct toolchain *t, struct compiler *c, bool cxx)
 #if defined(__x86_64__) || defined(__aarch64__)
 	words_add(f, "-march=native");
 #endif
+	if (c->family != FAMILY_OTHER)
+		words_add_list(f, "-falign-functions=64", "-falign-loops=64", NULL);
 	if (c->family == FAMILY_GCC)
 		words_add_list(f, "-fno-var-tracking-assignments", "-fno-gnu-unique", NULL);
 	words_add_list(f, "-fPIC", "-fvisibility=hidden", "-Wall", NULL);
