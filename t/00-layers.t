@@ -16,6 +16,7 @@ my %may = ( # folders, or single headers
 	array => ['base', 'infer/dtype.h', 'infer/tensor.h'],
 	compare => ['base', 'array', 'infer/dtype.h'],
 	image => ['base', 'infer'],
+	verdict => ['base'],
 	watch => ['base'],
 	watcher => ['base', 'watch/protocol.h', 'watch/filter.h'],
 	build => ['base'],

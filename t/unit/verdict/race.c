@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "verdict/race.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* Runners that only say how long they took. */
+
+#define MAX_TURNS 40000
+
+static struct turn {
+	bool old;
+	unsigned lane, course, n;
+} turns[MAX_TURNS];
+static unsigned n_turns;
+static uint64_t each_ns[2]; /* new, old */
+static int error_at;        /* turn at which run() fails; 0: never */
+
+static int pretend(void *context, bool old, unsigned lane, unsigned course, unsigned n, uint64_t *ret_ns)
+{
+	(void)context;
+	if (n_turns < MAX_TURNS)
+		turns[n_turns] = (struct turn){ old, lane, course, n };
+	n_turns++;
+	*ret_ns = each_ns[old] * n * (course + 1);
+	return error_at && n_turns >= (unsigned)error_at ? -EIO : 0;
+}
+
+static int race(unsigned n_lanes, unsigned n_courses, uint64_t new_ns, uint64_t old_ns, struct verdict *ret)
+{
+	const struct race r = { .n_lanes = n_lanes, .n_courses = n_courses, .budget_ns = 200 * NS_PER_MS,
+				.seed = 7, .run = pretend };
+
+	n_turns = 0;
+	each_ns[false] = new_ns;
+	each_ns[true] = old_ns;
+	return race_run(&r, ret);
+}
+
+/* After each mapping has met each input. */
+static const struct turn *rounds(unsigned n_lanes, unsigned n_courses)
+{
+	return turns + 2 * n_lanes * n_courses;
+}
+
+Test(race, ends_with_a_verdict)
+{
+	struct verdict v;
+
+	cr_expect_eq(race(4, 2, 1000, 1300, &v), 0);
+	cr_expect_eq(v.kind, VERDICT_FASTER);
+	cr_expect_float_eq(v.ratio, 1.3, 1e-3);
+	cr_expect_eq(v.n_courses, 2);
+	cr_expect_float_eq(v.courses[1].old_ns, 2600, 1);
+	cr_expect_eq(race(4, 1, 1000, 1000, &v), 0);
+	cr_expect_eq(v.kind, VERDICT_SAME);
+}
+
+Test(race, runs_a_b_b_a_and_lets_chance_say_who_begins)
+{
+	const struct turn *t = rounds(4, 2);
+	unsigned n_old_first = 0;
+	struct verdict v;
+
+	cr_assert_eq(race(4, 2, 30000, 30000, &v), 0);
+	for (unsigned i = 0; i < 400; i++, t += 4) {
+		cr_assert(t[0].old == t[3].old && t[1].old == t[2].old && t[0].old != t[1].old, "round %u", i);
+		cr_assert(t[0].lane == t[3].lane && t[1].lane == t[2].lane);
+		cr_assert(t[0].course == t[1].course && t[0].course == t[2].course && t[0].course == t[3].course);
+		n_old_first += t[0].old;
+	}
+	cr_expect(n_old_first > 150 && n_old_first < 250, "%u of 400", n_old_first);
+}
+
+Test(race, every_mapping_meets_every_other_on_every_input)
+{
+	const struct turn *t = rounds(4, 3);
+	unsigned met[3][4][4] = { { { 0 } } };
+	struct verdict v;
+
+	cr_assert_eq(race(4, 3, 30000, 30000, &v), 0);
+	for (unsigned i = 0; i < 16 * 3; i++, t += 4)
+		met[t->course][t[t->old ? 0 : 1].lane][t[t->old ? 1 : 0].lane]++;
+	for (unsigned c = 0; c < 3; c++)
+		for (unsigned i = 0; i < 16; i++)
+			cr_expect_eq(met[c][i / 4][i % 4], 1, "input %u, lanes %u and %u", c, i / 4, i % 4);
+}
+
+Test(race, measures_short_calls_by_the_dozen_and_long_ones_one_by_one)
+{
+	struct verdict v;
+
+	cr_assert_eq(race(1, 1, 1000, 1000, &v), 0);
+	cr_expect_eq(rounds(1, 1)->n, 50);
+	cr_assert_eq(race(1, 1, 10 * NS_PER_MS, 10 * NS_PER_MS, &v), 0);
+	cr_expect_eq(rounds(1, 1)->n, 1);
+}
+
+Test(race, ends_when_a_run_fails)
+{
+	struct verdict v;
+
+	error_at = 100;
+	cr_expect_eq(race(4, 2, 1000, 1300, &v), -EIO);
+	cr_expect_eq(n_turns, 100);
+	error_at = 2;
+	cr_expect_eq(race(4, 2, 1000, 1300, &v), -EIO);
+	error_at = 0;
+}
+
+/* Real ones */
+
+static volatile unsigned sink;
+
+static int count(void *context, bool old, unsigned lane, unsigned course, unsigned n, uint64_t *ret_ns)
+{
+	const unsigned *loops = context;
+	uint64_t started = clock_ns();
+
+	(void)lane, (void)course;
+	while (n--)
+		for (unsigned i = 0; i < loops[old]; i++)
+			sink += i;
+	*ret_ns = clock_ns() - started;
+	return 0;
+}
+
+Test(race, knows_the_direction_of_a_real_change_and_keeps_to_its_budget)
+{
+	static unsigned loops[2] = { 2600, 2000 }; /* new, old */
+	const struct race r = { .n_lanes = 2, .n_courses = 1, .budget_ns = 300 * NS_PER_MS, .seed = 1,
+				.run = count, .context = loops };
+	uint64_t started = clock_ns();
+	cpu_set_t before, after;
+	struct verdict v;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	cr_assert_eq(race_run(&r, &v), 0);
+	sched_getaffinity(0, sizeof(after), &after);
+	cr_expect(CPU_EQUAL(&before, &after), "it may run where it might before");
+	cr_expect_lt(v.ratio, 1);
+	cr_expect_neq(v.kind, VERDICT_FASTER);
+	cr_expect_lt(clock_ns() - started, 2 * NS_PER_S);
+}
+
+static bool twice(void *context)
+{
+	static unsigned asked;
+
+	(void)context;
+	return ++asked > 2;
+}
+
+Test(race, ends_when_nobody_wants_to_know)
+{
+	unsigned loops[2] = { 2000, 2000 };
+	const struct race r = { .n_lanes = 1, .n_courses = 1, .budget_ns = 60 * NS_PER_S, .run = count,
+				.unwanted = twice, .context = loops };
+	struct verdict v;
+
+	cr_expect_eq(race_run(&r, &v), -ECANCELED);
+}
