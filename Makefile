@@ -34,7 +34,7 @@ all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXX
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base command http ring infer array verdict compare image watch build config weights replica record deploy ingress serve cli
+server_modules := base command http ring infer array verdict compare image watch build config weights replica record deploy ingress history serve cli
 worker_modules := base ring cuda array verdict compare worker
 watcher_modules := base watcher
 debug_modules := base debug
@@ -45,7 +45,7 @@ has_header = $(shell $(CC) $(CPPFLAGS) -E -include $(1) -xc /dev/null -o /dev/nu
 http := $(if $(call has_header,llhttp.h),llhttp,http_parser)
 http_rivals := $(filter-out $(BUILD)/obj/http/$(http).c.o,$(BUILD)/obj/http/llhttp.c.o $(BUILD)/obj/http/http_parser.c.o)
 
-server_libs := -luv -l$(http) -lsimdjson -lyaml -lxxhash -lz -lstdc++ -lm
+server_libs := -luv -l$(http) -lsimdjson -lyaml -lsqlite3 -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
 debug_libs := -ldw -lelf -lxxhash -luv -lstdc++
@@ -62,7 +62,7 @@ cuda_exports := $(call exports,fopen:opened_fopen fopen64:opened_fopen open:open
 debian_release := $(shell sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release 2>/dev/null)
 packages_serve := gcc g++ make binutils libuv1-dev libsimdjson-dev \
 	$(if $(filter 12,$(debian_release)),libhttp-parser-dev,libllhttp-dev binutils-gold) \
-	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev
+	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev libsqlite3-dev
 packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev \
 	vim git procps mandoc zsh fish slowhttptest
 

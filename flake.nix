@@ -37,6 +37,7 @@
           pkgs.libyaml
           pkgs.llhttp
           pkgs.simdjson
+          pkgs.sqlite
           pkgs.xxHash
           pkgs.zlib
         ];

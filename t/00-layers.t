@@ -30,12 +30,13 @@ my %may = ( # folders, or single headers
 	replica => ['base', 'ring', 'infer'],
 	record => ['base', 'ring', 'infer', 'array', 'replica/arena.h'],
 	deploy => ['base', 'infer', 'image', 'record', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
+	history => ['base'],
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array compare image watch build config weights replica record deploy ingress)],
-	cli => [qw(base command http ring infer array compare image watch build config weights replica record deploy ingress serve)],
+	serve => [qw(base command ring infer array compare image watch build config weights replica record deploy ingress history)],
+	cli => [qw(base command http ring infer array compare image watch build config weights replica record deploy ingress history serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
-my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc);
+my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc history);
 
 sub includes {
 	my ($file) = @_;

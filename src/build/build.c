@@ -194,6 +194,7 @@ static void finish(struct build *b)
 	struct builder *builder = b->builder;
 	bool ok = !b->failed && !b->unsupported;
 	_cleanup_free_ char *image = ok ? store_path(&builder->store, "images", b->image) : NULL;
+	_cleanup_free_ struct build_file *files = NULL;
 	struct build_result result = {
 		.outcome = ok ? BUILD_OK : b->unsupported ? BUILD_UNSUPPORTED : BUILD_FAILED,
 		.image = image,
@@ -213,6 +214,7 @@ static void finish(struct build *b)
 	};
 
 	result.source_hash = hash_what_was_read(b);
+	result.files = files = build_files(b, &result.n_files);
 	text_finish(&b->text, b->n_lost);
 	result.text = buffer_text(&b->text);
 	TAILQ_REMOVE(&builder->builds, b, entry);

@@ -70,6 +70,11 @@ struct kernel_figures { /* of one CUDA kernel, as ptxas tells */
 	unsigned shared;    /* bytes that a block declares */
 };
 
+struct build_file { /* that a compiler read */
+	const char *path; /* absolute */
+	struct hash hash; /* of its content then */
+};
+
 struct build_result {
 	enum build_outcome outcome;
 	const char *image;         /* path in the store; NULL unless OK */
@@ -89,6 +94,8 @@ struct build_result {
 	size_t n_diagnostics;
 	const struct kernel_figures *kernels;
 	size_t n_kernels;
+	const struct build_file *files; /* of the author's: sources, and headers below the root */
+	size_t n_files;
 	uint64_t compile_ns, link_ns; /* 0 when found in the store */
 	const char *runtime;       /* path of the sanitizer's library that its worker starts with; NULL unless asked for */
 	const char *compiler;      /* "gcc", "g++", "nvcc", "nvrtc": the stage's name in the save line */
@@ -120,6 +127,13 @@ int build_start(struct builder *b, const struct recipe *r, build_done_fn done, v
 		struct build **ret);
 /* Kill its compilers; @done will not come. Returns NULL. */
 struct build *build_cancel(struct build *b);
+
+/*
+ * What compiles @r: of its first source's compiler what it says of itself ("gcc version 12.2.0 (…)",
+ * or its name), and the flags, without those that only say where headers are.
+ */
+void builder_describe(struct builder *b, const struct recipe *r, struct buffer *ret_compiler,
+		      struct buffer *ret_flags);
 
 /* Write @state_dir/../compile_commands.json for @recipes, so that clangd works in plugins. */
 int builder_write_compile_commands(struct builder *b, const struct recipe *recipes, size_t n,

@@ -18,6 +18,7 @@ struct compiler {
 	struct words command; /* the program's path, and words of the user's own: CC="ccache gcc" */
 	enum family family;
 	const char *name;     /* "gcc", "g++", "clang", "clang++", "nvcc", "nvrtc" or the program's */
+	char version[96];     /* the line in which it says what it is; "" where it wasn't asked */
 	struct hash identity; /* of the program, its surroundings and our flags */
 	struct words flags;   /* of every compilation */
 	struct words cc1, as; /* see driver.h; empty: the driver must be run */

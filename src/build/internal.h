@@ -124,6 +124,9 @@ int device_compile(struct unit *u, job_done_fn done);
 /* The cubins as one file, b->device; the build fails where that can't be. */
 void device_pack(struct build *b);
 
+/* describe.c: result.files; free() it. */
+struct build_file *build_files(struct build *b, size_t *ret_n);
+
 /* Find the image in the store, or start to link it; build_linked() comes, maybe at once. */
 void link_start(struct build *b);
 

@@ -222,6 +222,7 @@ struct entry {
 	char *path;
 	uint64_t size;
 	time_t used;
+	bool held; /* it has another name, too: to remove this one frees nothing */
 };
 
 struct entries {
@@ -246,6 +247,7 @@ static void list(struct entries *all, const char *root, const char *kind)
 			.path = path_join(directory, e->d_name),
 			.size = (uint64_t)st.st_blocks * 512,
 			.used = st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime,
+			.held = st.st_nlink > 1,
 		};
 		all->size += (uint64_t)st.st_blocks * 512;
 	}
@@ -274,7 +276,7 @@ int64_t store_trim(struct store *s)
 	for (size_t i = 0; i < all.n; i++) {
 		struct entry *e = &all.at[i];
 
-		if (all.size - (uint64_t)freed > s->limit && e->used + YOUNG_S < now &&
+		if (all.size - (uint64_t)freed > s->limit && e->used + YOUNG_S < now && !e->held &&
 		    unlink(e->path) == 0)
 			freed += (int64_t)e->size;
 		free(e->path);

@@ -57,7 +57,10 @@ int store_read_note(struct store *s, const char *kind, struct hash key, struct b
 int store_write_note(struct store *s, const char *kind, struct hash key, const char *text,
 		     size_t size);
 
-/* Remove the least recently used until the store is within its limit. Bytes freed, or -errno. */
+/*
+ * Remove the least recently used until the store is within its limit; not what has a second name
+ * elsewhere, for that would free nothing. Bytes freed, or -errno.
+ */
 int64_t store_trim(struct store *s);
 /* The same once enough was written since the last time. */
 void store_trim_sometimes(struct store *s);

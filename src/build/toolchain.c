@@ -7,6 +7,7 @@
 
 #include "build/toolchain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,6 +235,20 @@ struct compiler *toolchain_compiler(struct toolchain *t, enum language l)
 	return c->command.n ? c : NULL;
 }
 
+/* "gcc version 12.2.0 (Debian 12.2.0-14)", "Debian clang version 14.0.6" */
+static void learn_version(struct compiler *c, const char *answer)
+{
+	const char *at = strstr(answer, " version ");
+
+	if (!at)
+		return;
+	while (at > answer && at[-1] != '\n')
+		at--;
+	snprintf(c->version, sizeof(c->version), "%.*s", (int)strcspn(at, "\n"), at);
+	while (c->version[0] && c->version[strlen(c->version) - 1] == ' ')
+		c->version[strlen(c->version) - 1] = '\0';
+}
+
 static void learn_compiler(const struct toolchain *t, struct compiler *c, const char *answer,
 			   bool cxx)
 {
@@ -244,6 +259,7 @@ static void learn_compiler(const struct toolchain *t, struct compiler *c, const 
 	else
 		c->family = FAMILY_OTHER;
 	c->name = name_of(c, cxx);
+	learn_version(c, answer);
 	set_flags(t, c, cxx);
 }
 

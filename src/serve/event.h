@@ -60,6 +60,7 @@ struct event_stage {
 };
 
 struct companion_facts;
+struct history_build;
 struct kernel_figures;
 
 struct event_frame { /* innermost first; "" and 0: not known */
@@ -88,6 +89,7 @@ struct event {
 	size_t n_kernels;
 	const struct kernel_figures *kernels_before; /* of the generation before; by name */
 	size_t n_kernels_before;
+	const struct history_build *built; /* save.done: what came to serve; for the history alone, not in the JSON */
 	const char *signal;     /* "SIGSEGV" */
 	const char *what;       /* "wrote past the end of OUTPUT0[8,16]" */
 	const char *call;       /* inputs of the call that ran: "INPUT0 FP32[8,16], …" */

@@ -22,6 +22,7 @@
 #include "deploy/handle.h"
 #include "image/inspect.h"
 #include "infer/signature.h"
+#include "serve/built.h"
 #include "serve/event.h"
 #include "serve/last_good.h"
 #include "serve/plugin.h"
@@ -53,6 +54,7 @@ struct save {
 	bool sanitize;                 /* for the sanitizers (build/sanitizer.h) */
 	char *runtime;                 /* then what its workers start with */
 	char compiler[16];
+	struct history_build *built;   /* NULL: nothing yet */
 };
 
 static bool is_newest(const struct save *s)
@@ -123,6 +125,7 @@ static void save_free(struct save *s)
 	free(s->runtime);
 	figures_fini(&s->kernels);
 	weights_set_unref(s->weights);
+	built_free(s->built);
 	free(s);
 }
 
@@ -148,6 +151,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	e.n_kernels = s->kernels.n;
 	e.kernels_before = p->kernels.at;
 	e.n_kernels_before = p->kernels.n;
+	e.built = roll && roll->outcome == ROLLOUT_SWAPPED ? s->built : NULL;
 	if (newest)
 		remember(p, outcome, reason);
 	emit(s, &e);
@@ -455,6 +459,10 @@ static void on_built(void *context, const struct build_result *result)
 			fail(s, "build-failed", reason.data, NULL);
 		return;
 	}
+	s->built = built_new(s->plugin, result);
+	s->built->source = s->source;
+	s->built->weights = s->weights->hash;
+	s->built->libraries = s->libraries;
 	if (result->text && result->text[0])
 		tell_diagnostics(s, EVENT_BUILD_WARNED, NULL, result);
 	if (has_crashed(s))

@@ -26,12 +26,14 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "deploy/deploy.h"
+#include "history/history.h"
 #include "ingress/ingress.h"
 #include "replica/hub.h"
 #include "serve/console.h"
 #include "serve/control.h"
 #include "serve/core.h"
 #include "serve/event.h"
+#include "serve/historian.h"
 #include "serve/json_sink.h"
 #include "serve/log.h"
 #include "serve/news.h"
@@ -63,6 +65,8 @@ struct serve {
 	struct deploy *deploy;
 	struct weights *weights;
 	struct console *console;
+	struct history *history;     /* NULL: nothing is kept */
+	struct historian *historian;
 	struct control *control;
 	struct news news; /* its log and reports are ours: NULL once the server ends */
 	struct ingress *ingress;
@@ -548,6 +552,8 @@ static void dispose(struct serve *s)
 	uv_close((uv_handle_t *)&s->tidy, NULL);
 	s->console = console_free(s->console);
 	s->news.log = log_free(s->news.log);
+	s->historian = historian_free(s->historian);
+	s->history = history_free(s->history);
 	hub_close(&s->hub);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* handles that were not counted close now */
 	uv_loop_close(&s->loop);
@@ -570,6 +576,15 @@ static void open_console(struct serve *s)
 								      .url = ingress_url(s->ingress),
 								      .quit = on_quit,
 								      .context = s });
+}
+
+static void keep_history(struct serve *s)
+{
+	s->history = history_new(&s->loop, &(struct history_options){ .state_dir = s->dir.path,
+								      .version = DEVSERVE_VERSION,
+								      .notice = on_notice,
+								      .context = s });
+	s->historian = historian_new(s->events, s->history);
 }
 
 /* It didn't come to serve. */
@@ -596,6 +611,8 @@ static int run(struct serve *s)
 		leave_nothing(s);
 		return s->status; /* nothing runs yet that would not end with us */
 	}
+	if (!s->checking)
+		keep_history(s);
 	if (!s->checking)
 		tell_listening(s);
 	if (!s->checking && s->terminal)

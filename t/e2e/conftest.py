@@ -2,6 +2,7 @@
 """Fixtures for tests against a running server, and TAP where t/lib/run wants it."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -50,6 +51,17 @@ exec gcc "$@"
 
     def go(self):
         self.gate.unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can't be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from devserve import PATIENCE, constant, wait_until_gone
+from devserve import PATIENCE, constant, fill, wait_until_gone
 
 
 def children_of(pid):
@@ -87,29 +87,6 @@ def test_everything_ends_with_a_server_that_is_killed_and_the_next_one_goes_on(r
         answer = second.infer(name)
         assert (answer.value, answer.generation) == (value, generation)
     assert os.listdir(root.path / ".devserve/generations") == [str(second.process.pid)]  # the first one's are gone
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small file system can't be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(place):
-    """Take all the room that there is; the file that has it."""
-    filler = place / "filler"
-    with open(filler, "wb", buffering=0) as f:
-        try:
-            while f.write(b"x" * 4096):
-                pass
-        except OSError:
-            pass
-    return filler
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):

@@ -311,6 +311,18 @@ def devserve(*args, cwd=None, env=None, timeout=120):
                           capture_output=True, text=True)
 
 
+def fill(place):
+    """Take all the room that there is on a small disk; the file that has it."""
+    filler = place / "filler"
+    with open(filler, "wb", buffering=0) as f:
+        try:
+            while f.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    return filler
+
+
 def wait_until_gone(pid):
     """Until the process has ended, by a descriptor that tells it."""
     try:

@@ -26,6 +26,7 @@
         "pkg-config"
         "python3"
         "simdjson"
+        "sqlite"
         "xxHash"
         "zlib"
       ];
