@@ -34,10 +34,10 @@ all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXX
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base command http ring infer array verdict compare image watch build config weights replica record deploy ingress history serve cli
-worker_modules := base ring cuda array verdict compare worker
+server_modules := base command http ring infer array verdict compare state image watch build config weights replica record deploy ingress history serve cli
+worker_modules := base ring cuda array verdict compare state worker
 watcher_modules := base watcher
-debug_modules := base debug
+debug_modules := base state debug
 cuda_modules := base cuda nvrtc
 
 # llhttp is what became of http_parser, and the one to have where both are.
@@ -48,7 +48,7 @@ http_rivals := $(filter-out $(BUILD)/obj/http/$(http).c.o,$(BUILD)/obj/http/llht
 server_libs := -luv -l$(http) -lsimdjson -lyaml -lsqlite3 -lxxhash -lz -lstdc++ -lm
 worker_libs := -lxxhash -luv -lm -ldl -lpthread
 watcher_libs := -linotifytools -lxxhash -luv
-debug_libs := -ldw -lelf -lxxhash -luv -lstdc++
+debug_libs := -ldw -lelf -lxxhash -luv -lstdc++ -lm
 cuda_libs := -lxxhash -luv -ldl -lpthread
 
 # Plugins that start threads call ours (src/worker/threads.h).

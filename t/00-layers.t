@@ -15,25 +15,26 @@ my %may = ( # folders, or single headers
 	infer => ['base'],
 	array => ['base', 'infer/dtype.h', 'infer/tensor.h'],
 	compare => ['base', 'array', 'infer/dtype.h'],
+	state => ['base'],
 	image => ['base', 'infer'],
 	verdict => ['base'],
 	watch => ['base'],
 	watcher => ['base', 'watch/protocol.h', 'watch/filter.h'],
 	build => ['base'],
-	debug => ['base'],
+	debug => ['base', 'state/layout.h'],
 	command => ['base'],
 	config => ['base'],
 	weights => ['base', 'ring', 'infer'],
 	cuda => ['base'],
 	nvrtc => ['base', 'cuda'],
-	worker => ['base', 'ring', 'cuda', 'array', 'compare', 'infer/dtype.h', 'infer/tensor.h'],
+	worker => ['base', 'ring', 'cuda', 'array', 'compare', 'state', 'infer/dtype.h', 'infer/tensor.h'],
 	replica => ['base', 'ring', 'infer'],
 	record => ['base', 'ring', 'infer', 'array', 'replica/arena.h'],
-	deploy => ['base', 'infer', 'image', 'record', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
+	deploy => ['base', 'infer', 'state', 'image', 'record', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
 	history => ['base'],
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array compare image watch build config weights replica record deploy ingress history)],
-	cli => [qw(base command http ring infer array compare image watch build config weights replica record deploy ingress history serve)],
+	serve => [qw(base command ring infer array compare state image watch build config weights replica record deploy ingress history)],
+	cli => [qw(base command http ring infer array compare state image watch build config weights replica record deploy ingress history serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
 my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc history);

@@ -7,7 +7,6 @@ use strict;
 use warnings;
 use Cwd 'abs_path';
 use File::Temp 'tempdir';
-use JSON::PP 'decode_json';
 use Test::More;
 
 my $debug = abs_path(($ENV{DEVSERVE_BUILD} || 'build') . '/devserve-debug');
@@ -15,7 +14,7 @@ plan skip_all => 'no devserve-debug here; run make' unless $debug && -x $debug;
 
 my $directory = tempdir(CLEANUP => 1);
 
-# The status, what is on stdout as data, and stderr, of a state that @text defines.
+# The status, the lines on stdout, and stderr, of a state that @text defines.
 sub layout {
 	my ($compiler, $text) = @_;
 	my $source = "$directory/s." . ($compiler =~ /\+\+/ ? 'cc' : 'c');
@@ -28,23 +27,39 @@ sub layout {
 	close $to;
 	system("$compiler -Iinclude -O2 -fPIC -shared -fvisibility=hidden -o $directory/s.so $source") == 0
 		or die "$compiler failed\n";
-	my $json = qx($debug layout $directory/s.so 2>$directory/said);
+	my @lines = qx($debug layout $directory/s.so 2>$directory/said);
 	my $status = $? >> 8;
 	open my $from, '<', "$directory/said" or die;
-	return ($status, $json ? decode_json($json) : undef, join '', <$from>);
+	chomp @lines;
+	return ($status, \@lines, join '', <$from>);
+}
+
+# Of each member what stands before its type.
+sub members {
+	my ($first, @lines) = @{$_[0]};
+
+	return join ', ', map { s/\t.*//r } @lines;
 }
 
 my @compilers = grep { system("$_ --version >/dev/null 2>&1") == 0 } 'gcc', 'clang';
 for my $cc (@compilers) {
 	my $cxx = { gcc => 'g++', clang => 'clang++' }->{$cc} . ' -g -std=c++20';
 	my ($status, $layout, $said) = layout("$cc -g", <<'END');
-struct counter { int64_t count; struct { int a[3]; union { float f; int i; }; } in; unsigned bit : 3; };
+enum mode { IDLE, BUSY = 5 };
+struct counter {
+	int64_t count; struct { int a[3]; char c; } in[2]; union { float f; int i; }; unsigned bit : 3; int other : 7; _Bool b;
+	enum mode mode; float _Complex z; long double x; unsigned char m[2][3]; struct { short last; }; int rest[];
+};
 DEVSERVE_STATE(struct counter, .version = 1)
 END
 	is("$status$said", '0', "$cc: a state without pointers is fine");
-	is(join(' ', map { $_->{name} } @{$layout->{members}}),
-	   'counter.count counter.in.a[] counter.in.f counter.in.i counter.bit', 'its members are listed');
-	is($layout->{size}, 32, 'with its size');
+	is($layout->[0], 'state 1 96 counter', 'its size and name are told');
+	is(members($layout),
+	   'i 64 0 - count, i 32 64 2x16,3x4 in[].a[], i 8 160 2x16 in[].c, v 32 320 - (union 1), u 3 352 - bit, ' .
+	   'i 7 355 - other, b 8 368 - b, u 32 384 - mode, c 32 416 2x4 z, x 128 512 - x, u 8 640 2x3,3x1 m[][], ' .
+	   'i 16 688 - last', 'and its members');
+	is((grep { / mode\t/ } @$layout)[0] =~ s/.*?\t//r, "mode\tIDLE=0;BUSY=5", 'with the constants of an enum');
+	is((grep { /^v/ } @$layout)[0] =~ s/.*\t//r, 'f:f 32 0;i:i 32 0', 'and what may be in a union');
 
 	($status, $layout, $said) = layout("$cc -g", <<'END');
 typedef const char *text;
@@ -53,8 +68,7 @@ DEVSERVE_STATE(counter_t, .version = 1)
 END
 	is("$status $said", "3 counter_t.in[].names[] (const char *), s.c:3\n",
 	   "$cc: a pointer is found behind typedefs, arrays and structs");
-	is(join(' ', map { $_->{name} } grep { $_->{pointer} } @{$layout->{members}}), 'counter_t.in[].names[]',
-	   'and marked');
+	is(join(', ', grep { /^p/ } @$layout), "p 64 128 2x40,4x8 in[].names[]\tconst char *\t", 'and marked');
 
 	($status, $layout, $said) = layout($cxx, <<'END');
 namespace { struct base { int &r; }; struct counter : base { int n; static int m; };

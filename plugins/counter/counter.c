@@ -5,8 +5,8 @@
  * where it was. It also goes on after a crash, kill -9, and a restart of devserve.
  *
  * The struct belongs to devserve, which hands it to every generation. It holds numbers, no
- * pointers: what they point to would be gone after a swap. Raise `.version` when you change
- * the struct, and add a `.migrate` that makes the new one from the old.
+ * pointers: what they point to would be gone after a swap. Change it as you like: members are
+ * found again by their names, and what could lose a value is refused.
  */
 
 #include <devserve/ext/state.h>

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/half.h"
 #include "infer/dtype.h"
 #include "infer/tensor.h"
 
@@ -79,16 +80,6 @@ void array_put_type(struct buffer *b, uint32_t dtype, const int64_t *shape, uint
 
 /* Halves; rounded to the nearest, ties to even. */
 
-static float widen_fp16(uint16_t half)
-{
-	unsigned exponent = half >> 10 & 31, mantissa = half & 1023;
-	float sign = half >> 15 ? -1.0f : 1.0f;
-
-	if (exponent == 31)
-		return mantissa ? NAN : sign * INFINITY;
-	return sign * ldexpf((float)(exponent ? mantissa + 1024 : mantissa), exponent ? (int)exponent - 25 : -24);
-}
-
 static uint16_t narrow_fp16(float f)
 {
 	unsigned sign = signbit(f) ? 0x8000 : 0;
@@ -103,15 +94,6 @@ static uint16_t narrow_fp16(float f)
 		return (uint16_t)(sign | (unsigned)nearbyintf(size * 0x1p24f));
 	size = nearbyintf(frexpf(size, &exponent) * 2048); /* may carry into the exponent */
 	return (uint16_t)(sign | (((unsigned)(exponent + 14) << 10) + (unsigned)size - 1024));
-}
-
-static float widen_bf16(uint16_t half)
-{
-	uint32_t bits = (uint32_t)half << 16;
-	float f;
-
-	memcpy(&f, &bits, sizeof(f));
-	return f;
 }
 
 static uint16_t narrow_bf16(float f)
@@ -130,7 +112,7 @@ void array_widen(uint32_t dtype, const void *from, float *to, size_t n)
 		uint16_t half;
 
 		memcpy(&half, (const char *)from + 2 * i, sizeof(half));
-		to[i] = dtype == DEVSERVE_BF16 ? widen_bf16(half) : widen_fp16(half);
+		to[i] = dtype == DEVSERVE_BF16 ? half_from_bf16(half) : half_from_fp16(half);
 	}
 }
 

@@ -144,5 +144,10 @@ char *builder_image(struct builder *b, struct hash image);
 /* The same of device code. */
 char *builder_device(struct builder *b, struct hash device);
 
+/* What was kept about the layout of that image's state. 0, or -errno (-ENOENT). */
+int builder_layout(struct builder *b, struct hash image, struct buffer *ret);
+/* Keep it as long as images are. 0 or -errno. */
+int builder_keep_layout(struct builder *b, struct hash image, const char *text, size_t size);
+
 /* Remove the least recently used until the store is within its limit. Bytes freed, or -errno. */
 int64_t builder_trim(struct builder *b);

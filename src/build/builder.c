@@ -120,6 +120,16 @@ char *builder_device(struct builder *b, struct hash device)
 	return store_has(&b->store, "devices", device) ? store_path(&b->store, "devices", device) : NULL;
 }
 
+int builder_layout(struct builder *b, struct hash image, struct buffer *ret)
+{
+	return store_read_note(&b->store, "layouts", image, ret);
+}
+
+int builder_keep_layout(struct builder *b, struct hash image, const char *text, size_t size)
+{
+	return store_write_note(&b->store, "layouts", image, text, size);
+}
+
 int64_t builder_trim(struct builder *b)
 {
 	return store_trim(&b->store);

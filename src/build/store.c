@@ -26,7 +26,7 @@
 #include "base/memory.h"
 
 static const char *const kinds[] = { "objects", "images", "manifests", "links", "sources",
-				     "toolchain", "devices" };
+				     "toolchain", "devices", "layouts" };
 
 /* Used a moment ago: somebody may be about to open it. */
 enum { YOUNG_S = 10 };

@@ -387,7 +387,7 @@ static bool refuse_state(const struct deployment *d, enum companion_kind kind, c
 			 struct buffer *why)
 {
 	if (kind == COMPANION_SHADOW)
-		return !signature_state_fits(d->current.signature, r->signature, why);
+		return release_fit_rollout(d, r, why) == STATE_MISFIT;
 	if (!has_state(d->current.signature) && !has_state(r->signature))
 		return false;
 	buffer_printf(why,

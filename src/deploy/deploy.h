@@ -69,6 +69,8 @@ struct deploy_callbacks {
 	/* It serves beside @name's generation now, or (@started false) has ended: @because is a clause. */
 	void (*companion)(void *context, const char *name, const struct companion_facts *facts, bool started,
 			  const char *because);
+	/* What is known of the layout of the state of an image (state/layout.h), appended to @ret. */
+	void (*layout)(void *context, struct hash image, struct buffer *ret);
 	void *context;
 };
 
@@ -109,6 +111,7 @@ struct rollout_result {
 	uint32_t generation;   /* that serves now */
 	uint32_t from;         /* that served before; 0: none */
 	uint64_t trial_ns, swap_ns, pause_ns;
+	const char *state;     /* ROLLOUT_SWAPPED: what became of it, where it isn't as it was; or NULL */
 };
 
 /* @result lives during the call. */

@@ -19,6 +19,7 @@
 #include "replica/arena.h"
 #include "replica/hub.h"
 #include "replica/replica.h"
+#include "state/fit.h"
 
 #define BATCH_MAX_MEMBERS 64
 #define MAX_TRIED 8
@@ -85,6 +86,8 @@ struct release {
 	char *weights; /* path of their index, or NULL */
 	char *device;  /* our copy of its device code, or NULL */
 	char *runtime; /* of the sanitizer that it was built for, or NULL: its workers start with it, others don't */
+	char *layout_path; /* of its state's layout, or NULL: there is none, or it isn't known */
+	struct layout *layout;
 	struct hash image;
 	struct signature *signature;
 	uint32_t generation;
@@ -97,6 +100,7 @@ struct wish {
 	bool fresh; /* in fresh workers, not beside the old image */
 	rollout_done_fn done;
 	void *context;
+	struct buffer state; /* what is to be told of the state */
 };
 
 enum rollout_stage {
@@ -344,13 +348,21 @@ void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 /* The generation before serves again, everywhere: the current one is at fault. False: it can't. */
 bool rollout_fall_back(struct deployment *d, const char *why);
-/* As replica_load() wants it; points into @r. */
-struct replica_image release_image(const struct release *r);
+
+/* release.c */
+/* A copy of the files of @r, with paths of their own. 0 or -errno; release_fini() in any case. */
+int release_copy(struct deployment *d, const struct rollout *r, struct release *ret);
 /* Nothing of it is needed any more. */
 void release_fini(struct release *r);
-
-/* A copy of the files of @r, with paths of their own. 0 or -errno. */
-int release_copy(struct deployment *d, const struct rollout *r, struct release *ret);
+/* As replica_load() wants it; points into @r. */
+struct replica_image release_image(const struct release *r);
+/*
+ * How the state that @from leaves becomes that of @to. STATE_MISFIT with a sentence in @ret; what
+ * there is to tell of the other ways as well.
+ */
+enum state_fit release_fit(const struct release *from, const struct release *to, struct buffer *ret);
+/* The same of what serves and @r. STATE_MISFIT with a sentence in @why. */
+enum state_fit release_fit_rollout(const struct deployment *d, const struct rollout *r, struct buffer *why);
 
 /* companion.c */
 void companion_init(struct deployment *d);

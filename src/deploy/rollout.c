@@ -32,26 +32,6 @@
 
 static void start_wish(struct deployment *d);
 
-struct replica_image release_image(const struct release *r)
-{
-	return (struct replica_image){ .path = r->path, .weights = r->weights, .device = r->device,
-				       .hash = r->image, .cuda = r->signature->cuda };
-}
-
-void release_fini(struct release *r)
-{
-	if (r->path)
-		unlink(r->path);
-	free(r->path);
-	if (r->device)
-		unlink(r->device);
-	free(r->device);
-	free(r->weights);
-	free(r->runtime);
-	signature_unref(r->signature);
-	*r = (struct release){ .path = NULL };
-}
-
 static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_outcome outcome,
 			const char *sentence)
 {
@@ -64,7 +44,9 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.trial_ns = d->trial_ns,
 		.swap_ns = clock_ns() - d->stage_ns,
 		.pause_ns = d->pause_ns,
+		.state = outcome == ROLLOUT_SWAPPED && wish->state.size ? wish->state.data : NULL,
 	};
+	_cleanup_buffer_ struct buffer state = wish->state;
 	rollout_done_fn done = wish->done;
 	void *context = wish->context;
 
@@ -245,35 +227,27 @@ static void on_tried(void *context, int error, const char *sentence, struct repl
 		load_everywhere(d);
 }
 
+/* Asked when it begins: what serves then is what leaves the state. */
+static bool state_is_kept(struct deployment *d)
+{
+	return release_fit(&d->current, &d->wish.release, &d->wish.state) != STATE_MISFIT;
+}
+
 static void start_wish(struct deployment *d)
 {
 	d->stage_ns = clock_ns();
 	d->trial_ns = 0;
 	d->trial_error = 0;
 	d->stage = ROLLOUT_TRIAL;
+	if (!state_is_kept(d)) {
+		_cleanup_free_ char *why = buffer_steal(&d->wish.state);
+
+		end_rollout(d, ROLLOUT_REFUSED, why);
+		return;
+	}
 	d->trial = trial_start(d, &d->wish.release, on_tried, d);
 	if (!d->trial)
 		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial");
-}
-
-/*
- * Every mapping gets a path and an inode of its own: the loader knows images by both. Device code
- * is copied as well: the store may drop its own while workers still come.
- */
-int release_copy(struct deployment *d, const struct rollout *r, struct release *ret)
-{
-	_cleanup_free_ char *directory = path_join(d->deploy->generations_dir, d->name);
-	static unsigned serial;
-	int error = file_make_directories_from(d->deploy->state_dir, directory);
-
-	ret->path = xasprintf("%s/%06u-%u.so", directory, d->last_generation + 1, ++serial);
-	if (r->device)
-		ret->device = xasprintf("%s/%06u-%u.device", directory, d->last_generation + 1, serial);
-	if (error == 0)
-		error = file_copy(r->image, ret->path);
-	if (error == 0 && r->device)
-		error = file_copy(r->device, ret->device);
-	return error;
 }
 
 /* Before it was under way. */
@@ -299,17 +273,7 @@ static bool may_fall_back(const struct deployment *d)
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 
 	return d->stage == ROLLOUT_IDLE && d->previous.path && !d->removed &&
-	       signature_state_fits(d->current.signature, d->previous.signature, &why);
-}
-
-static bool state_is_kept(struct deployment *d, const struct wish *wish)
-{
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-
-	if (!d->current.signature || signature_state_fits(d->current.signature, wish->release.signature, &why))
-		return true;
-	refuse(d, wish, buffer_text(&why));
-	return false;
+	       release_fit(&d->current, &d->previous, &why) != STATE_MISFIT;
 }
 
 void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done_fn done, void *context)
@@ -320,9 +284,6 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 
 	if (!r->settings.num_replicas)
 		wish.settings = DEPLOYMENT_SETTINGS_DEFAULT;
-	wish.release.signature = r->signature;
-	if (!state_is_kept(d, &wish))
-		return;
 	wish.release.signature = signature_ref(r->signature);
 	error = release_copy(d, r, &wish.release);
 	if (error < 0) {
@@ -394,6 +355,7 @@ void deployment_stop_rolling(struct deployment *d)
 	for (unsigned i = 0; i < d->n_seats; i++)
 		seat_drop(&d->seats[i]);
 	release_fini(&d->wish.release);
+	buffer_fini(&d->wish.state);
 }
 
 void rollout_on_removed(struct deployment *d)

@@ -33,6 +33,7 @@
 
 /* What every image has, from the first minor on. */
 #define SMALLEST (offsetof(struct devserve_deployment, infer) + sizeof(void *))
+#define SMALLEST_STATE (offsetof(struct devserve_state_extension, migrate) + sizeof(void *))
 
 struct declaration {
 	const struct elf *elf;
@@ -379,14 +380,17 @@ static bool is_slot(const struct declaration *d, enum elf_word word, uint64_t ad
 	return word == ELF_ADDRESS && address % 8 == 0 && elf_is_zeroed(d->elf, address);
 }
 
-static int read_state(struct declaration *d, const char *what, uint64_t address, struct signature *s)
+static int read_state(struct declaration *d, const char *what, uint64_t address, size_t struct_size,
+		      struct signature *s)
 {
-	struct devserve_state_extension state;
-	unsigned char words[sizeof(state) / 8];
+	struct devserve_state_extension state = { .migrate_from = NULL };
+	unsigned char words[sizeof(state) / 8] = { 0 };
+	size_t there = struct_size < sizeof(state) ? struct_size & ~(size_t)7 : sizeof(state);
+	bool migrates = false, migrates_from = false;
 	uint64_t slot;
+	int r;
 
-	if (!elf_load(d->elf, address, &state, sizeof(state), words) ||
-	    state.extension.struct_size < sizeof(state))
+	if (there < SMALLEST_STATE || !elf_load(d->elf, address, &state, there, words))
 		return refuse(d, "%s (" DEVSERVE_STATE_ID ") is too small; use DEVSERVE_STATE()", what);
 	if (state.size == 0 || state.size > DEVSERVE_MAX_STATE)
 		return refuse(d, "%s: a state of %" PRIu64 " bytes; 1 byte to 1 GiB are possible",
@@ -402,9 +406,13 @@ static int read_state(struct declaration *d, const char *what, uint64_t address,
 				 "DEVSERVE_STATE()", what);
 	s->state.size = state.size;
 	s->state.version = state.version;
-	return read_function(d, ".migrate", &state.migrate,
-			     words[offsetof(struct devserve_state_extension, migrate) / 8],
-			     &s->state.migrates);
+	r = read_function(d, ".migrate", &state.migrate,
+			  words[offsetof(struct devserve_state_extension, migrate) / 8], &migrates);
+	if (r == 0)
+		r = read_function(d, ".migrate_from", &state.migrate_from,
+				  words[offsetof(struct devserve_state_extension, migrate_from) / 8], &migrates_from);
+	s->state.migrates = migrates || migrates_from;
+	return r;
 }
 
 static int read_extension(struct declaration *d, unsigned i, uint64_t address,
@@ -436,7 +444,7 @@ static int read_extension(struct declaration *d, unsigned i, uint64_t address,
 			      extension.reserved);
 	*ret = xstrdup(id);
 	s->cuda |= strncmp(id, CUDA_ID, sizeof(CUDA_ID) - 1) == 0;
-	return strcmp(id, DEVSERVE_STATE_ID) == 0 ? read_state(d, what, address, s) : 0;
+	return strcmp(id, DEVSERVE_STATE_ID) == 0 ? read_state(d, what, address, extension.struct_size, s) : 0;
 }
 
 static int read_extensions(struct declaration *d, struct image_info *info)

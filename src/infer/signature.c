@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "infer/signature.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,24 +55,6 @@ bool signature_equal(const struct signature *a, const struct signature *b)
 	return a->max_batch_size == b->max_batch_size && a->n_inputs == b->n_inputs &&
 	       a->n_outputs == b->n_outputs && ports_equal(a->inputs, b->inputs, a->n_inputs) &&
 	       ports_equal(a->outputs, b->outputs, a->n_outputs);
-}
-
-bool signature_state_fits(const struct signature *from, const struct signature *to,
-			  struct buffer *why)
-{
-	if (!from->state.size || !to->state.size || to->state.migrates ||
-	    (from->state.size == to->state.size && from->state.version == to->state.version))
-		return true;
-	buffer_printf(why,
-		      "the state there is has %" PRIu64 " bytes, version %" PRIu32
-		      ", and this image's has %" PRIu64 " bytes, version %" PRIu32 "; ",
-		      from->state.size, from->state.version, to->state.size, to->state.version);
-	if (from->state.version == to->state.version)
-		buffer_printf(why, "write .version = %" PRIu32 " and a .migrate",
-			      to->state.version + 1);
-	else
-		buffer_puts(why, "write a .migrate that makes the new from the old");
-	return false;
 }
 
 static void port_metadata(const struct signature *s, const struct signature_port *port,

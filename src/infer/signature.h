@@ -35,7 +35,7 @@ struct signature {
 	struct {
 		uint64_t size; /* bytes; 0: it keeps none */
 		uint32_t version;
-		bool migrates; /* has a migrate() */
+		bool migrates; /* has a migrate() or a migrate_from() */
 	} state;
 	bool cuda; /* it needs a GPU */
 };
@@ -47,13 +47,6 @@ struct signature *signature_unref(struct signature *s); /* NULL is fine. Returns
 
 /* Same ports in the same order, same batching: old clients notice nothing. */
 bool signature_equal(const struct signature *a, const struct signature *b);
-
-/*
- * Whether a state that @from left can become that of @to: there is none on one of the sides, it
- * is the same, or @to migrates it. False with a sentence. Not part of signature_equal().
- */
-bool signature_state_fits(const struct signature *from, const struct signature *to,
-			  struct buffer *why);
 
 /* GET /v2/models/NAME: JSON appended to @ret. */
 void signature_metadata(const struct signature *s, const char *name, struct buffer *ret);

@@ -429,6 +429,7 @@ void replica_load(struct replica *r, const struct replica_image *image)
 	set_path(load->weights, sizeof(load->weights), image->weights);
 	set_path(load->state, sizeof(load->state), image->state);
 	set_path(load->device, sizeof(load->device), image->device);
+	set_path(load->layout, sizeof(load->layout), image->layout);
 	load->hash[0] = '\0';
 	if (!hash_is_zero(image->hash))
 		hash_text(image->hash, load->hash);

@@ -49,6 +49,7 @@ struct replica_image {
 	const char *path;
 	const char *weights; /* their index */
 	const char *device;  /* its device code */
+	const char *layout;  /* of its state */
 	const char *state;   /* checkpoint that a trial tries to take over */
 	struct hash hash;    /* of the image; zero: not known */
 	bool trial;

@@ -37,7 +37,7 @@
 #include "ring/ring.h"
 
 #define LINK_MAGIC 0x4b4e494cu /* "LINK" */
-#define LINK_VERSION 3u
+#define LINK_VERSION 4u
 
 /* Descriptors a worker starts with. */
 #define LINK_FD 3     /* this memory */
@@ -79,6 +79,7 @@ struct link_load {
 	char weights[4096]; /* index of the weights (ring/weights_index.h) */
 	char state[4096];   /* checkpoint file that a trial copies (worker/state.h) */
 	char device[4096];  /* its device code (base/pack.h) */
+	char layout[4096];  /* of its state (state/layout.h) */
 	char hash[64];      /* of the image's content: the same, the same code */
 };
 

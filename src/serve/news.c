@@ -85,6 +85,13 @@ static void on_companion(void *context, const char *name, const struct companion
 						.companion = facts });
 }
 
+static void on_layout(void *context, struct hash image, struct buffer *ret)
+{
+	struct news *n = context;
+
+	builder_layout(n->plugins->builder, image, ret); /* what isn't there isn't known */
+}
+
 struct deploy_callbacks news_callbacks(struct news *n)
 {
 	return (struct deploy_callbacks){
@@ -96,6 +103,7 @@ struct deploy_callbacks news_callbacks(struct news *n)
 		.crashed = on_crashed,
 		.fell_back = on_fell_back,
 		.companion = on_companion,
+		.layout = on_layout,
 		.context = n,
 	};
 }

@@ -219,6 +219,15 @@ static bool is_identical(const struct save *s, const struct rollout_result *resu
 	       hash_equal(p->device, s->device_hash);
 }
 
+static void tell_state(struct save *s, const struct rollout_result *result)
+{
+	struct event e = event_of(s, EVENT_NOTICE);
+
+	e.reason = result->state;
+	if (e.reason)
+		emit(s, &e);
+}
+
 static void swapped(struct save *s, const struct rollout_result *result)
 {
 	struct event e = event_of(s, EVENT_SWAP_DONE);
@@ -247,6 +256,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	e.from = result->from;
 	e.cached = s->cached;
 	emit(s, &e);
+	tell_state(s, result);
 	end_save(s, "swapped", NULL, result);
 }
 
@@ -328,20 +338,29 @@ static void refuse_image(struct save *s, const char *sentence)
 					      .from = s->plugin->generation });
 }
 
-static void on_layout(void *context, bool refused, const char *sentence)
+static void on_layout(void *context, const struct state_layout_result *result)
 {
 	struct save *s = context;
 	struct event e = event_of(s, EVENT_NOTICE);
 
 	s->layout = NULL;
-	if (refused) {
-		refuse_image(s, sentence);
+	if (result->refused) {
+		refuse_image(s, result->sentence);
 		return;
 	}
-	e.reason = sentence;
-	if (sentence)
+	e.reason = result->sentence;
+	if (e.reason)
 		emit(s, &e);
+	else
+		builder_keep_layout(s->plugin->plugins->builder, s->image_hash, result->text, result->size);
 	roll(s);
+}
+
+static bool layout_is_known(const struct save *s)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	return builder_layout(s->plugin->plugins->builder, s->image_hash, &text) == 0;
 }
 
 static void on_image(struct save *s, const char *image)
@@ -364,8 +383,8 @@ static void on_image(struct save *s, const char *image)
 	image_info_fini(&info);
 	if (r != 0)
 		refuse_image(s, buffer_text(&why));
-	else if (!s->signature->state.size || state_layout_look(s->plugin->plugins->loop, image, on_layout, s,
-								&s->layout) < 0)
+	else if (!s->signature->state.size || layout_is_known(s) ||
+		 state_layout_look(s->plugin->plugins->loop, image, on_layout, s, &s->layout) < 0)
 		roll(s);
 }
 

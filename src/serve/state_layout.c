@@ -9,14 +9,17 @@
 #include "base/child.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "state/layout.h"
 
 #define TIME_LIMIT_MS 5000
 #define MEMORY_LIMIT CHILD_OWN_MEMORY(UINT64_C(4) << 30)
 #define SAID_MAX 500
+#define NO_LAYOUT "Another generation's state is told from it by size and .version alone"
 #define HAS_POINTER 3 /* exit status of `devserve-debug layout` */
 
 struct state_layout {
 	struct child *child;
+	struct buffer text; /* on stdout */
 	struct buffer said; /* on stderr */
 	state_layout_fn on_done;
 	void *context;
@@ -24,6 +27,7 @@ struct state_layout {
 
 static struct state_layout *layout_free(struct state_layout *l)
 {
+	buffer_fini(&l->text);
 	buffer_fini(&l->said);
 	free(l);
 	return NULL;
@@ -34,6 +38,8 @@ static void on_text(void *context, int fd, const char *text, size_t size)
 {
 	struct state_layout *l = context;
 
+	if (fd == 1 && l->text.size <= LAYOUT_MAX_TEXT)
+		buffer_append(&l->text, text, size);
 	for (size_t i = 0; fd == 2 && i < size && l->said.size < SAID_MAX; i++)
 		if (text[i] != '\n')
 			buffer_putc(&l->said, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
@@ -42,13 +48,13 @@ static void on_text(void *context, int fd, const char *text, size_t size)
 static void conclude(const struct state_layout *l, const struct child_end *end, struct buffer *ret)
 {
 	if (end->signal || end->code == 2 || end->code == 127)
-		buffer_printf(ret, "whether the state holds pointers can't be told: devserve-debug %s",
+		buffer_printf(ret, "whether the state holds pointers can't be told: devserve-debug %s; " NO_LAYOUT,
 			      child_timed_out(l->child) ? "took too long" : "failed");
 	else if (end->code == HAS_POINTER)
 		buffer_printf(ret, "the state holds a pointer: %s; it would dangle after a swap, so "
 				   "keep an index or the data itself", buffer_text(&l->said));
 	else if (end->code != 0)
-		buffer_printf(ret, "whether the state holds pointers can't be told: %s; compile with -g",
+		buffer_printf(ret, "whether the state holds pointers can't be told: %s; compile with -g. " NO_LAYOUT,
 			      buffer_text(&l->said));
 }
 
@@ -56,13 +62,21 @@ static void on_end(void *context, const struct child_end *end)
 {
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 	struct state_layout *l = context;
-	bool refused = !end->signal && end->code == HAS_POINTER;
+	_cleanup_buffer_ struct buffer text = l->text;
+	struct state_layout_result result = { .refused = !end->signal && end->code == HAS_POINTER };
 	state_layout_fn on_done = l->on_done;
 	void *done_context = l->context;
 
 	conclude(l, end, &sentence);
+	l->text = (struct buffer)BUFFER_NULL;
 	layout_free(l);
-	on_done(done_context, refused, sentence.size ? buffer_text(&sentence) : NULL);
+	if (sentence.size) {
+		result.sentence = sentence.data;
+	} else {
+		result.text = buffer_text(&text);
+		result.size = text.size;
+	}
+	on_done(done_context, &result);
 }
 
 int state_layout_look(uv_loop_t *loop, const char *image, state_layout_fn on_done, void *context,

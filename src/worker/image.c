@@ -16,8 +16,12 @@
 #include <string.h>
 
 #include <devserve/ext/check.h>
+#include <devserve/ext/state.h>
 
+#include "base/buffer.h"
+#include "base/file.h"
 #include "base/memory.h"
+#include "state/layout.h"
 #include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/state.h"
@@ -163,6 +167,7 @@ static void give_up(struct image *image)
 		dlclose(image->dl);
 	threads_free(image->threads);
 	weights_close(image->weights);
+	layout_unref(image->layout);
 	free(image->code);
 }
 
@@ -172,6 +177,20 @@ static void read_offer(const struct image *image)
 	if (image->gpu)
 		gpu_set_offer(image->gpu, (const struct devserve_cuda_deployment *)
 						  image_extension(image, DEVSERVE_CUDA_ID));
+}
+
+/* One that can't be, or is of another image, counts as not known. */
+static void read_layout(struct image *image, const char *path)
+{
+	const struct devserve_state_extension *e =
+		(const struct devserve_state_extension *)image_extension(image, DEVSERVE_STATE_ID);
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	if (!e || !path[0] || file_read(path, &text) < 0)
+		return;
+	image->layout = layout_parse(buffer_text(&text), text.size);
+	if (image->layout && image->layout->size != e->size)
+		image->layout = layout_unref(image->layout);
 }
 
 static int open_new(struct image *image, const struct link_load *load, unsigned flags, char *sentence, size_t size)
@@ -184,6 +203,7 @@ static int open_new(struct image *image, const struct link_load *load, unsigned 
 		r = open_entry(image, load->image, sentence, size);
 	if (r == 0) {
 		read_offer(image);
+		read_layout(image, load->layout);
 		r = create(image, sentence, size);
 	}
 	if (r == 0 && flags & LINK_TRIAL)
@@ -201,6 +221,7 @@ static int share(struct image *ret, const struct link_load *load, const struct i
 	if (r != 0)
 		return r;
 	image.code->n_users++;
+	image.layout = image.layout ? layout_ref(image.layout) : NULL;
 	*ret = image;
 	return 0;
 }
@@ -256,6 +277,7 @@ static void unmap(struct image *image)
 	gpu_close(image->gpu);
 	threads_free(image->threads);
 	weights_close(image->weights);
+	layout_unref(image->layout);
 	free(image->code);
 }
 
@@ -265,6 +287,7 @@ enum link_unloaded image_close(struct image *image)
 
 	if (--image->code->n_users) { /* its host code serves on */
 		gpu_close(image->gpu);
+		layout_unref(image->layout);
 		*image = (struct image){ .dl = NULL };
 		return LINK_UNMAPPED;
 	}

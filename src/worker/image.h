@@ -20,6 +20,7 @@
 
 struct gpu;
 struct host_code;
+struct layout;
 struct threads;
 struct weights;
 
@@ -31,6 +32,7 @@ struct image {
 	struct weights *weights;                 /* or NULL */
 	struct threads *threads;                 /* those that it starts */
 	struct gpu *gpu;                         /* what it has there; NULL: it needs none */
+	struct layout *layout;                   /* of its state; NULL: not known */
 	struct host_code *code;                  /* who else uses the mapping */
 	uint32_t n_in, n_out;
 	uint32_t generation;

@@ -31,9 +31,11 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "worker/checkpoint.h"
+#include "state/checkpoint.h"
+#include "state/fit.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/migration.h"
 
 #define ADDRESS ((void *)0x7e8000000000)
 #define EVERY_BATCH (UINT64_C(64) << 10)
@@ -46,6 +48,7 @@ struct memory {
 	void *at; /* NULL: there is none */
 	uint64_t size;
 	uint32_t version;
+	struct layout *layout; /* counted; NULL: not known */
 };
 
 struct state {
@@ -85,8 +88,8 @@ static void set_slot(const struct devserve_state_extension *e, void *at)
 	memcpy(e->slot, &at, sizeof(at));
 }
 
-/* Zeroed, at @wanted (which must be free) or, NULL, anywhere. 0, or an errno. */
-static int allocate(uint64_t size, uint32_t version, void *wanted, struct memory *ret)
+/* Zeroed, at @wanted (which must be free) or, NULL, anywhere. @layout: or NULL. 0, or an errno. */
+static int allocate(uint64_t size, uint32_t version, struct layout *layout, void *wanted, struct memory *ret)
 {
 	void *at = mmap(wanted, size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (wanted ? MAP_FIXED_NOREPLACE : 0),
@@ -96,7 +99,7 @@ static int allocate(uint64_t size, uint32_t version, void *wanted, struct memory
 		return errno;
 	if (size > BY_CHILD)
 		madvise(at, size, MADV_HUGEPAGE); /* fewer page tables for fork() to copy */
-	*ret = (struct memory){ at, size, version };
+	*ret = (struct memory){ at, size, version, layout ? layout_ref(layout) : NULL };
 	return 0;
 }
 
@@ -105,14 +108,17 @@ static void release(struct memory *m)
 	if (m->at)
 		munmap(m->at, m->size);
 	m->at = NULL;
+	m->layout = layout_unref(m->layout);
 }
 
 /* To an address of the kernel's choice. 0, or an errno. */
 static int move_away(struct memory *m)
 {
 	struct memory place;
-	int r = allocate(m->size, m->version, NULL, &place);
+	int r = allocate(m->size, m->version, m->layout, NULL, &place);
 
+	if (r == 0)
+		layout_unref(m->layout);
 	if (r == 0 && mremap(m->at, m->size, m->size, MREMAP_MAYMOVE | MREMAP_FIXED, place.at) == MAP_FAILED)
 		r = errno;
 	if (r == 0)
@@ -135,15 +141,10 @@ static int say(char *sentence, size_t size, int error, const char *format, ...)
 	return error;
 }
 
-static bool same_layout(const struct devserve_state_extension *e, const struct memory *m)
+static int new_memory(const struct image *image, void *wanted, struct memory *ret, char *sentence, size_t size)
 {
-	return e->size == m->size && e->version == m->version;
-}
-
-static int new_memory(const struct devserve_state_extension *e, void *wanted, struct memory *ret,
-		      char *sentence, size_t size)
-{
-	int r = allocate(e->size, e->version, wanted, ret);
+	const struct devserve_state_extension *e = declared(image);
+	int r = allocate(e->size, e->version, image->layout, wanted, ret);
 
 	if (r == 0)
 		return 0;
@@ -151,21 +152,63 @@ static int new_memory(const struct devserve_state_extension *e, void *wanted, st
 		   (unsigned long long)e->size, strerror(r));
 }
 
-static int migrate(const struct devserve_state_extension *e, const struct memory *from, void *wanted,
-		   struct memory *ret, char *sentence, size_t size)
+static bool has_migrate_from(const struct devserve_state_extension *e)
 {
+	return e->extension.struct_size >= offsetof(struct devserve_state_extension, migrate_from) + sizeof(void *) &&
+	       e->migrate_from;
+}
+
+/* How what is there becomes the state of an image. */
+struct passage {
+	enum state_fit how;
+	struct plan plan;
+	struct buffer why;
+};
+
+#define _cleanup_passage_ __attribute__((cleanup(passage_fini)))
+
+static void passage_fini(struct passage *p)
+{
+	plan_fini(&p->plan);
+	buffer_fini(&p->why);
+}
+
+/* @from: its `at` isn't looked at. */
+static void find_passage(const struct memory *from, const struct image *image, struct passage *ret)
+{
+	const struct devserve_state_extension *e = declared(image);
+	const struct state_shape was = { from->size, from->version, from->layout };
+	const struct state_shape is = { e->size, e->version, image->layout };
+
+	*ret = (struct passage){ .why = BUFFER_NULL };
+	ret->how = state_fit(&was, &is, e->migrate || has_migrate_from(e), &ret->plan, &ret->why);
+}
+
+static int migrate(const struct devserve_state_extension *e, const struct plan *plan, const struct memory *from,
+		   void *ret)
+{
+	if (!has_migrate_from(e))
+		return e->migrate(from->at, from->size, from->version, ret);
+	plan_apply(plan, from->at, ret);
+	return migrate_from(e, from->at, from->version, from->size, from->layout, ret);
+}
+
+/* From @from by @p, whose way isn't STATE_SAME, at @wanted. */
+static int pass(const struct passage *p, const struct image *image, const struct memory *from, void *wanted,
+		struct memory *ret, char *sentence, size_t size)
+{
+	const struct devserve_state_extension *e = declared(image);
 	int r;
 
-	if (!e->migrate)
-		return say(sentence, size, EPROTO,
-			   "the state there is has %llu bytes, version %u, and this image's has %llu "
-			   "bytes, version %u; write a .migrate that makes the new from the old",
-			   (unsigned long long)from->size, from->version, (unsigned long long)e->size,
-			   e->version);
-	r = new_memory(e, wanted, ret, sentence, size);
+	if (p->how == STATE_MISFIT)
+		return say(sentence, size, EPROTO, "%s", buffer_text(&p->why));
+	r = new_memory(image, wanted, ret, sentence, size);
 	if (r != 0)
 		return r;
-	r = e->migrate(from->at, from->size, from->version, ret->at);
+	if (p->how == STATE_COPIED)
+		plan_apply(&p->plan, from->at, ret->at);
+	else
+		r = migrate(e, &p->plan, from, ret->at);
 	if (r == 0)
 		return 0;
 	release(ret);
@@ -173,9 +216,9 @@ static int migrate(const struct devserve_state_extension *e, const struct memory
 		   from->version, r, strerror(r < 0 ? -r : r));
 }
 
-static int read_into(const struct checkpoint *c, void *wanted, struct memory *ret)
+static int read_into(const struct checkpoint *c, struct layout *layout, void *wanted, struct memory *ret)
 {
-	int r = allocate(c->size, c->version, wanted, ret);
+	int r = allocate(c->size, c->version, layout, wanted, ret);
 
 	if (r != 0)
 		return r;
@@ -185,41 +228,47 @@ static int read_into(const struct checkpoint *c, void *wanted, struct memory *re
 	return r;
 }
 
-static int take_over(const struct devserve_state_extension *e, const struct checkpoint *c, void *wanted,
-		     struct memory *ret, char *sentence, size_t size)
+static int take_over(const struct image *image, const struct checkpoint *c, void *wanted, struct memory *ret,
+		     char *sentence, size_t size)
 {
-	bool same = e->size == c->size && e->version == c->version;
-	struct memory old;
-	int r = read_into(c, same ? wanted : NULL, &old);
+	struct memory old = { .size = c->size, .version = c->version, .layout = checkpoint_layout(c) };
+	_cleanup_passage_ struct passage p;
+	struct layout *layout = old.layout;
+	bool same;
+	int r;
 
+	find_passage(&old, image, &p);
+	same = p.how == STATE_SAME;
+	r = read_into(c, same && image->layout ? image->layout : layout, same ? wanted : NULL, &old);
+	layout_unref(layout);
 	if (r != 0)
 		return say(sentence, size, r, "cannot read the checkpoint of the state: %s", strerror(r));
 	if (same) {
 		*ret = old;
 		return 0;
 	}
-	r = migrate(e, &old, wanted, ret, sentence, size);
+	r = pass(&p, image, &old, wanted, ret, sentence, size);
 	release(&old);
 	return r;
 }
 
 /*
- * The state of @e from the checkpoint at @path, at @wanted. 0, or an errno with @sentence. A
+ * The state of @image from the checkpoint at @path, at @wanted. 0, or an errno with @sentence. A
  * checkpoint that isn't ours counts as none, and the sentence says why.
  */
-static int make(const struct devserve_state_extension *e, const char *path, void *wanted,
-		struct memory *ret, char *sentence, size_t size)
+static int make(const struct image *image, const char *path, void *wanted, struct memory *ret, char *sentence,
+		size_t size)
 {
 	struct checkpoint c;
 	int r = path[0] ? checkpoint_open(path, &c, sentence, size) : -ENOENT;
 
 	if (r == 0) {
-		r = take_over(e, &c, wanted, ret, sentence, size);
+		r = take_over(image, &c, wanted, ret, sentence, size);
 		checkpoint_close(&c);
 		return r;
 	}
 	if (r == -ENOENT || r == CHECKPOINT_E_FOREIGN)
-		return new_memory(e, wanted, ret, r < 0 ? sentence : (char[1]){ 0 }, r < 0 ? size : 1);
+		return new_memory(image, wanted, ret, r < 0 ? sentence : (char[1]){ 0 }, r < 0 ? size : 1);
 	return say(sentence, size, -r, "cannot open %s: %s", path, strerror(-r));
 }
 
@@ -233,16 +282,18 @@ int state_try(const struct image *image, const char *path, char *sentence, size_
 
 	if (!e)
 		return 0;
-	r = make(e, path, NULL, &copy, sentence, size);
-	if (r == 0)
+	r = make(image, path, NULL, &copy, sentence, size);
+	if (r == 0) {
 		set_slot(e, copy.at);
+		copy.layout = layout_unref(copy.layout);
+	}
 	return r;
 }
 
 void state_try_end(const struct image *image)
 {
 	const struct devserve_state_extension *e = declared(image);
-	struct memory copy = { NULL, 0, 0 };
+	struct memory copy = { .at = NULL };
 
 	if (!e)
 		return;
@@ -293,7 +344,7 @@ static void open_writer(struct state *s)
 
 	if (!s->path[0] || s->writer || clock_ns() < s->retry_ns)
 		return;
-	r = checkpoint_writer_new(s->path, s->live.size, s->live.version, &s->writer);
+	r = checkpoint_writer_new(s->path, s->live.size, s->live.version, s->live.layout, &s->writer);
 	s->retry_ns = r == 0 ? 0 : clock_ns() + RETRY_NS;
 	if (r != 0 && !again)
 		report(DEVSERVE_ERROR,
@@ -320,27 +371,53 @@ static pid_t await_child(struct state *s, int flags)
 	return pid;
 }
 
-static void restore(struct state *s, const struct devserve_state_extension *e, const char *path)
+static void restore(struct state *s, const struct image *image, const char *path)
 {
 	char sentence[512] = "";
 
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	if (make(e, path, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
+	if (make(image, path, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
 		end_process(sentence);
 	if (sentence[0])
 		put_aside(path, sentence);
 }
 
-static void migrate_live(struct state *s, const struct devserve_state_extension *e)
+/* The next checkpoint is of another struct, or tells other names. */
+static void begin_another_file(struct state *s)
+{
+	await_child(s, 0);
+	s->writer = checkpoint_writer_free(s->writer);
+}
+
+static void replace_live(struct state *s, const struct image *image, const struct passage *p)
 {
 	char sentence[512] = "no memory for another state";
 	struct memory old = s->live;
 
-	if (move_away(&old) != 0 || migrate(e, &old, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
+	if (move_away(&old) != 0 || pass(p, image, &old, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
 		end_process(sentence);
-	await_child(s, 0);
+	begin_another_file(s);
 	release(&old);
-	s->writer = checkpoint_writer_free(s->writer);
+}
+
+static void keep_live(struct state *s, struct layout *layout)
+{
+	if (!layout || layout_same_text(layout, s->live.layout))
+		return;
+	layout_unref(s->live.layout);
+	s->live.layout = layout_ref(layout);
+	begin_another_file(s);
+}
+
+static void pass_live(struct state *s, const struct image *image)
+{
+	_cleanup_passage_ struct passage p;
+
+	find_passage(&s->live, image, &p);
+	if (p.how == STATE_SAME)
+		keep_live(s, image->layout);
+	else
+		replace_live(s, image, &p);
 }
 
 void state_enter(struct state *s, const struct image *image, const char *path)
@@ -350,10 +427,10 @@ void state_enter(struct state *s, const struct image *image, const char *path)
 	s->serving = e != NULL;
 	if (!e)
 		return; /* what is there waits for an image that wants it */
-	if (!s->live.at)
-		restore(s, e, path);
-	else if (!same_layout(e, &s->live))
-		migrate_live(s, e);
+	if (s->live.at)
+		pass_live(s, image);
+	else
+		restore(s, image, path);
 	open_writer(s);
 	set_slot(e, s->live.at);
 }

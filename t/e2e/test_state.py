@@ -181,9 +181,78 @@ def test_another_version_without_migrate_is_refused_with_a_sentence(root, serve)
     assert done["outcome"] == "refused", done
     assert "8 bytes, version 1, and this image's has 16 bytes, version 2; write a .migrate" in done["reason"]
     assert add(server, 1) == 8
-    done = server.save("counter/counter.c", source("int64_t calls, count;", 1))
-    assert done["outcome"] == "refused" and "write .version = 2" in done["reason"], done
-    assert add(server, 1) == 9
+
+
+def test_members_are_found_by_name_when_the_struct_changes_and_after_a_restart(root, serve):
+    root.write("counter/counter.c", source("int32_t count; int16_t old;", step="counter->count += *delta; counter->old = 1;"))
+    server = serve()
+    assert add(server, -7) == -7
+    mark = server.mark()
+    done = server.save("counter/counter.c", source("int8_t other[3]; int64_t count; double calls;"))
+    assert done["outcome"] == "swapped", done
+    notice = server.wait("notice", mark, deployment="counter")
+    assert ("copied by name: counter.other[], counter.calls are new and zero; counter.old is gone, "
+            "with what was in it") in notice["reason"], notice
+    assert add(server, 1) == -6
+    die(server)
+    assert add(server, 1) == -5
+    server.stop()
+    root.write("counter/counter.c", source("double calls; int64_t since_restart, count;"))
+    server = serve()
+    assert add(server, 1) == -4
+
+
+def test_a_swap_before_the_first_call_finds_the_members_of_the_struct_that_the_last_call_left(root, serve):
+    root.write("counter/counter.c", source("int32_t count; float more;"))
+    server = serve()
+    assert add(server, 7) == 7
+    for struct in ("double more; int32_t count;", "int32_t fresh; int64_t count; double more;"):
+        done = server.save("counter/counter.c", source(struct))
+        assert done["outcome"] == "swapped", done
+    die(server)  # its checkpoint is of the first struct
+    assert add(server, 1) == 8
+
+
+@pytest.mark.parametrize("struct, said", [
+    ("int32_t count;", "counter.count narrows from int64_t to int32_t"),
+    ("double count;", "counter.count changes from int64_t to double"),
+    ("struct { int64_t now; } count;", "counter.count (int64_t) has become counter.count.now (int64_t)"),
+])
+def test_what_could_lose_a_value_is_refused_and_the_member_named(root, serve, struct, said):
+    root.write("counter/counter.c", source())
+    server = serve()
+    assert add(server, 3) == 3
+    done = server.save("counter/counter.c", source(struct, step="", value="0"))
+    assert done["outcome"] == "refused" and said in done["reason"], done
+    assert add(server, 1) == 4
+
+
+def test_migrate_from_finds_what_could_be_copied_and_where_the_rest_was(root, serve):
+    root.write("counter/counter.c", source("int64_t count; int32_t seconds[2];", step="counter->count += *delta; "
+                                           "counter->seconds[1] = 5;"))
+    server = serve()
+    assert add(server, 7) == 7
+    migrate_from = """
+static int migrate_from(const void *old, const struct devserve_state_layout *layout, void *ret)
+{
+	const struct devserve_state_member *m = devserve_state_member(layout, "seconds[]");
+	struct counter *new = ret;
+
+	if (!m || m->kind != DEVSERVE_STATE_SIGNED || m->size != 4 || m->n_extents != 1 || m->extents[0] != 2 ||
+	    layout->version != 1 || layout->size != 16 || layout->n_members != 2 ||
+	    devserve_state_member(layout, "seconds"))
+		return -22;
+	new->milliseconds = 1000 * *(const int32_t *)((const char *)old + m->offset + m->strides[0]);
+	return 0;
+}
+"""
+    two = source("int64_t milliseconds, count;", 2, migrate_from, value="counter->count * 10000 + counter->milliseconds")
+    two = two.replace(".version = 2", ".version = 2, .migrate_from = migrate_from")
+    done = server.save("counter/counter.c", two)
+    assert done["outcome"] == "swapped", done
+    assert add(server, 1) == 85000
+    die(server)
+    assert add(server, 1) == 95000
 
 
 def test_a_migrate_that_fails_is_refused_in_the_trial(root, serve):

@@ -39,9 +39,25 @@
  * Layout.    No pointers, nor what has some inside (std::string, std::vector, virtual
  *            functions): they would point into an image or a process that is gone. devserve
  *            reads the layout from the debug information and refuses them. Use indices.
- *            Raise `.version` whenever the struct changes; `.migrate` then makes the new
- *            from the old. Without it an image whose version or size differs is refused,
- *            and what served before goes on.
+ *
+ * When the struct changes, its members are found again by name, in the debug information of
+ * both images (-g, as is usual), and copied:
+ *
+ *	added                            the new one is zero
+ *	removed                          what was in it is lost, and devserve says so
+ *	renamed                          is one removed and another one added
+ *	moved, also within the struct    copied
+ *	wider (int32_t → int64_t, float → double, sign kept), a longer array
+ *	                                 copied; new elements are zero
+ *	narrower, a shorter array, int ↔ float, another sign, a constant of an enum that means
+ *	another number, another union, a struct or an array in place of a number
+ *	                                 refused, and what served before goes on, unless there
+ *	                                 is a `.migrate_from` or a `.migrate`
+ *
+ * What the same bytes mean devserve can't see: raise `.version` when that changes (seconds that
+ * become milliseconds), and write one of the two. Another version is never copied by name. Without
+ * debug information an image whose version or size differs is refused, unless it has one of them.
+ *
  * Size.      At most DEVSERVE_MAX_STATE bytes. Page-aligned. Pages never written cost nothing.
  */
 
@@ -53,6 +69,40 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+enum devserve_state_kind {
+	DEVSERVE_STATE_SIGNED = 1, /* integers and enums */
+	DEVSERVE_STATE_UNSIGNED = 2,
+	DEVSERVE_STATE_BOOL = 3,
+	DEVSERVE_STATE_FLOAT = 4, /* IEEE 754, of 2, 4 or 8 bytes; 16: long double */
+	DEVSERVE_STATE_BF16 = 5,
+	DEVSERVE_STATE_COMPLEX = 6, /* `size` is that of a part, and its last extent is 2 */
+	DEVSERVE_STATE_UNION = 7,
+	DEVSERVE_STATE_OTHER = 8,
+};
+
+#define DEVSERVE_STATE_MAX_EXTENTS 8
+
+/* A member that has no members itself, or is a union. */
+struct devserve_state_member {
+	const char *name; /* what leads to it: "count", "items[].price" */
+	const char *type; /* as the source called it: "int64_t" */
+	uint64_t offset;  /* bytes, of the first element */
+	uint64_t size;    /* bytes of one element; 0: a bit-field */
+	uint32_t kind;    /* enum devserve_state_kind */
+	uint32_t bit, n_bits; /* of a bit-field: its lowest bit, counted from `offset` */
+	uint32_t n_extents;   /* how many [] the name has */
+	uint64_t extents[DEVSERVE_STATE_MAX_EXTENTS]; /* elements, the outermost first */
+	uint64_t strides[DEVSERVE_STATE_MAX_EXTENTS]; /* bytes from one to the next */
+};
+
+/* How the struct was laid out that a state was written as. */
+struct devserve_state_layout {
+	uint64_t size;    /* bytes */
+	uint32_t version; /* its .version */
+	uint32_t n_members; /* 0: not known, for that image had no debug information */
+	const struct devserve_state_member *const *members; /* in the order of its source */
+};
 
 struct devserve_state_extension {
 	struct devserve_extension extension;
@@ -68,7 +118,43 @@ struct devserve_state_extension {
 	 */
 	int (*migrate)(const void *old, uint64_t old_size, uint32_t old_version,
 		       void *ret) DEVSERVE_ABSENT;
+	/*
+	 * The same, told where in @old what is; and what can be copied by name is in @ret already.
+	 * So there are left the members that changed in a way that devserve can't follow:
+	 *
+	 *	static int migrate_from(const void *old, const struct devserve_state_layout *layout,
+	 *				void *ret)
+	 *	{
+	 *		const struct devserve_state_member *m = devserve_state_member(layout, "seconds");
+	 *		struct counter *c = ret;
+	 *
+	 *		if (m)
+	 *			c->milliseconds = 1000 * *(const int64_t *)((const char *)old + m->offset);
+	 *		return 0;
+	 *	}
+	 *
+	 * It is called instead of `migrate` where both are there.
+	 */
+	int (*migrate_from)(const void *old, const struct devserve_state_layout *old_layout,
+			    void *ret) DEVSERVE_ABSENT;
 };
+
+/* The member of that name, or NULL. */
+static inline const struct devserve_state_member *devserve_state_member(
+	const struct devserve_state_layout *layout, const char *name)
+{
+	for (uint32_t i = 0; i < layout->n_members; i++) {
+		const char *a = layout->members[i]->name, *b = name;
+
+		while (*a && *a == *b) {
+			a++;
+			b++;
+		}
+		if (*a == *b)
+			return layout->members[i];
+	}
+	return (const struct devserve_state_member *)0;
+}
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -93,6 +93,24 @@ Test(declaration, the_state_is_read_with_its_size_version_and_migrate)
 		 PRELUDE "DEVSERVE_STATE(counter, .version = 3, .migrate = migrate)" END, true);
 }
 
+Test(declaration, a_state_without_the_fields_that_came_later_is_read_all_the_same)
+{
+	accepted("cc -xc -std=c11",
+		 PRELUDE "struct first { struct devserve_extension extension; uint64_t size; void *slot; uint32_t version, "
+			 "reserved; int (*migrate)(const void *, uint64_t, uint32_t, void *); };"
+			 "static const struct first devserve_state_table = { { DEVSERVE_STATE_ID, sizeof(struct first), 0 }, "
+			 "16, &slot, 3, 0, migrate };" END,
+		 true);
+}
+
+Test(declaration, a_state_may_be_made_anew_by_migrate_from_alone)
+{
+	accepted("cc -xc -std=c11",
+		 PRELUDE "static int from(const void *old, const struct devserve_state_layout *layout, void *ret)"
+			 "{ return migrate(old, layout->size, layout->version, ret); }"
+			 "DEVSERVE_STATE(struct counter, .version = 3, .migrate_from = from)" END, true);
+}
+
 Test(declaration, an_impossible_state_is_refused)
 {
 	refused(BY_HAND(".size = 0, .slot = &slot, .version = 1"), "a state of 0 bytes");

@@ -101,40 +101,6 @@ Test(signature, metadata_is_valid_json_whatever_the_names_are)
 	signature_unref(s);
 }
 
-static bool fits(uint64_t from_size, uint32_t from, uint64_t to_size, uint32_t to, bool migrates,
-		 struct buffer *why)
-{
-	struct signature a = { .state = { .size = from_size, .version = from } };
-	struct signature b = { .state = { .size = to_size, .version = to, .migrates = migrates } };
-
-	return signature_state_fits(&a, &b, why);
-}
-
-Test(signature, states_fit_when_they_are_the_same_or_migrated_or_one_is_absent)
-{
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-
-	cr_expect(fits(0, 0, 0, 0, false, &why));
-	cr_expect(fits(0, 0, 8, 1, false, &why));
-	cr_expect(fits(8, 1, 0, 0, false, &why));
-	cr_expect(fits(8, 1, 8, 1, false, &why));
-	cr_expect(fits(8, 1, 16, 2, true, &why));
-	cr_expect_eq(why.size, 0);
-}
-
-Test(signature, states_of_another_version_or_size_do_not_fit_and_the_sentence_says_what_to_write)
-{
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-
-	cr_expect_not(fits(8, 1, 8, 2, false, &why));
-	cr_expect(strstr(buffer_text(&why), "8 bytes, version 2; write a .migrate"), "%s",
-		  buffer_text(&why));
-	buffer_reset(&why);
-	cr_expect_not(fits(8, 1, 16, 1, false, &why));
-	cr_expect(strstr(buffer_text(&why), "write .version = 2 and a .migrate"), "%s",
-		  buffer_text(&why));
-}
-
 Test(signature, equality_does_not_look_at_the_state)
 {
 	struct signature *a = signature_simple(), *b = signature_simple();

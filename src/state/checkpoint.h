@@ -9,6 +9,9 @@
  * whoever is killed at any instant leaves a whole one. The file outlives the worker and the
  * server; nothing is synced, so it need not outlive the machine.
  *
+ * Behind the slots stands the layout of the state's struct (state/layout.h) where it is known, so
+ * that an image with another one can find the members.
+ *
  * A file has one writer: each worker makes its own, which takes the place of the one before
  * with its first checkpoint. What is late (the child of a dead worker) writes where nobody
  * reads.
@@ -25,6 +28,8 @@ struct checkpoint {
 	uint64_t size; /* of the state */
 	uint32_t version;
 	uint64_t offset; /* of the newest slot */
+	uint64_t sequence; /* of it: counts checkpoints */
+	uint64_t layout_size; /* bytes of its text; 0: not known */
 };
 
 enum { CHECKPOINT_E_FOREIGN = 1 }; /* not one that this program on this machine could have written */
@@ -33,12 +38,19 @@ enum { CHECKPOINT_E_FOREIGN = 1 }; /* not one that this program on this machine 
 int checkpoint_open(const char *path, struct checkpoint *ret, char *why, size_t size);
 /* Its bytes into @ret, which holds c->size of them. 0, or -errno. */
 int checkpoint_read(const struct checkpoint *c, void *ret);
+/* The same for a part of it. */
+int checkpoint_read_part(const struct checkpoint *c, uint64_t at, uint64_t size, void *ret);
+/* Of its struct; NULL: not known. */
+struct layout *checkpoint_layout(const struct checkpoint *c);
+/* Whether what was read is of one checkpoint: no newer one was made meanwhile. */
+bool checkpoint_is_newest(const struct checkpoint *c);
 void checkpoint_close(struct checkpoint *c);
 
 struct checkpoint_writer;
+struct layout;
 
-/* With room for both slots beside @path, which stays as it is. 0, or -errno (-ENOSPC). */
-int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version,
+/* With room for both slots beside @path, which stays as it is. @layout: or NULL. 0, or -errno (-ENOSPC). */
+int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version, const struct layout *layout,
 			  struct checkpoint_writer **ret);
 /* What it wrote stays. NULL is fine. Returns NULL. */
 struct checkpoint_writer *checkpoint_writer_free(struct checkpoint_writer *w);

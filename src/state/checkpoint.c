@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/checkpoint.h"
+#include "state/checkpoint.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -14,7 +14,9 @@
 
 #include <devserve/ext/state.h>
 
+#include "base/buffer.h"
 #include "base/memory.h"
+#include "state/layout.h"
 
 #define MAGIC "devstate"
 #define FORMAT 1u
@@ -29,7 +31,7 @@ struct header {
 	uint64_t size; /* of the state */
 	uint32_t version;
 	uint32_t reserved;
-	uint64_t layout;           /* a fingerprint of the struct; 0: not known */
+	uint64_t layout_size;      /* bytes of the layout's text, behind the slots; 0: not known */
 	_Atomic uint64_t sequence; /* slot sequence % 2 is the newest; 0: neither */
 };
 
@@ -104,16 +106,18 @@ int checkpoint_open(const char *path, struct checkpoint *ret, char *why, size_t 
 		.size = h.size,
 		.version = h.version,
 		.offset = slot_offset(h.size, h.sequence),
+		.sequence = h.sequence,
+		.layout_size = h.layout_size,
 	};
 	return 0;
 }
 
-int checkpoint_read(const struct checkpoint *c, void *ret)
+static int read_at(int fd, uint64_t offset, uint64_t size, void *ret)
 {
 	uint64_t at = 0;
 
-	while (at < c->size) {
-		ssize_t n = pread(c->fd, (char *)ret + at, c->size - at, (off_t)(c->offset + at));
+	while (at < size) {
+		ssize_t n = pread(fd, (char *)ret + at, size - at, (off_t)(offset + at));
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -122,6 +126,38 @@ int checkpoint_read(const struct checkpoint *c, void *ret)
 		at += n > 0 ? (uint64_t)n : 0;
 	}
 	return 0;
+}
+
+int checkpoint_read(const struct checkpoint *c, void *ret)
+{
+	return read_at(c->fd, c->offset, c->size, ret);
+}
+
+int checkpoint_read_part(const struct checkpoint *c, uint64_t at, uint64_t size, void *ret)
+{
+	return read_at(c->fd, c->offset + at, size, ret);
+}
+
+struct layout *checkpoint_layout(const struct checkpoint *c)
+{
+	_cleanup_free_ char *text = NULL;
+	struct layout *l;
+
+	if (!c->layout_size || c->layout_size > LAYOUT_MAX_TEXT)
+		return NULL;
+	text = xmalloc(c->layout_size);
+	if (read_at(c->fd, file_size(c->size), c->layout_size, text) != 0)
+		return NULL;
+	l = layout_parse(text, c->layout_size);
+	return l && l->size == c->size ? l : layout_unref(l);
+}
+
+bool checkpoint_is_newest(const struct checkpoint *c)
+{
+	uint64_t sequence;
+
+	return pread(c->fd, &sequence, sizeof(sequence), offsetof(struct header, sequence)) == sizeof(sequence) &&
+	       sequence == c->sequence;
 }
 
 void checkpoint_close(struct checkpoint *c)
@@ -151,15 +187,18 @@ static int make_room(struct checkpoint_writer *w)
 	return r;
 }
 
-int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version,
+int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version, const struct layout *layout,
 			  struct checkpoint_writer **ret)
 {
 	struct checkpoint_writer *w = xcalloc(1, sizeof(*w));
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	int r;
 
+	if (layout)
+		layout_format(layout, &text);
 	snprintf(w->path, sizeof(w->path), "%s", path);
 	snprintf(w->new_path, sizeof(w->new_path), "%s.new", path);
-	w->mapped = file_size(size);
+	w->mapped = file_size(size) + text.size;
 	r = make_room(w);
 	if (r != 0) {
 		free(w);
@@ -170,6 +209,9 @@ int checkpoint_writer_new(const char *path, uint64_t size, uint32_t version,
 	w->header->machine = MACHINE;
 	w->header->size = size;
 	w->header->version = version;
+	w->header->layout_size = text.size;
+	if (text.size)
+		memcpy((char *)w->header + file_size(size), text.data, text.size);
 	memcpy(w->header->magic, MAGIC, sizeof(w->header->magic));
 	*ret = w;
 	return 0;

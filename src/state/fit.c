@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The version is the author's word that the same bytes mean something else. So another version is
+ * never copied by name: migrate() or nothing. Where one of the layouts isn't known (an image
+ * without debug information, a checkpoint of an older devserve), size and version must do.
+ */
+
+#include "state/fit.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static enum state_fit refuse_version(const struct state_shape *from, const struct state_shape *to, struct buffer *why)
+{
+	buffer_printf(why,
+		      "the state there is has %" PRIu64 " bytes, version %" PRIu32 ", and this image's has %" PRIu64
+		      " bytes, version %" PRIu32 "; write a .migrate that makes the new from the old, or leave "
+		      ".version as it is, and members are copied by name",
+		      from->size, from->version, to->size, to->version);
+	return STATE_MISFIT;
+}
+
+static enum state_fit refuse_size(const struct state_shape *from, const struct state_shape *to, struct buffer *why)
+{
+	buffer_printf(why,
+		      "the state there is has %" PRIu64 " bytes, version %" PRIu32 ", and this image's has %" PRIu64
+		      " bytes, version %" PRIu32 "; without debug information of both (-g) members can't be copied by "
+		      "name, so write .version = %" PRIu32 " and a .migrate",
+		      from->size, from->version, to->size, to->version, to->version + 1);
+	return STATE_MISFIT;
+}
+
+static enum state_fit refuse_members(const struct plan *p, struct buffer *why)
+{
+	buffer_printf(why, "the state can't be kept: %s; write a .migrate that makes the new from the old",
+		      buffer_text(&p->misfits.text));
+	return STATE_MISFIT;
+}
+
+enum state_fit state_fit(const struct state_shape *from, const struct state_shape *to, bool migrates,
+			 struct plan *ret, struct buffer *why)
+{
+	bool known = from->layout && to->layout;
+
+	*ret = (struct plan)PLAN_NULL;
+	if (known)
+		plan_make(from->layout, to->layout, ret);
+	if (from->version != to->version)
+		return migrates ? STATE_MIGRATED : refuse_version(from, to, why);
+	if (!known)
+		return from->size == to->size ? STATE_SAME : migrates ? STATE_MIGRATED : refuse_size(from, to, why);
+	if (ret->misfits.n)
+		return migrates ? STATE_MIGRATED : refuse_members(ret, why);
+	return ret->in_place ? STATE_SAME : STATE_COPIED;
+}
+
+void state_fit_tell(const struct plan *p, struct buffer *ret)
+{
+	if (p->added.n)
+		buffer_printf(ret, "%s %s new and zero", buffer_text(&p->added.text), p->added.n > 1 ? "are" : "is");
+	if (p->removed.n)
+		buffer_printf(ret, "%s%s %s gone, with what was in %s", p->added.n ? "; " : "",
+			      buffer_text(&p->removed.text), p->removed.n > 1 ? "are" : "is",
+			      p->removed.n > 1 ? "them" : "it");
+}
