@@ -53,7 +53,8 @@ cuda_libs := -lxxhash -luv -ldl -lpthread
 
 # Plugins that start threads call ours (src/worker/threads.h).
 exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))
-worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11)
+worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11) \
+	$(patsubst %,-Wl$(comma)--export-dynamic-symbol=devserve_replay_%,begin infer)
 # NVRTC opens headers and libraries by ours (src/nvrtc/opened.c).
 cuda_exports := $(call exports,fopen:opened_fopen fopen64:opened_fopen open:opened_open open64:opened_open dlopen:opened_dlopen)
 
@@ -64,7 +65,7 @@ packages_serve := gcc g++ make binutils libuv1-dev libsimdjson-dev \
 	$(if $(filter 12,$(debian_release)),libhttp-parser-dev,libllhttp-dev binutils-gold) \
 	libxxhash-dev zlib1g-dev libinotifytools0-dev libopenblas-dev libdw-dev libyaml-dev libsqlite3-dev
 packages_test := libcriterion-dev pkgconf nix-bin perl python3 python3-venv ca-certificates curl jq libcurl4-openssl-dev \
-	vim git procps mandoc zsh fish slowhttptest
+	vim git procps mandoc zsh fish slowhttptest gdb
 
 objects_of = $(patsubst src/%,$(BUILD)/obj/%.o,$(foreach m,$(1),$(wildcard src/$(m)/*.c src/$(m)/*.cc)))
 server_objects := $(filter-out $(http_rivals),$(call objects_of,$(server_modules))) $(BUILD)/obj/main.c.o

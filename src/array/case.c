@@ -75,16 +75,24 @@ static int put_in_place(const char *made, const char *directory, struct buffer *
 	return -errno;
 }
 
+int case_fill(const char *directory, const struct array *in, size_t n_in, const struct array *out, size_t n_out,
+	      const char *json, struct buffer *why)
+{
+	int r = write_side(directory, CASE_IN, in, n_in, why);
+
+	if (r == 0)
+		r = write_side(directory, CASE_OUT, out, n_out, why);
+	if (r == 0 && json)
+		r = write_json(directory, json, why);
+	return r;
+}
+
 int case_write(const char *directory, const struct array *in, size_t n_in, const struct array *out, size_t n_out,
 	       const char *json, struct buffer *why)
 {
 	_cleanup_free_ char *made = xasprintf("%s.%d.new", directory, (int)getpid());
-	int r = write_side(made, CASE_IN, in, n_in, why);
+	int r = case_fill(made, in, n_in, out, n_out, json, why);
 
-	if (r == 0)
-		r = write_side(made, CASE_OUT, out, n_out, why);
-	if (r == 0 && json)
-		r = write_json(made, json, why);
 	if (r == 0)
 		r = put_in_place(made, directory, why);
 	if (r < 0)

@@ -6,8 +6,25 @@
 #include "cli/cli.h"
 
 static const struct command *const commands[] = {
-	&cli_serve, &cli_new, &cli_check, &cli_status, &cli_infer, &cli_wait, &cli_logs, &cli_history,
-	&cli_canary, &cli_asan, &cli_inspect, &cli_schema, &cli_clean, &cli_doctor, &cli_completion, &cli_help, &cli_version,
+	&cli_serve,
+	&cli_new,
+	&cli_check,
+	&cli_status,
+	&cli_infer,
+	&cli_wait,
+	&cli_logs,
+	&cli_history,
+	&cli_record,
+	&cli_replay,
+	&cli_canary,
+	&cli_asan,
+	&cli_inspect,
+	&cli_schema,
+	&cli_clean,
+	&cli_doctor,
+	&cli_completion,
+	&cli_help,
+	&cli_version,
 };
 
 static const struct exit_status exits[] = {

@@ -112,6 +112,11 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	return 0;
 }
 
+void deploy_set_last_recording(struct deploy *d, uint64_t id)
+{
+	d->recorders.last_id = id;
+}
+
 static void answer_refused(struct deploy *d)
 {
 	struct waiting *w;

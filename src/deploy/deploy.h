@@ -139,6 +139,9 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 /* hub_init()'s flush. */
 bool deploy_flush(void *context);
 
+/* The highest number of a recording that is still kept somewhere: others come after it. */
+void deploy_set_last_recording(struct deploy *d, uint64_t id);
+
 /* Start no spare workers until it is called with false: the processors have better things to do. */
 void deploy_hold_spares(struct deploy *d, bool yes);
 
@@ -158,6 +161,14 @@ int deployment_add(struct deploy *d, const char *name, struct deployment **ret);
 void deployment_set_last_generation(struct deployment *d, uint32_t generation);
 
 struct handle *deployment_handle(struct deployment *d);
+
+/* What serves, borrowed until the loop goes on; false: nothing does. Paths may be NULL. */
+struct deployment_image {
+	const char *path, *weights, *device;
+	uint32_t generation;
+	bool cuda, has_state;
+};
+bool deployment_get_image(const struct deployment *d, struct deployment_image *ret);
 
 /* Its last calls (record/recorder.h). */
 struct recorder *deployment_recorder(struct deployment *d);

@@ -194,6 +194,18 @@ struct handle *deployment_handle(struct deployment *d)
 	return &d->handle;
 }
 
+bool deployment_get_image(const struct deployment *d, struct deployment_image *ret)
+{
+	const struct release *r = &d->current;
+
+	if (!r->path)
+		return false;
+	*ret = (struct deployment_image){ .path = r->path, .weights = r->weights, .device = r->device,
+					  .generation = r->generation, .cuda = r->signature->cuda,
+					  .has_state = r->signature->state.size > 0 };
+	return true;
+}
+
 struct recorder *deployment_recorder(struct deployment *d)
 {
 	return &d->recorder;

@@ -19,9 +19,11 @@
 #include "serve/event.h"
 #include "serve/front_page.h"
 #include "serve/plugin.h"
+#include "serve/recordings.h"
 #include "serve/save.h"
 
 #define SETTLE_MS 20
+#define MAX_ROUTES 32
 
 /* Somebody whose answer isn't complete: a waiter for a deployment, or a reader of events. */
 struct listener {
@@ -37,7 +39,7 @@ struct control {
 	struct control_options o;
 	char *url;
 	struct companions *companions;
-	struct route routes[8];
+	struct route routes[MAX_ROUTES];
 	LIST_HEAD(, listener) waiters;
 	LIST_HEAD(, listener) readers;
 };
@@ -393,11 +395,15 @@ struct control *control_new(const struct control_options *o)
 		{ "POST", "/-/canary", true, companions_on_canary, companions },
 		{ "POST", "/-/shadow", true, companions_on_shadow, companions },
 		{ "POST", "/-/asan", true, on_asan, c },
+		{ "GET", "/-/recordings", true, recordings_list, o->plugins },
+		{ "GET", "/-/recording", true, recordings_get, o->plugins },
+		{ "POST", "/-/keep", true, recordings_keep, o->plugins },
 		{ .path = NULL },
 	};
 
 	c->o = *o;
 	c->companions = companions;
+	_Static_assert(sizeof(routes) <= sizeof(c->routes), "MAX_ROUTES");
 	memcpy(c->routes, routes, sizeof(routes));
 	LIST_INIT(&c->waiters);
 	LIST_INIT(&c->readers);

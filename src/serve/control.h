@@ -14,6 +14,7 @@
  *	POST /-/canary, /-/shadow   serve/companions.h
  *	POST /-/asan?deployment=NAME[&on=yes|no]
  *	                            build it for the sanitizers, or not any more; answers like wait
+ *	/-/recordings, /-/recording, /-/keep: serve/recordings.h
  */
 
 #include <stdint.h>

@@ -73,16 +73,10 @@ void events_remove_sink(struct events *e, event_sink_fn sink, void *context)
 
 static void put_time(struct buffer *b)
 {
-	uint64_t now = clock_wall_ns();
-	time_t seconds = (time_t)(now / NS_PER_S);
-	unsigned ms = (unsigned)(now % NS_PER_S / NS_PER_MS);
-	char date[32], text[48];
-	struct tm utc;
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 
-	gmtime_r(&seconds, &utc);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(text, sizeof(text), "%s.%03uZ", date, ms);
-	json_string(b, "time", text);
+	clock_put_utc(&text, clock_wall_ns());
+	json_string(b, "time", text.data);
 }
 
 static void put_string(struct buffer *b, const char *key, const char *value)

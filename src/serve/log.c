@@ -105,15 +105,8 @@ static void notice(struct source *s, const char *format, ...)
 
 static void put_line(struct buffer *b, uint32_t generation, const char *level, const char *text)
 {
-	uint64_t now = clock_wall_ns();
-	time_t seconds = (time_t)(now / NS_PER_S);
-	char date[32];
-	struct tm utc;
-
-	gmtime_r(&seconds, &utc);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
-	buffer_printf(b, "%s.%03uZ gen %" PRIu32 " %s %s\n", date, (unsigned)(now % NS_PER_S / NS_PER_MS),
-		      generation, level, text);
+	clock_put_utc(b, clock_wall_ns());
+	buffer_printf(b, " gen %" PRIu32 " %s %s\n", generation, level, text);
 }
 
 static uint64_t count_lines(const struct buffer *text)

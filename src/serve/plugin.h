@@ -21,6 +21,7 @@
 #include "serve/record.h"
 
 struct builder;
+struct cases;
 struct deploy;
 struct deployment;
 struct events;
@@ -34,6 +35,7 @@ struct plugins {
 	struct builder *builder;
 	struct deploy *deploy;
 	struct weights *weights;
+	struct cases *cases;
 	struct events *events;
 	const char *root;
 	const char *state_dir;

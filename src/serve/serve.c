@@ -29,6 +29,7 @@
 #include "history/history.h"
 #include "ingress/ingress.h"
 #include "replica/hub.h"
+#include "serve/cases.h"
 #include "serve/console.h"
 #include "serve/control.h"
 #include "serve/core.h"
@@ -64,6 +65,7 @@ struct serve {
 	struct builder *builder;
 	struct deploy *deploy;
 	struct weights *weights;
+	struct cases *cases;
 	struct console *console;
 	struct history *history;     /* NULL: nothing is kept */
 	struct historian *historian;
@@ -423,11 +425,14 @@ static int start(struct serve *s, struct buffer *why)
 	if (r < 0)
 		return r;
 	make_weights(s);
+	s->cases = cases_new(&s->loop, s->dir.path);
+	deploy_set_last_recording(s->deploy, cases_last(s->cases));
 	s->plugins = (struct plugins){
 		.loop = &s->loop,
 		.builder = s->builder,
 		.deploy = s->deploy,
 		.weights = s->weights,
+		.cases = s->cases,
 		.events = s->events,
 		.root = s->root,
 		.state_dir = s->dir.path,
@@ -560,6 +565,7 @@ static void dispose(struct serve *s)
 	s->control = control_free(s->control);
 	s->deploy = deploy_free(s->deploy);
 	s->weights = weights_free(s->weights);
+	s->cases = cases_free(s->cases);
 	state_dir_remove_run_file(&s->dir, s->token);
 	s->news.reports = reports_free(s->news.reports);
 	s->terminal = terminal_free(s->terminal);

@@ -31,6 +31,7 @@
 #include "worker/crash.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/replay.h"
 #include "worker/state.h"
 #include "worker/threads.h"
 #include "worker/title.h"
@@ -379,11 +380,28 @@ static void end_with_parent(uint32_t server_pid)
 	be_killed_first();
 }
 
+/* One call, for somebody who looks (worker/replay.h). A debugger gets the signals, if there is one. */
+static int replay(struct worker *w, int argc, char **argv)
+{
+	size_t size;
+
+	hold_libraries(w);
+	threads_hold();
+	if (argc > 1 && strcmp(argv[1], "link=yes") == 0) {
+		w->link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &size);
+		crash_catch(w->link);
+		crash_enter_thread(CRASH_INFER);
+	}
+	return replay_run(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
 	static struct worker w;
 	size_t link_size;
 
+	if (argc > 1 && strcmp(argv[1], "replay") == 0)
+		return replay(&w, argc - 2, argv + 2);
 	title_init(argc, argv);
 	w.link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &link_size);
 	end_with_parent(w.link->server_pid);

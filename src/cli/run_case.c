@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/run_case.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "array/array.h"
+#include "array/case.h"
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/capture.h"
+#include "cli/json_reader.h"
+#include "infer/dtype.h"
+#include "ring/link.h"
+
+#define MAX_WORDS 8
+#define PATIENCE_MS 60000
+
+const char *case_outcome_name(enum case_outcome outcome)
+{
+	static const char *const names[] = { "same", "close", "differs", "failed", "crashed" };
+
+	return names[outcome];
+}
+
+void case_run_fini(struct case_run *r)
+{
+	free(r->sentence);
+	for (size_t i = 0; i < r->n_outputs; i++) {
+		free(r->outputs[i].name);
+		free(r->outputs[i].type);
+		free(r->outputs[i].sentence);
+	}
+}
+
+/* Starting the worker */
+
+/* A file that lies in the case, or elsewhere. */
+static char *word_of(const char *directory, const char *key, const char *path)
+{
+	return path[0] == '/' ? xasprintf("%s=%s", key, path) : xasprintf("%s=%s/%s", key, directory, path);
+}
+
+size_t case_words(const char *directory, const struct json_reader *facts, char **ret, size_t most)
+{
+	static const char *const keys[] = { "image", "weights", "device", "state" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys) && n < most; i++) {
+		const char *path = json_reader_string(facts, "/%s", keys[i]);
+
+		if (path)
+			ret[n++] = word_of(directory, keys[i], path);
+	}
+	if (n < most && json_reader_bool(facts, "/cuda"))
+		ret[n++] = xstrdup("cuda=1");
+	return n;
+}
+
+/* Where a crash is written down; descriptor LINK_FD of the worker. NULL: it goes without. */
+static struct link_shared *share_link(void)
+{
+	void *map;
+	int fd;
+
+	if (link_memory("replay", sizeof(struct link_shared), &fd, &map) < 0)
+		return NULL;
+	if (fd == LINK_FD) {
+		fcntl(fd, F_SETFD, 0);
+	} else {
+		dup2(fd, LINK_FD);
+		close(fd);
+	}
+	return map;
+}
+
+static int start(const char *directory, const struct json_reader *facts, const char *got, bool link, struct buffer *said)
+{
+	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
+	char *words[MAX_WORDS], *where = xasprintf("got=%s", got);
+	const char *argv[MAX_WORDS + 8] = { worker, "replay", directory };
+	size_t n_words = case_words(directory, facts, words, MAX_WORDS), n = 3;
+	int r;
+
+	if (link)
+		argv[n++] = "link=yes";
+	argv[n++] = where;
+	for (size_t i = 0; i < n_words; i++)
+		argv[n++] = words[i];
+	argv[n] = NULL;
+	r = capture(argv, "", PATIENCE_MS, said);
+	free(where);
+	for (size_t i = 0; i < n_words; i++)
+		free(words[i]);
+	return r;
+}
+
+/* Comparing */
+
+static struct tolerance tolerance_for(const struct json_reader *facts, const char *name, uint32_t dtype)
+{
+	struct tolerance t = tolerance_of(dtype);
+
+	json_reader_number(facts, &t.rtol, "/tolerance/%s/rtol", name);
+	json_reader_number(facts, &t.atol, "/tolerance/%s/atol", name);
+	return t;
+}
+
+static void say_difference(const struct array *expected, const struct array *got, const struct comparison *c,
+			   struct buffer *b)
+{
+	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " elements %s off; the first at ", c->n_beyond, c->n,
+		      c->n_beyond == 1 ? "is" : "are");
+	compare_put_place(b, c->first, expected->shape, expected->rank);
+	if (expected->dtype == DEVSERVE_BYTES)
+		return;
+	buffer_puts(b, ": expected ");
+	compare_put_element(b, expected->dtype, expected->data, c->first);
+	buffer_puts(b, ", got ");
+	compare_put_element(b, got->dtype, got->data, c->first);
+}
+
+static void judge(const struct array *expected, const struct array *got, struct tolerance t, struct case_output *ret)
+{
+	struct buffer b = BUFFER_NULL;
+	struct comparison *c = &ret->comparison;
+
+	if (expected->dtype == DEVSERVE_BYTES)
+		compare_bytes(expected->data, expected->size, got->data, got->size, array_elements(expected), c);
+	else
+		compare(expected->dtype, expected->data, got->data, array_elements(expected), t, c);
+	ret->outcome = c->n_beyond ? CASE_DIFFERS : c->n_other ? CASE_CLOSE : CASE_SAME;
+	if (ret->outcome == CASE_SAME)
+		buffer_puts(&b, "the same");
+	else if (ret->outcome == CASE_CLOSE)
+		buffer_printf(&b, "within the tolerance; the largest difference is %g", c->max_abs);
+	else
+		say_difference(expected, got, c, &b);
+	ret->sentence = buffer_steal(&b);
+}
+
+static bool same_shape(const struct array *a, const struct array *b)
+{
+	return a->dtype == b->dtype && a->rank == b->rank && array_is_whole(a) && array_is_whole(b) &&
+	       memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape)) == 0;
+}
+
+static void compare_output(const char *directory, const char *got_in, const struct json_reader *facts, uint32_t dtype,
+			   struct case_output *o)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL, type = BUFFER_NULL;
+	struct array expected = { .name = xstrdup(o->name) }, got = { .name = xstrdup(o->name) };
+
+	o->outcome = CASE_DIFFERS;
+	if (case_read(got_in, CASE_OUT, dtype, &got, &why) == 0 &&
+	    case_read(directory, CASE_OUT, dtype, &expected, &why) == 0) {
+		array_put_type(&type, got.dtype, got.shape, got.rank);
+		if (same_shape(&expected, &got)) {
+			judge(&expected, &got, tolerance_for(facts, o->name, dtype), o);
+		} else {
+			buffer_puts(&why, "expected was ");
+			array_put_type(&why, expected.dtype, expected.shape, expected.rank);
+		}
+	}
+	o->type = xstrdup(buffer_text(&type));
+	if (!o->sentence)
+		o->sentence = xstrdup(buffer_text(&why));
+	array_fini(&expected);
+	array_fini(&got);
+}
+
+static void compare_all(const char *directory, const char *got, const struct json_reader *facts,
+			const struct json_reader *result, struct case_run *ret)
+{
+	size_t n = json_reader_count(result, "/outputs");
+
+	for (size_t i = 0; i < n && i < DEVSERVE_MAX_TENSORS; i++) {
+		const char *name = json_reader_string(result, "/outputs/%zu/name", i);
+		const char *type = json_reader_string(result, "/outputs/%zu/datatype", i);
+		struct case_output *o = &ret->outputs[i];
+
+		if (!name || !type)
+			break;
+		ret->n_outputs++;
+		o->name = xstrdup(name);
+		compare_output(directory, got, facts, dtype_from_name(type, strlen(type)), o);
+		if (o->outcome > ret->outcome)
+			ret->outcome = o->outcome;
+	}
+}
+
+/* What came of it */
+
+static int read_result(const char *directory, const char *got, const struct json_reader *facts, struct case_run *ret)
+{
+	_cleanup_free_ char *path = path_join(got, "result.json");
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	struct json_reader *result = NULL;
+	const char *error;
+	double number;
+
+	if (file_read(path, &text) < 0 || json_reader_new(buffer_text(&text), text.size, &result) < 0)
+		return -EBADMSG;
+	error = json_reader_string(result, "/error");
+	if (json_reader_number(result, &number, "/compute_ns"))
+		ret->compute_ns = (uint64_t)number;
+	if (!json_reader_number(result, &number, "/status") || number != 0) {
+		ret->outcome = CASE_FAILED;
+		ret->sentence = error && error[0] ? xstrdup(error) :
+						    xasprintf("infer() returned %.0f (%s)", number, strerror(-(int)number));
+	} else {
+		compare_all(directory, got, facts, result, ret);
+	}
+	json_reader_free(result);
+	return 0;
+}
+
+static char *describe_death(int signal, const struct link_shared *link)
+{
+	struct crash *c = link ? crash_copy(&link->crash) : NULL;
+	char *sentence = c && c->what[0] ? xasprintf("it %s", c->what) :
+					   xasprintf("it was killed by signal %d (%s)", signal, strsignal(signal));
+
+	free(c);
+	return sentence;
+}
+
+/* The last line that it said. */
+static char *last_line(const struct buffer *said)
+{
+	size_t end = said->size, at;
+
+	while (end && said->data[end - 1] == '\n')
+		end--;
+	for (at = end; at && said->data[at - 1] != '\n';)
+		at--;
+	return end ? xstrndup(said->data + at, end - at) : xstrdup("it ended without a word");
+}
+
+static int conclude(const char *directory, const char *got, const struct json_reader *facts, int status,
+		    const struct link_shared *link, struct case_run *ret, struct buffer *said, struct buffer *why)
+{
+	if (status == 0 && read_result(directory, got, facts, ret) == 0)
+		return 0;
+	if (status < 0 && status != -ETIMEDOUT) {
+		buffer_printf(why, "cannot run devserve-worker: %s", strerror(-status));
+		return EXIT_FAILURE;
+	}
+	ret->outcome = status > 128 ? CASE_CRASHED : CASE_FAILED;
+	if (status == -ETIMEDOUT)
+		ret->sentence = xasprintf("it didn't end within %d s", PATIENCE_MS / 1000);
+	else
+		ret->sentence = status > 128 ? describe_death(status - 128, link) : last_line(said);
+	return 0;
+}
+
+int case_run(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
+	     struct buffer *why)
+{
+	char got[] = "/tmp/devserve-replay-XXXXXX";
+	struct link_shared *link;
+	int r;
+
+	*ret = (struct case_run){ .outcome = CASE_SAME };
+	if (!mkdtemp(got)) {
+		buffer_printf(why, "cannot make a directory in /tmp: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	link = share_link();
+	r = start(directory, facts, got, link, said);
+	r = conclude(directory, got, facts, r, link, ret, said, why);
+	file_remove_tree(got);
+	if (link) {
+		munmap(link, sizeof(*link));
+		close(LINK_FD);
+	}
+	return r;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Cases
+ *
+ * The image is linked at once, for whoever rolled it out removes it; all else is written by a thread, from
+ * the recording, which is held meanwhile. A case gets its name when it is whole.
+ */
+
+#include "serve/cases.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "array/array.h"
+#include "array/case.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "deploy/deploy.h"
+#include "deploy/handle.h"
+#include "infer/signature.h"
+#include "record/recorder.h"
+
+struct cases {
+	uv_loop_t *loop;
+	char *state_dir, *directory;
+	unsigned n_kept;
+};
+
+/* One that is being written. */
+struct keeping {
+	uv_work_t work;
+	struct cases *cases;
+	struct handle *handle; /* so that the recorder stays */
+	struct recorder *recorder;
+	struct recorder_view view;
+	struct signature *signature;
+	uint64_t id;
+	char *made, *path, *state;
+	struct buffer json, why;
+	cases_kept_fn kept;
+	void *context;
+};
+
+struct cases *cases_new(uv_loop_t *loop, const char *state_dir)
+{
+	struct cases *c = xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->state_dir = xstrdup(state_dir);
+	c->directory = path_join(state_dir, "cases");
+	return c;
+}
+
+struct cases *cases_free(struct cases *c)
+{
+	if (!c)
+		return NULL;
+	free(c->state_dir);
+	free(c->directory);
+	free(c);
+	return NULL;
+}
+
+char *cases_path(const char *state_dir, uint64_t id)
+{
+	return xasprintf("%s/cases/%" PRIu64, state_dir, id);
+}
+
+/* What is there. What was being written when a server ended goes. */
+
+static uint64_t number_of(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits && digits < 20 && !name[digits] ? strtoull(name, NULL, 10) : 0;
+}
+
+static uint64_t last_in(const char *directory)
+{
+	DIR *d = opendir(directory);
+	uint64_t last = 0;
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (number_of(e->d_name) > last)
+			last = number_of(e->d_name);
+	if (d)
+		closedir(d);
+	return last;
+}
+
+uint64_t cases_last(const struct cases *c)
+{
+	return last_in(c->directory);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* "17.4711-1.new", of a server that has ended. */
+static bool is_left_over(const char *name)
+{
+	int pid;
+
+	return sscanf(name, "%*[0-9].%d-", &pid) == 1 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+static void remove_in(const char *directory, const char *name)
+{
+	_cleanup_free_ char *path = path_join(directory, name);
+
+	file_remove_tree(path);
+}
+
+/* Remove the oldest but CASES_MAX. [any thread] */
+static void tidy(const char *directory)
+{
+	_cleanup_free_ uint64_t *numbers = NULL;
+	DIR *d = opendir(directory);
+	struct dirent *e;
+	size_t n = 0;
+
+	while (d && (e = readdir(d))) {
+		if (is_left_over(e->d_name))
+			remove_in(directory, e->d_name);
+		if (!number_of(e->d_name))
+			continue;
+		numbers = xrealloc(numbers, (n + 1) * sizeof(*numbers));
+		numbers[n++] = number_of(e->d_name);
+	}
+	if (d)
+		closedir(d);
+	if (n <= CASES_MAX)
+		return;
+	qsort(numbers, n, sizeof(*numbers), by_number);
+	for (size_t i = 0; i + CASES_MAX < n; i++) {
+		_cleanup_free_ char *name = xasprintf("%" PRIu64, numbers[i]);
+
+		remove_in(directory, name);
+	}
+}
+
+/* Writing one */
+
+static void describe(const struct keeping *k, const struct case_facts *f, struct buffer *json)
+{
+	const struct recording *r = recorder_at(&k->view, 0);
+	_cleanup_buffer_ struct buffer when = BUFFER_NULL;
+
+	clock_put_utc(&when, r->recorded_ns);
+	json_object(json, NULL);
+	json_uint(json, "id", k->id);
+	json_string(json, "deployment", k->handle->name);
+	json_string(json, "plugin", f->plugin);
+	json_string(json, "recorded", when.data);
+	json_uint(json, "answered_by", r->generation);
+	json_uint(json, "generation", f->generation);
+	json_string(json, "sentence", f->sentence);
+	json_string(json, "image", "image.so");
+	json_string(json, "device", f->device ? "device" : NULL);
+	json_string(json, "state", f->state ? "state" : NULL);
+	json_string(json, "weights", f->weights);
+	json_bool(json, "cuda", f->cuda);
+	json_object_end(json);
+	buffer_putc(json, '\n');
+}
+
+static int link_file(const char *from, const char *directory, const char *name)
+{
+	_cleanup_free_ char *to = path_join(directory, name);
+
+	if (!from || link(from, to) == 0)
+		return 0;
+	return file_copy(from, to);
+}
+
+/* A place for it, with the image. */
+static int prepare(const struct keeping *k, const struct case_facts *f)
+{
+	int r = file_make_directories_from(k->cases->state_dir, k->cases->directory);
+
+	file_remove_tree(k->made);
+	if (r == 0)
+		r = file_make_directories(k->made);
+	if (r == 0)
+		r = link_file(f->image, k->made, "image.so");
+	if (r == 0)
+		r = link_file(f->device, k->made, "device");
+	return r;
+}
+
+static void borrow(const struct keeping *k, const struct signature_port *ports, const struct call_tensor *tensors,
+		   uint32_t n, struct array *ret)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct call_tensor *t = &tensors[i];
+
+		ret[i] = (struct array){ .name = ports[i].name, .dtype = t->dtype, .rank = t->rank, .size = t->size,
+					 .data = (unsigned char *)k->view.base + t->offset };
+		memcpy(ret[i].shape, t->shape, sizeof(t->shape));
+	}
+}
+
+static int write_tensors(struct keeping *k)
+{
+	struct array in[DEVSERVE_MAX_TENSORS], out[DEVSERVE_MAX_TENSORS];
+	const struct recording *r = recorder_at(&k->view, 0);
+
+	borrow(k, k->signature->inputs, r->tensors, r->n_in, in);
+	borrow(k, k->signature->outputs, r->tensors + r->n_in, r->n_out, out);
+	return case_fill(k->made, in, r->n_in, out, r->n_out, k->json.data, &k->why);
+}
+
+static void on_work(uv_work_t *work)
+{
+	struct keeping *k = work->data;
+	_cleanup_free_ char *state = path_join(k->made, "state");
+	int r = k->state ? file_copy(k->state, state) : 0;
+
+	if (r == 0 || r == -ENOENT) /* a state that hasn't been written yet is zero */
+		r = write_tensors(k);
+	if (r == 0) {
+		file_remove_tree(k->path);
+		r = rename(k->made, k->path) < 0 ? -errno : 0;
+	}
+	if (r < 0 && !k->why.size)
+		buffer_printf(&k->why, "cannot write %s: %s", k->path, strerror(-r));
+	if (r < 0)
+		file_remove_tree(k->made);
+	tidy(k->cases->directory);
+}
+
+static void keeping_free(struct keeping *k)
+{
+	if (k->view.n)
+		recorder_release(k->recorder, &k->view);
+	handle_unref(k->handle);
+	signature_unref(k->signature);
+	buffer_fini(&k->json);
+	buffer_fini(&k->why);
+	free(k->made);
+	free(k->path);
+	free(k->state);
+	free(k);
+}
+
+static void on_kept(uv_work_t *work, int status)
+{
+	struct keeping *k = work->data;
+
+	(void)status; /* nobody cancels it */
+	if (k->kept)
+		k->kept(k->context, k->id, k->path, k->why.size ? k->why.data : NULL);
+	keeping_free(k);
+}
+
+static struct keeping *keeping_new(struct cases *c, struct deployment *d, uint64_t id)
+{
+	struct keeping *k = xcalloc(1, sizeof(*k));
+
+	k->work.data = k;
+	k->cases = c;
+	k->handle = handle_ref(deployment_handle(d));
+	k->recorder = deployment_recorder(d);
+	k->id = id;
+	k->path = cases_path(c->state_dir, id);
+	k->made = xasprintf("%s.%d-%u.new", k->path, (int)getpid(), ++c->n_kept);
+	return k;
+}
+
+int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct case_facts *f,
+	       cases_kept_fn kept, void *context)
+{
+	struct keeping *k = keeping_new(c, d, id);
+	int r = recorder_hold_one(k->recorder, id, &k->view) ? 0 : -ENOENT;
+
+	if (r == 0)
+		r = prepare(k, f);
+	if (r < 0) {
+		keeping_free(k);
+		return r;
+	}
+	k->signature = signature_ref(recorder_signature(k->recorder, id));
+	k->state = f->state ? xstrdup(f->state) : NULL;
+	k->kept = kept;
+	k->context = context;
+	describe(k, f, &k->json);
+	uv_queue_work(c->loop, &k->work, on_work, on_kept);
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Cases
+ *
+ * Recordings that somebody will want to look at, kept as files with the image that they are about:
+ *
+ *	STATE/cases/ID/in/INPUT.npy, out/OUTPUT.npy   what was asked, and answered then
+ *	STATE/cases/ID/image.so, device, state        the image; its device code, a state: where it has one
+ *	STATE/cases/ID/case.json                      the rest
+ *
+ * `devserve replay ID` runs them. Tensors are written by one of libuv's threads; the oldest cases go when
+ * there are more than CASES_MAX. Loop's thread only.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct cases;
+struct deployment;
+
+#define CASES_MAX 64
+
+/* What is kept beside a recording. All borrowed; copied during the call. */
+struct case_facts {
+	const char *plugin;    /* path of its source */
+	uint32_t generation;   /* of the image; 0: it never served */
+	const char *image;     /* path */
+	const char *weights, *device, *state; /* paths, or NULL */
+	bool cuda;
+	const char *sentence;  /* what is wrong with the image, or NULL */
+};
+
+/* In @state_dir, which may be gone for a while. */
+struct cases *cases_new(uv_loop_t *loop, const char *state_dir);
+/* When the loop has ended. NULL is fine. Returns NULL. */
+struct cases *cases_free(struct cases *c);
+
+/* The highest number of one that is there; 0: there is none. */
+uint64_t cases_last(const struct cases *c);
+
+/* @why: a sentence, NULL: it is there, at @path. */
+typedef void (*cases_kept_fn)(void *context, uint64_t id, const char *path, const char *why);
+
+/*
+ * Keep recording @id of @d; what is there under that number goes. @kept comes once, later, unless this
+ * returns -ENOENT (there is no such recording) or another -errno (the image can't be kept). NULL: nobody
+ * wants to know.
+ */
+int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct case_facts *f, cases_kept_fn kept,
+	       void *context);
+
+/* "STATE/cases/17"; free(). */
+char *cases_path(const char *state_dir, uint64_t id);

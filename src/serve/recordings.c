@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/recordings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "deploy/deploy.h"
+#include "deploy/handle.h"
+#include "infer/dtype.h"
+#include "infer/signature.h"
+#include "ingress/ingress.h"
+#include "record/recorder.h"
+#include "serve/cases.h"
+#include "serve/plugin.h"
+
+static void respond_error(struct exchange *x, int status, const char *sentence)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, "error", sentence);
+	json_object_end(&json);
+	exchange_respond(x, status, "application/json", json.data, json.size);
+}
+
+/* A number of the query; 0: there is none. */
+static uint64_t number_in(const struct exchange *x, const char *key)
+{
+	const char *text = exchange_query(x, key);
+
+	return text && text[0] && strspn(text, "0123456789") == strlen(text) ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Describing */
+
+static void describe_tensors(struct buffer *json, const char *key, const struct signature_port *ports,
+			     const struct call_tensor *tensors, uint32_t n)
+{
+	json_array(json, key);
+	for (uint32_t i = 0; i < n; i++) {
+		json_object(json, NULL);
+		json_string(json, "name", ports[i].name);
+		json_string(json, "datatype", dtype_name(tensors[i].dtype));
+		json_array(json, "shape");
+		for (uint32_t k = 0; k < tensors[i].rank; k++)
+			json_int(json, NULL, tensors[i].shape[k]);
+		json_array_end(json);
+		json_uint(json, "bytes", tensors[i].size);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+static void describe(struct buffer *json, const char *deployment, const struct signature *s, const struct recording *r)
+{
+	_cleanup_buffer_ struct buffer when = BUFFER_NULL;
+
+	clock_put_utc(&when, r->recorded_ns);
+	json_object(json, NULL);
+	json_uint(json, "id", r->id);
+	json_string(json, "deployment", deployment);
+	json_string(json, "recorded", when.data);
+	json_uint(json, "generation", r->generation);
+	json_uint(json, "compute_ns", r->compute_ns);
+	if (s->max_batch_size)
+		json_uint(json, "batch", r->batch);
+	describe_tensors(json, "inputs", s->inputs, r->tensors, r->n_in);
+	describe_tensors(json, "outputs", s->outputs, r->tensors + r->n_in, r->n_out);
+	json_object_end(json);
+}
+
+/* Listing */
+
+static void list(const struct plugin *p, unsigned most, struct buffer *json)
+{
+	struct handle *h = deployment_handle(p->deployment);
+	struct recorder *recorder = deployment_recorder(p->deployment);
+	struct recorder_view v = { .n = 0 };
+
+	json_object(json, NULL);
+	json_string(json, "deployment", p->name);
+	json_string(json, "path", p->path);
+	json_array(json, "recordings");
+	if (h->signature)
+		recorder_hold(recorder, h->signature, most, &v);
+	for (unsigned i = 0; i < v.n; i++)
+		describe(json, p->name, recorder_signature(recorder, recorder_at(&v, i)->id), recorder_at(&v, i));
+	recorder_release(recorder, &v);
+	json_array_end(json);
+	json_object_end(json);
+	buffer_putc(json, '\n');
+}
+
+void recordings_list(void *context, struct exchange *x)
+{
+	const struct plugins *ps = context;
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+	const char *name = exchange_query(x, "deployment");
+	const struct plugin *p = name ? plugins_find(ps, name) : NULL;
+	uint64_t most = number_in(x, "limit");
+
+	if (!name) {
+		respond_error(x, 400, "which deployment? Ask for /-/recordings?deployment=NAME");
+	} else if (!p || !p->deployment) {
+		respond_error(x, 404, "there is no deployment of that name");
+	} else {
+		list(p, most && most < RECORDER_MAX ? (unsigned)most : RECORDER_MAX, &json);
+		exchange_respond(x, 200, "application/json", json.data, json.size);
+	}
+}
+
+/* One of them */
+
+static struct plugin *find(const struct plugins *ps, uint64_t id)
+{
+	struct plugin *p;
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (p->deployment && recorder_find(deployment_recorder(p->deployment), id))
+			return p;
+	return NULL;
+}
+
+static struct plugin *find_or_refuse(const struct plugins *ps, struct exchange *x)
+{
+	struct plugin *p = find(ps, number_in(x, "id"));
+
+	if (!exchange_query(x, "id"))
+		respond_error(x, 400, "which recording? It is to be named: id=17");
+	else if (!p)
+		respond_error(x, 404, "there is no recording of that number, or not any more; "
+				      "'devserve record NAME --list' shows which there are");
+	return p;
+}
+
+void recordings_get(void *context, struct exchange *x)
+{
+	struct plugin *p = find_or_refuse(context, x);
+	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
+	const struct recording *r;
+	struct recorder *recorder;
+
+	if (!p)
+		return;
+	recorder = deployment_recorder(p->deployment);
+	r = recorder_find(recorder, number_in(x, "id"));
+	describe(&body, p->name, recorder_signature(recorder, r->id), r);
+	buffer_putc(&body, '\n');
+	for (uint32_t i = 0; i < r->n_in + r->n_out; i++)
+		buffer_append(&body, recorder->arena.base + r->tensors[i].offset, r->tensors[i].size);
+	exchange_respond(x, 200, "application/octet-stream", body.data, body.size);
+}
+
+/* Keeping one */
+
+struct asker {
+	struct exchange *x; /* NULL: he has gone */
+};
+
+static void on_gone(void *context)
+{
+	struct asker *a = context;
+
+	a->x = NULL;
+}
+
+static void on_kept(void *context, uint64_t id, const char *path, const char *why)
+{
+	struct asker *a = context;
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	if (a->x && why) {
+		respond_error(a->x, 500, why);
+	} else if (a->x) {
+		json_object(&json, NULL);
+		json_uint(&json, "id", id);
+		json_string(&json, "path", path);
+		json_object_end(&json);
+		buffer_putc(&json, '\n');
+		exchange_respond(a->x, 200, "application/json", json.data, json.size);
+	}
+	free(a);
+}
+
+static int keep(const struct plugin *p, uint64_t id, struct asker *a)
+{
+	struct deployment_image image = { .path = NULL };
+	_cleanup_free_ char *state = NULL;
+
+	if (!deployment_get_image(p->deployment, &image))
+		return -ENOEXEC;
+	if (image.has_state)
+		state = xasprintf("%s/state/%s/0", p->plugins->state_dir, p->name);
+	return cases_keep(p->plugins->cases, p->deployment, id, &(struct case_facts){
+		.plugin = p->path,
+		.generation = image.generation,
+		.image = image.path,
+		.weights = image.weights,
+		.device = image.device,
+		.state = state,
+		.cuda = image.cuda,
+	}, on_kept, a);
+}
+
+void recordings_keep(void *context, struct exchange *x)
+{
+	const struct plugin *p = find_or_refuse(context, x);
+	struct asker *a;
+	int r;
+
+	if (!p)
+		return;
+	a = xcalloc(1, sizeof(*a));
+	r = keep(p, number_in(x, "id"), a);
+	if (r < 0) {
+		respond_error(x, 500, r == -ENOEXEC ? "no image serves" : strerror(-r));
+		free(a);
+		return;
+	}
+	a->x = x;
+	exchange_defer(x, on_gone, a);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Recordings
+ *
+ * What the recorders have, for those who ask:
+ *
+ *	GET  /-/recordings?deployment=NAME  a list, the newest of each shape first; with limit=N of N
+ *	GET  /-/recording?id=ID             one: the same JSON on a line, then the bytes of its inputs and
+ *	                                    outputs, one after the other
+ *	POST /-/keep?id=ID                  keep one as a case of the image that serves (serve/cases.h)
+ */
+
+struct exchange;
+
+/* @context: struct plugins. */
+void recordings_list(void *context, struct exchange *x);
+void recordings_get(void *context, struct exchange *x);
+void recordings_keep(void *context, struct exchange *x);

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""The last requests of a deployment: which are kept, what becomes of them as files, and once more."""
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+
+import numpy
+import pytest
+
+from devserve import BUILD, constant, devserve, deployment, x
+
+# X FP32[-1] → Y FP32[-1], 2x; Z INT64[1], how many there are.
+TWICE = """\
+#include <devserve/deployment.h>
+#include <unistd.h>
+
+static int infer(const struct devserve_call *call)
+{
+	size_t n = devserve_count(&call->in[0]);
+	const float *x = call->in[0].data;
+	float *y = devserve_make(call, 0, (int64_t)n);
+
+	if (access("FLAG", F_OK) == 0)
+		*(volatile int *)8 = 1;
+	for (size_t i = 0; i < n; i++)
+		y[i] = 2 * x[i] + (i == 2 && access("OFF", F_OK) == 0);
+	*(int64_t *)call->out[1].data = (int64_t)n;
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { -1 } }, { "Z", DEVSERVE_INT64, { 1 } }),
+	.infer = infer,
+)
+"""
+
+
+def ask(server, values):
+    values = list(values)
+    answer = server.infer("twice", {"inputs": [{"name": "X", "datatype": "FP32", "shape": [len(values)],
+                                                "data": values}]})
+    assert answer.status == 200, answer
+    return answer
+
+
+@pytest.fixture
+def twice(root, serve, tmp_path):
+    root.write("twice/twice.c", TWICE.replace("FLAG", f"{tmp_path}/flag").replace("OFF", f"{tmp_path}/off"))
+    return serve()
+
+
+def command(root, *args):
+    return devserve(*args, "--root", root.path)
+
+
+def listed(root, name="twice"):
+    result = command(root, "record", name, "--list", "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["recordings"]
+
+
+def cases(directory):
+    return sorted(p.parent for p in directory.glob("*/case.json"))
+
+
+def test_recordings_say_what_was_asked_and_by_whom_it_was_answered(twice, root):
+    ask(twice, [1, 2, 3])
+    ask(twice, range(5))
+    newest, first = listed(root)
+    assert (first["id"], first["generation"], first["deployment"]) == (1, 1, "twice")
+    assert first["inputs"] == [{"name": "X", "datatype": "FP32", "shape": [3], "bytes": 12}]
+    assert [(o["name"], o["shape"]) for o in first["outputs"]] == [("Y", [3]), ("Z", [1])]
+    assert newest["id"] == 2 and newest["inputs"][0]["shape"] == [5]
+
+
+def test_a_shape_that_came_once_stays_however_often_another_comes(twice, root):
+    ask(twice, range(7))
+    for i in range(300):
+        ask(twice, [i, i])
+    shapes = [r["inputs"][0]["shape"] for r in listed(root)]
+    assert [7] in shapes and len(shapes) == 64
+
+
+def test_golden_cases_are_files_that_numpy_reads(twice, root):
+    ask(twice, [1, 2, 3])
+    result = command(root, "record", "twice")
+    assert result.returncode == 0, result.stderr
+    [case] = cases(root.path / "twice/golden")
+    assert re.fullmatch("3-[0-9a-f]{8}", case.name)
+    assert numpy.load(case / "in/X.npy").tolist() == [1, 2, 3]
+    assert numpy.load(case / "out/Y.npy").tolist() == [2, 4, 6]
+    assert numpy.load(case / "out/Z.npy").tolist() == [3]
+    tolerance = json.loads((case / "case.json").read_text())["tolerance"]
+    assert tolerance == {"Y": {"rtol": 1.3e-6, "atol": 1e-5}}
+
+
+def test_the_same_request_makes_no_second_case_and_leaves_a_changed_one_alone(twice, root):
+    ask(twice, [1, 2, 3])
+    command(root, "record", "twice")
+    [case] = cases(root.path / "twice/golden")
+    (case / "case.json").write_text("{}")
+    ask(twice, [1, 2, 3])
+    result = command(root, "record", "twice")
+    assert result.returncode == 0 and "is there already" in result.stdout
+    assert cases(root.path / "twice/golden") == [case]
+    assert (case / "case.json").read_text() == "{}"
+
+
+def test_one_recording_or_so_many_go_where_one_says(twice, root, tmp_path):
+    for n in range(1, 6):
+        ask(twice, range(n))
+    assert command(root, "record", "twice", "--count", "2", "--out", tmp_path / "two").returncode == 0
+    assert sorted(c.name[0] for c in cases(tmp_path / "two")) == ["4", "5"]
+    result = command(root, "record", "twice", "--id", "3", "--out", tmp_path / "one", "--json")
+    [case] = cases(tmp_path / "one")
+    assert json.loads(result.stdout) == {"written": [str(case)]} and case.name.startswith("3-")
+
+
+def test_large_calls_are_recorded_to_the_last_byte(twice, root, tmp_path):
+    n = 1 << 20
+    bits = numpy.random.default_rng(7).integers(0, 1 << 20, n).astype("float32")
+    head = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [n],
+                                   "parameters": {"binary_data_size": 4 * n}}],
+                       "parameters": {"binary_data_output": True}}).encode()
+    answer = twice.new_client().call("POST", "/v2/models/twice/infer", head + bits.tobytes(),
+                                     {"Inference-Header-Content-Length": str(len(head))})
+    assert answer.status == 200
+    ask(twice, [1])  # the copy ended before the next answer, or a little later
+    while len(listed(root)) < 2:
+        ask(twice, [1, 2])
+    assert command(root, "record", "twice", "--id", "1", "--out", tmp_path).returncode == 0
+    [case] = cases(tmp_path)
+    assert (numpy.load(case / "in/X.npy") == bits).all()
+    assert (numpy.load(case / "out/Y.npy") == 2 * bits).all()
+
+
+def test_requests_that_were_joined_are_recorded_as_the_call_that_ran(root, serve, tmp_path):
+    root.write("pair.c", """\
+#include <devserve/deployment.h>
+static int infer(const struct devserve_call *call)
+{
+	for (uint32_t i = 0; i < 2 * call->batch; i++)
+		((float *)call->out[0].data)[i] = ((const float *)call->in[0].data)[i] + (float)call->batch;
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { 2 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { 2 } }),
+	.max_batch_size = 2,
+	.max_queue_delay_microseconds = 5000000,
+	.infer = infer,
+)
+""")
+    server = serve()
+    threads = [threading.Thread(target=lambda i=i: server.new_client().infer("pair", {"inputs": [
+        {"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [i, 10 * i]}]})) for i in (1, 2)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    [recording] = listed(root, "pair")
+    assert recording["batch"] == 2 and recording["inputs"][0]["shape"] == [2, 2]
+    command(root, "record", "pair", "--out", tmp_path / "cases")
+    [case] = cases(tmp_path / "cases")
+    inputs = numpy.load(case / "in/X.npy")
+    assert sorted(inputs.tolist()) == [[1, 10], [2, 20]]
+    assert (numpy.load(case / "out/Y.npy") == inputs + 2).all()
+
+
+def test_what_was_recorded_for_other_inputs_is_not_shown(twice, root):
+    ask(twice, [1, 2, 3])
+    twice.save("twice/twice.c", constant(7), "twice")
+    assert listed(root) == []
+    assert twice.infer("twice", x(1)).value == 7
+    assert len(listed(root)) == 1
+
+
+def test_nothing_is_recorded_where_there_is_no_memory_for_it(root, serve):
+    root.write("seven.c", constant(7))
+    server = serve("--max-recordings", "0")
+    assert server.infer("seven", x(1)).value == 7
+    assert listed(root, "seven") == []
+    result = command(root, "record", "seven")
+    assert result.returncode == 1 and "nothing was recorded for seven yet" in result.stderr
+
+
+def test_replay_runs_it_again_without_the_server(twice, root):
+    ask(twice, [1, 2, 3])
+    first = command(root, "replay", "1")
+    assert first.returncode == 0, first.stderr
+    assert "Y  FP32[3]  the same" in first.stdout and "Z  INT64[1]  the same" in first.stdout
+    twice.stop()
+    again = command(root, "replay", "1", "--json")
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)
+    assert told["outcome"] == "same" and [o["elements"] for o in told["outputs"]] == [3, 1]
+
+
+def test_replay_says_which_element_is_another(twice, root, tmp_path):
+    ask(twice, [1, 2, 3])
+    command(root, "replay", "1")
+    (tmp_path / "off").touch()
+    result = command(root, "replay", "1")
+    assert result.returncode == 1
+    assert "1 of 3 elements is off; the first at [2]: expected 6, got 7" in result.stdout
+    told = json.loads(command(root, "replay", "1", "--json").stdout)
+    assert [o["outcome"] for o in told["outputs"]] == ["differs", "same"]
+
+
+def test_replay_tells_of_a_crash(twice, root, tmp_path):
+    ask(twice, [1, 2, 3])
+    command(root, "replay", "1")
+    (tmp_path / "flag").touch()
+    result = command(root, "replay", "1")
+    assert result.returncode == 1
+    assert "crashed: it wrote through a null pointer" in result.stdout
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="there is no gdb")
+def test_replay_under_gdb_stops_in_infer_with_the_same_input(twice, root):
+    ask(twice, [40, 41, 42])
+    result = subprocess.run([BUILD / "devserve", "replay", "1", "--gdb", "--root", root.path], text=True, timeout=60,
+                            input="print ((const float *)call->in[0].data)[2]\nbt 1\nkill\nquit\n",
+                            capture_output=True)
+    assert "= 42" in result.stdout, result.stdout + result.stderr
+    assert re.search(r"#0  infer \(call=.*twice\.c", result.stdout, re.S)
+
+
+def test_numbers_of_what_is_kept_are_not_given_again(root, serve):
+    root.write("seven.c", constant(7))
+    server = serve()
+    for i in range(3):
+        server.infer("seven", x(i))
+    assert command(root, "replay", "3").returncode == 0
+    server.stop()
+    server = serve()
+    server.infer("seven", x(1))
+    assert [r["id"] for r in listed(root, "seven")] == [4]
+
+
+def test_what_is_not_there_is_said_so(twice, root):
+    for args, status, words in [
+            (["replay", "99"], 1, "there is no recording of that number"),
+            (["replay", "../x"], 2, "is no number of a recording"),
+            (["record", "twice", "--id", "x"], 2, "is no number"),
+            (["record", "twice", "--id", "99"], 1, "there is no recording of that number"),
+            (["record", "twize"], 1, "did you mean 'twice'"),
+            (["record", "twice"], 1, "nothing was recorded for twice yet")]:
+        result = command(root, *args)
+        assert result.returncode == status and words in result.stderr, (args, result)
