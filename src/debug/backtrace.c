@@ -105,14 +105,26 @@ static void caller_of(Dwarf_Die *die, Dwarf_Die *unit, struct place *ret)
 		ret->file = dwarf_filesrc(files, file, NULL, NULL);
 }
 
-/* The functions around @address, inlined ones first. Whether there was one. */
-static int put_scopes(Dwfl_Module *module, Dwarf_Addr address, struct place *at)
+/* clang writes no table of which unit has which addresses: then each is asked. */
+static Dwarf_Die *unit_at(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *ret_bias)
 {
-	Dwarf_Addr bias = 0;
-	Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias), *inner = NULL, *scopes = NULL;
+	Dwarf_Die *unit = dwfl_module_addrdie(module, address, ret_bias);
+
+	if (unit)
+		return unit;
+	while ((unit = dwfl_module_nextcu(module, unit, ret_bias)))
+		if (dwarf_haspc(unit, address - *ret_bias) == 1)
+			return unit;
+	return NULL;
+}
+
+/* The functions around @address, inlined ones first. Whether there was one. */
+static int put_scopes(Dwarf_Die *unit, Dwarf_Addr address, struct place *at)
+{
+	Dwarf_Die *inner = NULL, *scopes = NULL;
 	int n = 0, any = 0;
 
-	if (unit && dwarf_getscopes(unit, address - bias, &inner) > 0)
+	if (unit && dwarf_getscopes(unit, address, &inner) > 0)
 		n = dwarf_getscopes_die(&inner[0], &scopes);
 	for (int i = 0; i < n; i++) {
 		int tag = dwarf_tag(&scopes[i]);
@@ -159,12 +171,16 @@ static void put_symbol(Dwfl_Module *module, Dwarf_Addr address, const struct pla
 static void put_address(Dwfl *dwfl, Dwarf_Addr address)
 {
 	Dwfl_Module *module = dwfl_addrmodule(dwfl, address);
-	Dwfl_Line *line = module ? dwfl_module_getsrc(module, address) : NULL;
+	Dwarf_Addr bias = 0;
+	Dwarf_Die *unit = module ? unit_at(module, address, &bias) : NULL;
+	Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
 	struct place at = { .built = time_of(module) };
 
-	if (line)
-		at.file = dwfl_lineinfo(line, NULL, &at.line, NULL, NULL, NULL);
-	if (!module || !put_scopes(module, address, &at))
+	if (line) {
+		at.file = dwarf_linesrc(line, NULL, NULL);
+		dwarf_lineno(line, &at.line);
+	}
+	if (!put_scopes(unit, address - bias, &at))
 		put_symbol(module, address, &at);
 }
 

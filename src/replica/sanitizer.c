@@ -72,6 +72,21 @@ static const char *find(const char *line, size_t size, const char *text)
 	return memmem(line, size, text, strlen(text));
 }
 
+/* Whether a line and a column, ":3:7", end at @end. */
+static bool ends_in_place(const char *line, const char *end)
+{
+	for (int i = 0; i < 2; i++) {
+		const char *number = end;
+
+		while (number > line && isdigit((unsigned char)number[-1]))
+			number--;
+		if (number == end || number == line || number[-1] != ':')
+			return false;
+		end = number - 1;
+	}
+	return true;
+}
+
 /* "==123==ERROR: AddressSanitizer: …", or "FILE:3:7: runtime error: …" */
 static bool begins(const char *line, size_t size)
 {
@@ -79,7 +94,7 @@ static bool begins(const char *line, size_t size)
 
 	if (size > 2 && line[0] == '=' && line[1] == '=' && find(line, size, "==ERROR: "))
 		return true;
-	return error && error > line && isdigit((unsigned char)error[-1]);
+	return error && ends_in_place(line, error);
 }
 
 static bool is_rule(const char *line, size_t size)
@@ -160,16 +175,27 @@ static void put_access(const char *report, struct buffer *ret)
 		buffer_printf(ret, ": %s %lu byte%s", wrote ? "wrote" : "read", n, n == 1 ? "" : "s");
 }
 
-/* "0 bytes to the right of 40-byte region", "… of global variable 'g' defined in 'k.c:3:5'" */
+/* What is nearest of what the report says that the address is beside; NULL: nothing. */
+static const char *nearest(const char *report)
+{
+	const char *found = NULL;
+
+	for (const char *at = report; (at = after(at, " is located "));)
+		if (isdigit((unsigned char)*at) && (!found || strtoul(at, NULL, 10) < strtoul(found, NULL, 10)))
+			found = at;
+	return found;
+}
+
+/* "0 bytes to the right of 40-byte region", "… of global variable 'g'" */
 static void put_location(const char *report, struct buffer *ret)
 {
-	const char *at = after(report, " is located "), *end;
+	const char *at = nearest(report), *end;
 
-	if (!at || strncmp(at, "in stack", 8) == 0)
+	if (!at)
 		return;
 	end = line_end(at);
-	for (const char *p = at; p < end; p++) /* addresses say nothing to anybody */
-		if (strncmp(p, " [0x", 4) == 0 || strncmp(p, " (0x", 4) == 0)
+	for (const char *p = at; p < end; p++) /* addresses say nothing to anybody, and the place is told beside */
+		if (strncmp(p, " [0x", 4) == 0 || strncmp(p, " (0x", 4) == 0 || strncmp(p, " defined in '", 13) == 0)
 			end = p;
 	buffer_puts(ret, ", ");
 	put(ret, at, end);

@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "build/build.h"
 #include "serve/event.h"
 #include "serve/style.h"
 
@@ -124,4 +125,19 @@ void crash_text(const struct style *s, struct buffer *b, const struct event *e)
 		buffer_putc(b, '\n');
 	}
 	put_frames(s, b, e);
+}
+
+void finding_text(const struct style *s, struct buffer *b, const struct event *e)
+{
+	crash_text(s, b, e);
+	for (size_t i = 1; i < e->n_diagnostics; i++) {
+		const struct diagnostic *d = &e->diagnostics[i];
+
+		buffer_puts(b, "    ");
+		if (d->file)
+			style_place(s, b, d->file, d->line, d->column);
+		buffer_puts(b, d->file ? ": " : "");
+		style_sentence(b, d->message);
+		buffer_putc(b, '\n');
+	}
 }

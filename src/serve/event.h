@@ -38,6 +38,7 @@ struct diagnostic;
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
+	X(SANITIZER_REPORT, "sanitizer.report")     /* pid, reason, what, call, text, diagnostics, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
 	X(DEPLOYMENT_FELL_BACK, "deployment.fell-back") /* from, reason: it crashed, the generation before serves */ \
 	X(CANARY_STARTED, "canary.started")         /* share, serving, beside: a second generation answers, too */ \

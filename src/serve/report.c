@@ -17,7 +17,9 @@
 #include "base/memory.h"
 #include "deploy/deploy.h"
 #include "ring/crash.h"
+#include "build/build.h"
 #include "serve/event.h"
+#include "serve/finding.h"
 
 #define TIME_LIMIT_MS 2000
 #define MEMORY_LIMIT CHILD_OWN_MEMORY(UINT64_C(2) << 30)
@@ -37,6 +39,8 @@ struct report {
 	uint32_t generation;
 	int pid, signal;
 	bool late;
+	struct finding *finding; /* of a sanitizer: then it is no crash; or NULL */
+	char *report;            /* its text */
 };
 
 struct reports {
@@ -86,6 +90,8 @@ static void report_free(struct report *r)
 	free(r->how);
 	free(r->what);
 	free(r->call);
+	free(r->report);
+	finding_free(r->finding);
 	free(r);
 }
 
@@ -115,16 +121,20 @@ static char *field(char **at, char end)
 	return start;
 }
 
-/* Lines of debug/backtrace.h. They point into @text. */
-static size_t read_frames(char *text, struct event_frame *frames)
+/* Lines of debug/backtrace.h, up to the end of a stack. They point into *@text. */
+static size_t read_frames(char **text, struct event_frame *frames)
 {
 	size_t n = 0;
 
-	while (text && n < MAX_FRAMES) {
-		char *line = field(&text, '\n'), *rest = line;
+	while (*text) {
+		char *line = field(text, '\n'), *rest = line;
 		struct event_frame *f = &frames[n];
 		char *number, *changed;
 
+		if (!*line)
+			break;
+		if (n == MAX_FRAMES)
+			continue;
 		f->function = field(&rest, '\t');
 		f->file = field(&rest, '\t');
 		number = field(&rest, '\t');
@@ -148,7 +158,7 @@ static void hide_line(struct event_frame *frames, size_t n)
 	}
 }
 
-static void tell(struct report *r)
+static void tell_crash(struct report *r, char *text)
 {
 	struct event_frame frames[MAX_FRAMES];
 	char *name = r->signal ? xasprintf("SIG%s", sigabbrev_np(r->signal) ? sigabbrev_np(r->signal) : "?") : NULL;
@@ -165,11 +175,87 @@ static void tell(struct report *r)
 		.frames = frames,
 	};
 
-	e.n_frames = r->text.size ? read_frames(r->text.data, frames) : 0;
+	e.n_frames = read_frames(&text, frames);
 	if (r->late)
 		hide_line(frames, e.n_frames);
 	events_emit(r->reports->events, &e);
 	free(name);
+}
+
+/* The first frame that its author wrote, if there is one. */
+static const struct event_frame *own_frame(const struct event_frame *frames, size_t n)
+{
+	const struct event_frame *first = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!frames[i].file[0])
+			continue;
+		if (strncmp(frames[i].file, "/usr/", 5) != 0)
+			return &frames[i];
+		first = first ? first : &frames[i];
+	}
+	return first;
+}
+
+static struct diagnostic diagnostic(const struct event_frame *f, const char *severity, const char *message)
+{
+	return (struct diagnostic){ .file = f ? (char *)f->file : NULL, .line = f ? f->line : 0,
+				    .severity = (char *)severity, .message = (char *)message };
+}
+
+static struct diagnostic at_place(const struct finding_place *p, const struct diagnostic *d)
+{
+	struct diagnostic ret = *d;
+
+	if (p->file)
+		ret.file = p->file;
+	if (p->file || (p->line && ret.file)) {
+		ret.line = p->line;
+		ret.column = p->column;
+	}
+	return ret;
+}
+
+/* As a compiler would: an error where it happened, notes where that comes from. */
+static void tell_finding(struct report *r, char *text)
+{
+	const struct finding *f = r->finding;
+	struct event_frame frames[MAX_FRAMES], others[MAX_FRAMES];
+	struct diagnostic all[FINDING_STACKS + 1];
+	struct event e = {
+		.kind = EVENT_SANITIZER_REPORT,
+		.deployment = r->deployment,
+		.generation = r->generation,
+		.pid = r->pid,
+		.reason = r->how,
+		.what = f->what,
+		.call = r->call,
+		.text = r->report,
+		.frames = frames,
+		.n_frames = read_frames(&text, frames),
+		.diagnostics = all,
+	};
+	_cleanup_free_ char *declared = xasprintf("'%s' is declared here", f->variable_name ? f->variable_name : "");
+	struct diagnostic first = diagnostic(own_frame(frames, e.n_frames), "error", f->what);
+
+	all[e.n_diagnostics++] = at_place(&f->place, &first);
+	for (size_t i = 1; i < f->n_stacks; i++) {
+		size_t n = read_frames(&text, others);
+
+		all[e.n_diagnostics++] = diagnostic(own_frame(others, n), "note", f->roles[i]);
+	}
+	first = diagnostic(own_frame(frames, e.n_frames), "note", declared);
+	if (f->variable_name)
+		all[e.n_diagnostics++] = at_place(&f->variable, &first);
+	events_emit(r->reports->events, &e);
+}
+
+static void tell(struct report *r)
+{
+	if (r->finding)
+		tell_finding(r, r->text.data);
+	else
+		tell_crash(r, r->text.data);
 }
 
 static void on_text(void *context, int fd, const char *text, size_t size)
@@ -234,7 +320,7 @@ static int start(struct report *r, const struct crash *c)
 		.context = r,
 	};
 	const char *argv[3 + CRASH_MODULES + CRASH_FRAMES];
-	unsigned n_frames = count_frames(c);
+	unsigned n_frames = r->finding ? c->n_frames : count_frames(c);
 	int n = 0, e;
 
 	argv[n++] = r->reports->helper;
@@ -249,7 +335,7 @@ static int start(struct report *r, const struct crash *c)
 				     xasprintf("%" PRIx64 "=/proc/self/fd/%d", c->modules[i].base, 2 + o.n_fds);
 	}
 	for (unsigned i = 0; i < n_frames; i++)
-		argv[n++] = xasprintf("%" PRIx64, c->frames[i].pc);
+		argv[n++] = c->frames[i].pc ? xasprintf("%" PRIx64, c->frames[i].pc) : xstrdup("-");
 	argv[n] = NULL;
 	o.argv = argv;
 	e = n_frames ? child_start(r->reports->loop, &o, &r->child) : -1;
@@ -264,21 +350,26 @@ void reports_add(struct reports *rs, const struct deploy_crash *c)
 {
 	struct report *r;
 
-	if (!c->crash || rs->n >= MAX_UNDER_WAY)
+	if ((!c->crash && !c->report) || rs->n >= MAX_UNDER_WAY)
 		return; /* worker.died said what there is */
 	r = xcalloc(1, sizeof(*r));
 	r->reports = rs;
 	r->deployment = xstrdup(c->name);
 	r->how = xstrdup(c->how);
-	r->late = c->crash->code == CRASH_FOUND_LATE;
-	r->what = xstrdup(c->crash->what);
+	if (c->report) {
+		r->report = xstrdup(c->report);
+		r->finding = finding_read(c->report);
+	} else {
+		r->late = c->crash->code == CRASH_FOUND_LATE;
+		r->what = xstrdup(c->crash->what);
+		r->signal = c->crash->signal;
+	}
 	r->call = c->call ? xstrdup(c->call) : NULL;
 	r->generation = c->generation;
 	r->pid = (int)c->pid;
-	r->signal = c->crash->signal;
 	LIST_INSERT_HEAD(&rs->list, r, entry);
 	rs->n++;
-	if (start(r, c->crash) < 0) {
+	if (start(r, r->finding ? r->finding->crash : c->crash) < 0) {
 		tell(r);
 		report_free(r);
 	}

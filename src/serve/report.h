@@ -5,7 +5,7 @@
  * Report
  *
  * From the raw numbers that a crashed worker left (ring/crash.h) to an event crash.report with
- * functions and lines. devserve-debug reads the debug information, in a process of its own with
+ * functions and lines, or from a sanitizer's report to sanitizer.report. devserve-debug reads the debug information, in a process of its own with
  * limits; when it fails, or takes too long, the event comes without frames. Loop's thread only.
  */
 

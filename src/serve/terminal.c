@@ -24,6 +24,7 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "serve/companion_text.h"
+#include "replica/sanitizer.h"
 #include "serve/compiler_text.h"
 #include "serve/crash_text.h"
 #include "serve/event.h"
@@ -282,6 +283,16 @@ static void put_crashed(const struct style *s, struct buffer *b, const struct ev
 	buffer_putc(b, '\n');
 }
 
+static void put_found(const struct style *s, struct buffer *b, const struct event *e)
+{
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%s%s%s", RED(s), sanitizer_tool(e->text), PLAIN(s));
+	put_generation(b, " in ", e);
+	buffer_puts(b, ": ");
+	style_sentence(b, e->what);
+	buffer_putc(b, '\n');
+}
+
 static void put_worker_replaced(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
@@ -366,6 +377,7 @@ static const struct telling {
 	[EVENT_SAVE_DONE] = { .line = put_save, .check = put_tried },
 	[EVENT_WORKER_DIED] = { .line = put_worker_died },
 	[EVENT_CRASH_REPORT] = { .line = put_crashed, .after = crash_text },
+	[EVENT_SANITIZER_REPORT] = { .line = put_found, .after = finding_text },
 	[EVENT_WORKER_REPLACED] = { .line = put_worker_replaced },
 	[EVENT_DEPLOYMENT_FELL_BACK] = { .line = put_fell_back },
 	[EVENT_CANARY_STARTED] = { .line = companion_text_started },
@@ -532,7 +544,7 @@ static void tell(struct terminal *t, const struct event *e)
 		free(t->headline);
 		t->headline = buffer_steal(&text);
 	}
-	if (e->kind == EVENT_CRASH_REPORT)
+	if (e->kind == EVENT_CRASH_REPORT || e->kind == EVENT_SANITIZER_REPORT)
 		release(t, e->deployment);
 }
 

@@ -59,6 +59,14 @@ FOUND = {
     "signed integer overflow": "r = 2147483647 - *x;",
     "shift exponent": "r = 1 << (31 - *x);",
 }
+NOTES = {  # message: text of its line; None: the same line
+    "heap-buffer-overflow": {"allocated here": None},
+    "heap-use-after-free": {"freed here": None, "allocated here": None},
+    "double-free": {"freed here": None, "allocated here": None},
+    "stack-buffer-overflow": {"'s' is declared here": None},
+    "global-buffer-overflow": {"'table' is declared here": "int table[4];"},
+    "stack-use-after-return": {"'local' is declared here": "int local = 3;"},
+}
 EXTRA = """
 int table[4];
 int *volatile given;
@@ -74,6 +82,23 @@ def compilers(request):
     return {"CC": cc, "CXX": cxx}
 
 
+def line_of(root, file, text):
+    return next(i for i, line in enumerate(root.read(file).splitlines(), 1) if text in line)
+
+
+def check_report(root, report, kind, file):
+    """It names the line, as a compiler would, and what the memory or the variable there is."""
+    error, *notes = report["diagnostics"]
+    path = str(root.path / file)
+    assert (error["file"], error["line"]) == (path, line_of(root, file, FOUND[kind])), (kind, report)
+    assert error["severity"] == "error" and kind in error["message"] and kind in report["what"], report
+    told = {n["message"]: n["line"] for n in notes if n["file"] == path}
+    wanted = {m: line_of(root, file, FOUND[kind] if text is None else text) for m, text in NOTES.get(kind, {}).items()}
+    assert told == wanted, (kind, report)
+    assert report["call"] == "X INT32[1]" and report["frames"][0]["line"] == error["line"], report
+    assert "Shadow" not in report["text"] and report["text"].count("\n") > 3, report
+
+
 @pytest.mark.parametrize("suffix", ["c", "cc"])
 def test_what_it_finds_ends_the_call_and_the_next_one_is_served(root, serve, compilers, suffix):
     for i, act in enumerate(FOUND.values()):
@@ -86,9 +111,11 @@ def test_what_it_finds_ends_the_call_and_the_next_one_is_served(root, serve, com
         generation = entry(server, name)["generation"]
         assert server.infer(name, x(1)).value == 7
         for _ in range(2):
+            mark = server.mark()
             answer = server.infer(name, x(-1))
             assert answer.status == 500 and kind in answer.json["error"], (kind, answer)
             assert "Sanitizer" in answer.json["error"] and answer.generation == generation, answer
+            check_report(root, server.wait("sanitizer.report", mark, deployment=name), kind, f"{name}.{suffix}")
         assert server.infer(name, x(1)).value == 7, kind
         assert entry(server, name)["generation"] == generation, "nothing fell back"
 
@@ -116,6 +143,7 @@ def test_saves_stay_under_it_until_it_ends(root, serve):
     root.write("one.c", bad(""))
     server = serve()
     assert toggle(server, "one", "--on").returncode == 0
+    server.wait("save.done", sanitized=True)
     done = server.save("one.c", bad(FOUND["heap-buffer-overflow"]))
     assert done["sanitized"] and done["outcome"] == "swapped", done
     assert server.infer("one", x(-1)).status == 500
