@@ -104,12 +104,26 @@ static int start(const char *directory, const struct json_reader *facts, const c
 
 /* Comparing */
 
-static struct tolerance tolerance_for(const struct json_reader *facts, const char *name, uint32_t dtype)
+/* What the golden case says of itself; NULL: nothing, or it isn't one. */
+static struct json_reader *read_golden(const char *directory)
+{
+	_cleanup_free_ char *path = path_join(directory, "golden.json");
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	struct json_reader *r = NULL;
+
+	if (file_read(path, &text) == 0)
+		json_reader_new(buffer_text(&text), text.size, &r);
+	return r;
+}
+
+static struct tolerance tolerance_for(const struct json_reader *golden, const char *name, uint32_t dtype)
 {
 	struct tolerance t = tolerance_of(dtype);
 
-	json_reader_number(facts, &t.rtol, "/tolerance/%s/rtol", name);
-	json_reader_number(facts, &t.atol, "/tolerance/%s/atol", name);
+	if (golden) {
+		json_reader_number(golden, &t.rtol, "/tolerance/%s/rtol", name);
+		json_reader_number(golden, &t.atol, "/tolerance/%s/atol", name);
+	}
 	return t;
 }
 
@@ -152,7 +166,7 @@ static bool same_shape(const struct array *a, const struct array *b)
 	       memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape)) == 0;
 }
 
-static void compare_output(const char *directory, const char *got_in, const struct json_reader *facts, uint32_t dtype,
+static void compare_output(const char *directory, const char *got_in, const struct json_reader *golden, uint32_t dtype,
 			   struct case_output *o)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL, type = BUFFER_NULL;
@@ -163,7 +177,7 @@ static void compare_output(const char *directory, const char *got_in, const stru
 	    case_read(directory, CASE_OUT, dtype, &expected, &why) == 0) {
 		array_put_type(&type, got.dtype, got.shape, got.rank);
 		if (same_shape(&expected, &got)) {
-			judge(&expected, &got, tolerance_for(facts, o->name, dtype), o);
+			judge(&expected, &got, tolerance_for(golden, o->name, dtype), o);
 		} else {
 			buffer_puts(&why, "expected was ");
 			array_put_type(&why, expected.dtype, expected.shape, expected.rank);
@@ -176,9 +190,9 @@ static void compare_output(const char *directory, const char *got_in, const stru
 	array_fini(&got);
 }
 
-static void compare_all(const char *directory, const char *got, const struct json_reader *facts,
-			const struct json_reader *result, struct case_run *ret)
+static void compare_all(const char *directory, const char *got, const struct json_reader *result, struct case_run *ret)
 {
+	struct json_reader *golden = read_golden(directory);
 	size_t n = json_reader_count(result, "/outputs");
 
 	for (size_t i = 0; i < n && i < DEVSERVE_MAX_TENSORS; i++) {
@@ -190,15 +204,16 @@ static void compare_all(const char *directory, const char *got, const struct jso
 			break;
 		ret->n_outputs++;
 		o->name = xstrdup(name);
-		compare_output(directory, got, facts, dtype_from_name(type, strlen(type)), o);
+		compare_output(directory, got, golden, dtype_from_name(type, strlen(type)), o);
 		if (o->outcome > ret->outcome)
 			ret->outcome = o->outcome;
 	}
+	json_reader_free(golden);
 }
 
 /* What came of it */
 
-static int read_result(const char *directory, const char *got, const struct json_reader *facts, struct case_run *ret)
+static int read_result(const char *directory, const char *got, struct case_run *ret)
 {
 	_cleanup_free_ char *path = path_join(got, "result.json");
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
@@ -216,7 +231,7 @@ static int read_result(const char *directory, const char *got, const struct json
 		ret->sentence = error && error[0] ? xstrdup(error) :
 						    xasprintf("infer() returned %.0f (%s)", number, strerror(-(int)number));
 	} else {
-		compare_all(directory, got, facts, result, ret);
+		compare_all(directory, got, result, ret);
 	}
 	json_reader_free(result);
 	return 0;
@@ -244,10 +259,10 @@ static char *last_line(const struct buffer *said)
 	return end ? xstrndup(said->data + at, end - at) : xstrdup("it ended without a word");
 }
 
-static int conclude(const char *directory, const char *got, const struct json_reader *facts, int status,
-		    const struct link_shared *link, struct case_run *ret, struct buffer *said, struct buffer *why)
+static int conclude(const char *directory, const char *got, int status, const struct link_shared *link,
+		    struct case_run *ret, struct buffer *said, struct buffer *why)
 {
-	if (status == 0 && read_result(directory, got, facts, ret) == 0)
+	if (status == 0 && read_result(directory, got, ret) == 0)
 		return 0;
 	if (status < 0 && status != -ETIMEDOUT) {
 		buffer_printf(why, "cannot run devserve-worker: %s", strerror(-status));
@@ -275,7 +290,7 @@ int case_run(const char *directory, const struct json_reader *facts, struct case
 	}
 	link = share_link();
 	r = start(directory, facts, got, link, said);
-	r = conclude(directory, got, facts, r, link, ret, said, why);
+	r = conclude(directory, got, r, link, ret, said, why);
 	file_remove_tree(got);
 	if (link) {
 		munmap(link, sizeof(*link));

@@ -45,7 +45,11 @@ struct case_run {
 /* The image's files, as @facts (its case.json) and @directory have them, as words of the worker; free each. */
 size_t case_words(const char *directory, const struct json_reader *facts, char **ret, size_t most);
 
-/* 0; or EXIT_FAILURE with a sentence, where it could not even be tried. @said gets what the plugin prints. */
+/*
+ * Tolerances are those of the golden case that it was, or else the usual ones.
+ *
+ * 0; or EXIT_FAILURE with a sentence, where it could not even be tried. @said gets what the plugin prints.
+ */
 int case_run(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
 	     struct buffer *why);
 void case_run_fini(struct case_run *r);

@@ -191,6 +191,7 @@ struct deploy *deploy_free(struct deploy *d)
 		SLIST_REMOVE_HEAD(&d->free_batches, entry);
 		free(b);
 	}
+	record_close(d);
 	arena_fini(&d->trial_arena);
 	free(d->worker);
 	free(d->generations_dir);

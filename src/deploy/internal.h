@@ -27,6 +27,7 @@
 	"the deployment's inputs or outputs changed while the request was under way; send it again"
 
 struct call;
+struct copying;
 struct seat;
 
 enum ticket { TICKET_WAITING, TICKET_BATCH };
@@ -237,6 +238,7 @@ struct deploy {
 	struct arena_budget budget;
 	struct arena trial_arena;
 	struct recorders recorders;
+	struct copying *free_copyings; /* record.c */
 	LIST_HEAD(, deployment) deployments; /* in order of names */
 	LIST_HEAD(, deployment) removed;
 	size_t n_deployments;
@@ -301,6 +303,8 @@ uint64_t batch_inputs_at(const struct batch *b);
 
 /* record.c: it has been answered, and `outputs` were read; its members are still there. */
 void record_offer(struct batch *b, uint64_t compute_ns);
+/* The loop has ended. */
+void record_close(struct deploy *d);
 
 /* outputs.c */
 static inline uint64_t align64(uint64_t n)

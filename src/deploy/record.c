@@ -19,9 +19,10 @@
 
 #define SMALL (128 * 1024) /* copied at once */
 
-/* A large call that is being copied. */
+/* A large call that is being copied. They are kept: in the long run none is allocated. */
 struct copying {
 	uv_work_t work;
+	struct copying *next; /* in deploy.free_copyings */
 	struct batch *batch;
 	struct recorded *to;
 	struct recorder_call call;
@@ -105,8 +106,28 @@ static void on_copied(uv_work_t *work, int status)
 
 	(void)status; /* nobody cancels it */
 	recorder_keep(&c->batch->deployment->recorder, c->to);
+	c->next = c->batch->deployment->deploy->free_copyings;
+	c->batch->deployment->deploy->free_copyings = c;
 	batch_drop_user(c->batch);
-	free(c);
+}
+
+static struct copying *copying_new(struct deploy *d)
+{
+	struct copying *c = d->free_copyings;
+
+	if (c)
+		d->free_copyings = c->next;
+	return c ? c : xmalloc(sizeof(*c));
+}
+
+void record_close(struct deploy *d)
+{
+	struct copying *c;
+
+	while ((c = d->free_copyings)) {
+		d->free_copyings = c->next;
+		free(c);
+	}
 }
 
 /* Its inputs are the request's, which ends with its answer. */
@@ -122,7 +143,7 @@ static void take_inputs(struct batch *b)
 
 static void copy_later(struct batch *b, struct recorded *to, const struct recorder_call *call)
 {
-	struct copying *c = xmalloc(sizeof(*c));
+	struct copying *c = copying_new(b->deployment->deploy);
 
 	c->work.data = c;
 	c->batch = b;

@@ -373,6 +373,11 @@ void recorder_release(struct recorder *r, const struct recorder_view *v)
 	}
 }
 
+uint64_t recorder_take_id(struct recorder *r)
+{
+	return ++r->all->last_id;
+}
+
 void recorder_clear(struct recorder *r)
 {
 	for (struct recorded *d = next(r, NULL); d; d = next(r, d)) {

@@ -121,6 +121,9 @@ bool recorder_hold_one(struct recorder *r, uint64_t id, struct recorder_view *re
 /* Once for each view. */
 void recorder_release(struct recorder *r, const struct recorder_view *v);
 
+/* A number that no recording gets. */
+uint64_t recorder_take_id(struct recorder *r);
+
 /* Drop all recordings: their answers are not what is wanted any more. */
 void recorder_clear(struct recorder *r);
 

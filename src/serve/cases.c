@@ -46,6 +46,7 @@ struct keeping {
 	struct signature *signature;
 	uint64_t id;
 	char *made, *path, *state;
+	char *golden; /* folder to copy, instead of a recording */
 	struct buffer json, why;
 	cases_kept_fn kept;
 	void *context;
@@ -158,16 +159,19 @@ static void tidy(const char *directory)
 
 static void describe(const struct keeping *k, const struct case_facts *f, struct buffer *json)
 {
-	const struct recording *r = recorder_at(&k->view, 0);
+	const struct recording *r = k->golden ? NULL : recorder_at(&k->view, 0);
 	_cleanup_buffer_ struct buffer when = BUFFER_NULL;
 
-	clock_put_utc(&when, r->recorded_ns);
+	clock_put_utc(&when, r ? r->recorded_ns : clock_wall_ns());
 	json_object(json, NULL);
 	json_uint(json, "id", k->id);
 	json_string(json, "deployment", k->handle->name);
 	json_string(json, "plugin", f->plugin);
-	json_string(json, "recorded", when.data);
-	json_uint(json, "answered_by", r->generation);
+	json_string(json, r ? "recorded" : "kept", when.data);
+	if (r)
+		json_uint(json, "answered_by", r->generation);
+	else
+		json_string(json, "golden", path_name(k->golden));
 	json_uint(json, "generation", f->generation);
 	json_string(json, "sentence", f->sentence);
 	json_string(json, "image", "image.so");
@@ -225,6 +229,38 @@ static int write_tensors(struct keeping *k)
 	return case_fill(k->made, in, r->n_in, out, r->n_out, k->json.data, &k->why);
 }
 
+/* "in/X.npy" and all others of a side. */
+static int copy_side(const struct keeping *k, const char *side)
+{
+	_cleanup_free_ char *from = path_join(k->golden, side), *to = path_join(k->made, side);
+	int r = file_make_directories(to);
+	DIR *d = opendir(from);
+	struct dirent *e;
+
+	while (d && r == 0 && (e = readdir(d))) {
+		_cleanup_free_ char *source = path_join(from, e->d_name), *copy = path_join(to, e->d_name);
+
+		if (strcmp(path_suffix(e->d_name), ".npy") == 0)
+			r = file_copy(source, copy);
+	}
+	if (d)
+		closedir(d);
+	return d ? r : -ENOENT;
+}
+
+static int copy_golden(struct keeping *k)
+{
+	_cleanup_free_ char *from = path_join(k->golden, "case.json"), *to = path_join(k->made, "golden.json");
+	_cleanup_free_ char *facts = path_join(k->made, "case.json");
+	int r = file_copy(from, to);
+
+	if (r == 0 || r == -ENOENT) /* it need not say anything */
+		r = copy_side(k, CASE_IN);
+	if (r == 0)
+		r = copy_side(k, CASE_OUT);
+	return r == 0 ? file_write(facts, k->json.data, k->json.size, 0666) : r;
+}
+
 static void on_work(uv_work_t *work)
 {
 	struct keeping *k = work->data;
@@ -232,7 +268,7 @@ static void on_work(uv_work_t *work)
 	int r = k->state ? file_copy(k->state, state) : 0;
 
 	if (r == 0 || r == -ENOENT) /* a state that hasn't been written yet is zero */
-		r = write_tensors(k);
+		r = k->golden ? copy_golden(k) : write_tensors(k);
 	if (r == 0) {
 		file_remove_tree(k->path);
 		r = rename(k->made, k->path) < 0 ? -errno : 0;
@@ -255,6 +291,7 @@ static void keeping_free(struct keeping *k)
 	free(k->made);
 	free(k->path);
 	free(k->state);
+	free(k->golden);
 	free(k);
 }
 
@@ -282,23 +319,45 @@ static struct keeping *keeping_new(struct cases *c, struct deployment *d, uint64
 	return k;
 }
 
-int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct case_facts *f,
-	       cases_kept_fn kept, void *context)
+/* @r: whether there is something to keep. @k is gone after an error. */
+static int start(struct keeping *k, const struct case_facts *f, cases_kept_fn kept, void *context, int r)
+{
+	if (r == 0)
+		r = prepare(k, f);
+	if (r < 0) {
+		file_remove_tree(k->made);
+		keeping_free(k);
+		return r;
+	}
+	k->state = f->state ? xstrdup(f->state) : NULL;
+	k->kept = kept;
+	k->context = context;
+	describe(k, f, &k->json);
+	uv_queue_work(k->cases->loop, &k->work, on_work, on_kept);
+	return 0;
+}
+
+int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct case_facts *f, cases_kept_fn kept,
+	       void *context)
 {
 	struct keeping *k = keeping_new(c, d, id);
 	int r = recorder_hold_one(k->recorder, id, &k->view) ? 0 : -ENOENT;
 
 	if (r == 0)
-		r = prepare(k, f);
-	if (r < 0) {
-		keeping_free(k);
-		return r;
-	}
-	k->signature = signature_ref(recorder_signature(k->recorder, id));
-	k->state = f->state ? xstrdup(f->state) : NULL;
-	k->kept = kept;
-	k->context = context;
-	describe(k, f, &k->json);
-	uv_queue_work(c->loop, &k->work, on_work, on_kept);
-	return 0;
+		k->signature = signature_ref(recorder_signature(k->recorder, id));
+	return start(k, f, kept, context, r);
+}
+
+int cases_keep_golden(struct cases *c, struct deployment *d, const char *directory, const struct case_facts *f,
+		      cases_kept_fn kept, void *context, uint64_t *ret_id)
+{
+	uint64_t id = recorder_take_id(deployment_recorder(d));
+	struct keeping *k = keeping_new(c, d, id);
+	int r;
+
+	k->golden = xstrdup(directory);
+	r = start(k, f, kept, context, 0);
+	if (r == 0)
+		*ret_id = id;
+	return r;
 }

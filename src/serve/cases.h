@@ -8,7 +8,7 @@
  *
  *	STATE/cases/ID/in/INPUT.npy, out/OUTPUT.npy   what was asked, and answered then
  *	STATE/cases/ID/image.so, device, state        the image; its device code, a state: where it has one
- *	STATE/cases/ID/case.json                      the rest
+ *	STATE/cases/ID/case.json                      the rest; golden.json: what a golden case says of itself
  *
  * `devserve replay ID` runs them. Tensors are written by one of libuv's threads; the oldest cases go when
  * there are more than CASES_MAX. Loop's thread only.
@@ -51,6 +51,13 @@ typedef void (*cases_kept_fn)(void *context, uint64_t id, const char *path, cons
  */
 int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct case_facts *f, cases_kept_fn kept,
 	       void *context);
+
+/*
+ * The same of a golden case, whose folder is @directory. It gets the next number, in *@ret_id at once. 0, or
+ * -errno: the image can't be kept.
+ */
+int cases_keep_golden(struct cases *c, struct deployment *d, const char *directory, const struct case_facts *f,
+		      cases_kept_fn kept, void *context, uint64_t *ret_id);
 
 /* "STATE/cases/17"; free(). */
 char *cases_path(const char *state_dir, uint64_t id);

@@ -209,6 +209,19 @@ def test_replay_says_which_element_is_another(twice, root, tmp_path):
     assert [o["outcome"] for o in told["outputs"]] == ["differs", "same"]
 
 
+def test_replay_takes_the_tolerances_of_a_golden_case(twice, root, tmp_path):
+    ask(twice, [1, 2, 3])
+    command(root, "replay", "1")
+    (tmp_path / "off").touch()
+    golden = root.path / ".devserve/cases/1/golden.json"
+    golden.write_text(json.dumps({"tolerance": {"Y": {"rtol": 0, "atol": 1}}}))
+    result = command(root, "replay", "1")
+    assert result.returncode == 0, result.stderr
+    assert "Y  FP32[3]  within the tolerance; the largest difference is 1" in result.stdout
+    golden.write_text(json.dumps({"tolerance": {"Y": {"rtol": 0, "atol": 0.99}}}))
+    assert command(root, "replay", "1").returncode == 1
+
+
 def test_replay_tells_of_a_crash(twice, root, tmp_path):
     ask(twice, [1, 2, 3])
     command(root, "replay", "1")
