@@ -277,7 +277,7 @@ is_deeply([run('devserve clean unbuilt')], [0, "nothing was built here: there is
 	'clean of what was never served');
 my $state = "$place/plugins/.devserve";
 my $hash = '0123456789abcdef' x 2;
-my @goes = ("objects/$hash.o", "images/$hash.so", "manifests/$hash", "generations/$ended/m.so", "tmp/$ended-aaaaaa/1.o");
+my @goes = ("objects/$hash.o", "images/$hash.so", "manifests/$hash", "loops/$hash", "generations/$ended/m.so", "tmp/$ended-aaaaaa/1.o");
 my @stays = ('deployments/m', "generations/$server/m.so", 'images/mine.png', 'run.json', "tmp/$server-aaaaaa/1.o",
 	"toolchain/$hash");
 make_path(map { m{(.*)/} ? "$state/$1" : () } @goes, @stays);
@@ -287,7 +287,7 @@ is_deeply([sort map { -f $_ ? $_ : glob "$_/*" } split /\n/, slurp("$place/out")
 	[sort map { "./plugins/.devserve/$_" } @goes], 'clean --dry-run names what would go');
 is_deeply([grep { ! -e "$state/$_" } @goes, @stays], [], 'clean --dry-run leaves everything');
 is(join('', (run('devserve clean'))[0, 2]), '0', 'clean');
-like(slurp("$place/out"), qr/^freed \d+\.\d kB in 5 files\n$/, 'clean says what it freed');
+like(slurp("$place/out"), qr/^freed \d+\.\d kB in 6 files\n$/, 'clean says what it freed');
 is_deeply([grep { -e "$state/$_" } @goes], [], 'what was built goes, and what ended processes left');
 is_deeply([grep { ! -e "$state/$_" } @stays], [],
 	"records, what a running server uses, and what is nobody's stays");

@@ -283,6 +283,8 @@ int child_start(uv_loop_t *loop, const struct child_options *o, struct child **r
 	}
 	limit(pid, RLIMIT_AS, o->memory_limit);
 	limit(pid, RLIMIT_CPU, o->cpu_limit_s);
+	if (o->idle)
+		sched_setscheduler(pid, SCHED_IDLE, &(struct sched_param){ .sched_priority = 0 });
 
 	c = xcalloc(1, sizeof(*c));
 	c->pid = pid;

@@ -34,17 +34,20 @@ static void copy_list(char ***to, char *const *from)
 	*to = list.at;
 }
 
-static void copy_recipe(struct recipe *to, const struct recipe *from)
+struct recipe recipe_copy(const struct recipe *from)
 {
 	struct words sources = WORDS_NULL;
+	struct recipe to;
 
 	for (size_t i = 0; i < from->n_sources; i++)
 		words_add(&sources, from->sources[i]);
-	*to = (struct recipe){ .name = xstrdup(from->name), .path = xstrdup(from->path),
-			       .sources = sources.at, .n_sources = sources.n, .afresh = from->afresh,
-			       .sanitize = from->sanitize };
-	copy_list(&to->cflags, from->cflags);
-	copy_list(&to->ldlibs, from->ldlibs);
+	to = (struct recipe){ .name = xstrdup(from->name), .path = xstrdup(from->path),
+			      .sources = sources.at, .n_sources = sources.n, .afresh = from->afresh,
+			      .tell_loops = from->tell_loops,
+			      .sanitize = from->sanitize };
+	copy_list(&to.cflags, from->cflags);
+	copy_list(&to.ldlibs, from->ldlibs);
+	return to;
 }
 
 /* The deployment's directory: its headers are found without one. */
@@ -419,7 +422,7 @@ int build_start(struct builder *b, const struct recipe *r, build_done_fn done, v
 	builder_mend(b);
 	one = xcalloc(1, sizeof(*one));
 	one->builder = b;
-	copy_recipe(&one->recipe, r);
+	one->recipe = recipe_copy(r);
 	one->own = recipe_directory(r);
 	one->units = xcalloc(r->n_sources, sizeof(*one->units));
 	one->done = done;

@@ -46,6 +46,7 @@ struct recipe {
 	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
 	bool afresh;   /* compile and link whatever the store has */
+	bool tell_loops; /* have the compiler tell of them, so that a look (look.h) has its answer; takes longer */
 	bool sanitize; /* with the address and the undefined behaviour sanitizer (build/sanitizer.h) */
 };
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/internal.h"
+#include "build/look.h"
 
 #define DEFAULT_TIME_MS 120000
 #define DEFAULT_MEMORY (UINT64_C(4) << 30)
@@ -66,6 +67,9 @@ int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer 
 	b->sources = sources_new(&b->store);
 	toolchain_init(&b->toolchain, b->include_dir, b->root);
 	TAILQ_INIT(&b->builds);
+	TAILQ_INIT(&b->looks);
+	uv_timer_init(loop, &b->look_timer);
+	b->look_timer.data = b;
 	uv_timer_init(loop, &b->timer);
 	b->timer.data = b;
 	*ret = b;
@@ -91,6 +95,13 @@ static void on_closed(uv_handle_t *timer)
 	free(b);
 }
 
+static void on_look_timer_closed(uv_handle_t *timer)
+{
+	struct builder *b = timer->data;
+
+	uv_close((uv_handle_t *)&b->timer, on_closed);
+}
+
 /* A build that just calls back may look at its builder once more: it goes last. */
 struct builder *builder_free(struct builder *b)
 {
@@ -99,6 +110,8 @@ struct builder *builder_free(struct builder *b)
 	b->freed = true;
 	while (!TAILQ_EMPTY(&b->builds))
 		build_cancel(TAILQ_FIRST(&b->builds));
+	while (!TAILQ_EMPTY(&b->looks))
+		look_cancel(TAILQ_FIRST(&b->looks));
 	b->probing = probing_cancel(b->probing);
 	b->warm = warm_free(b->warm);
 	b->queue = queue_free(b->queue);
@@ -106,7 +119,7 @@ struct builder *builder_free(struct builder *b)
 	b->contents = contents_free(b->contents);
 	store_close(&b->store);
 	toolchain_fini(&b->toolchain);
-	uv_close((uv_handle_t *)&b->timer, on_closed);
+	uv_close((uv_handle_t *)&b->look_timer, on_look_timer_closed);
 	return NULL;
 }
 

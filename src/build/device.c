@@ -23,7 +23,7 @@ int device_compile(struct unit *u, job_done_fn done)
 
 	words_add_list(&request, u->source, u->object, u->depends, NULL);
 	words_printf(&request, "%llu", (unsigned long long)b->builder->time_limit_ms);
-	driver_fill(&request, &c->flags, u->source, u->object, u->depends, b->own);
+	driver_fill(&request, &c->flags, &(struct driver_paths){ u->source, u->object, u->depends, b->own, NULL });
 	cuda_device_flags(b->recipe.cflags, &request);
 	return warm_start(b->builder->warm, &c->command, &request, done, u, &u->job);
 }

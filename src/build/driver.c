@@ -94,20 +94,33 @@ bool driver_read_link(const char *text, struct words *ret)
 							 "ld.lld", "mold", NULL }, ret);
 }
 
-void driver_fill(struct words *ret, const struct words *command, const char *source,
-		 const char *object, const char *depends, const char *own)
+/* "-fopt-info-…=/devserve/loops": how much of it is before the path; 0: it is no such word. */
+static size_t before_loops(const char *word)
+{
+	size_t size = strlen(word), path = sizeof(DRIVER_LOOPS) - 1;
+
+	return size > path && strcmp(word + size - path, DRIVER_LOOPS) == 0 ? size - path : 0;
+}
+
+static const char *filled(const char *word, const struct driver_paths *paths)
+{
+	if (strncmp(word, DRIVER_SOURCE, strlen(DRIVER_SOURCE)) == 0)
+		return paths->source;
+	if (strcmp(word, DRIVER_OBJECT) == 0)
+		return paths->object;
+	if (strcmp(word, DRIVER_DEPENDS) == 0 || strcmp(word, "/devserve/object.d") == 0)
+		return paths->depends;
+	return strcmp(word, DRIVER_OWN) == 0 ? paths->own : word;
+}
+
+void driver_fill(struct words *ret, const struct words *command, const struct driver_paths *paths)
 {
 	for (size_t i = 0; i < command->n; i++) {
-		const char *word = command->at[i];
+		size_t n = before_loops(command->at[i]);
 
-		if (strncmp(word, DRIVER_SOURCE, strlen(DRIVER_SOURCE)) == 0)
-			word = source;
-		else if (strcmp(word, DRIVER_OBJECT) == 0)
-			word = object;
-		else if (strcmp(word, DRIVER_DEPENDS) == 0 || strcmp(word, "/devserve/object.d") == 0)
-			word = depends;
-		else if (strcmp(word, DRIVER_OWN) == 0)
-			word = own;
-		words_add(ret, word);
+		if (!n)
+			words_add(ret, filled(command->at[i], paths));
+		else if (paths->loops)
+			words_printf(ret, "%.*s%s", (int)n, command->at[i], paths->loops);
 	}
 }

@@ -12,9 +12,11 @@
 #include "build/build.h"
 #include "build/content.h"
 #include "build/diagnostic.h"
+#include "build/driver.h"
 #include "build/figures.h"
 #include "build/job.h"
 #include "build/language.h"
+#include "build/loops.h"
 #include "build/manifest.h"
 #include "build/probe.h"
 #include "build/source.h"
@@ -42,10 +44,13 @@ struct unit {
 	bool stale;                 /* something changed while it was read */
 	struct job *job;
 	char *object, *depends;     /* temporary files of the job */
+	char *loops;                /* another, what the compiler told of them; NULL: it wasn't asked */
 	uint64_t started_wall_ns, started_ns, ended_ns;
 };
 
 TAILQ_HEAD(builds, build);
+
+TAILQ_HEAD(looks, look);
 
 struct builder {
 	uv_loop_t *loop;
@@ -65,6 +70,8 @@ struct builder {
 	bool told; /* that the driver links */
 	bool freed;
 	struct builds builds;
+	struct looks looks; /* the first one's compilers run */
+	uv_timer_t look_timer;
 };
 
 enum build_state { BUILD_WAITING, BUILD_COMPILING, BUILD_LINKING };
@@ -99,12 +106,13 @@ struct build {
 
 /* Somebody may have removed the store while we run. */
 void builder_mend(struct builder *b);
+/* What a build, or a look, needs of it; recipe_fini() */
+struct recipe recipe_copy(const struct recipe *from);
 /* The directory of the deployment itself; free() */
 char *recipe_directory(const struct recipe *r);
 /* The compiler's command for @source; all the paths filled in. False: run cc1 | as instead. */
 bool object_command(const struct compiler *c, enum language l, const struct recipe *r,
-		    const char *source, const char *object, const char *depends, const char *own,
-		    struct words *command, struct words *reader);
+		    const struct driver_paths *paths, struct words *command, struct words *reader);
 /* The directories where the author's headers are looked for first. */
 void object_searched(const struct builder *b, const char *own, struct words *ret);
 /* 0, or -errno: the source can't be read. */
@@ -118,6 +126,11 @@ void object_start(struct unit *u);
 void unit_fini(struct unit *u);
 /* The inputs that the unit really read; some hash that nothing equals where that isn't certain. */
 struct hash unit_inputs(struct unit *u);
+
+/* look.c: whether the compiler of @r can tell of loops. */
+bool look_can_tell(const struct compiler *c, enum language l, const struct recipe *r);
+/* What it told, a file, is what there is to know of all that has these inputs; added to @ret, or NULL. */
+int look_keep(struct builder *b, const char *told, struct hash inputs, struct loops *ret);
 
 /* device.c: start the compilation of a source for the device alone. 0 or -errno. */
 int device_compile(struct unit *u, job_done_fn done);

@@ -36,7 +36,7 @@ struct job {
 	struct queue *queue;
 	struct words commands[2]; /* the reader's is empty where there is none */
 	uint64_t memory_limit, time_limit_ms;
-	bool at_once, started;
+	bool at_once, idle, started;
 	int input_fd; /* while it is started, or 0 */
 	int error;
 	unsigned n_running;
@@ -195,6 +195,7 @@ static int start_process(struct job *j, int which, int output_fd, int input_fd)
 		.output_fd = output_fd,
 		.memory_limit = j->memory_limit,
 		.time_limit_ms = j->time_limit_ms,
+		.idle = j->idle,
 		.on_text = on_process_text,
 		.on_end = on_process_end,
 		.context = &j->processes[which],
@@ -281,6 +282,7 @@ void job_start(struct queue *q, const struct job_options *o, job_done_fn done, v
 	j->memory_limit = o->memory_limit;
 	j->time_limit_ms = o->time_limit_ms;
 	j->at_once = o->at_once;
+	j->idle = o->idle;
 	j->input_fd = o->input_fd;
 	j->done = done;
 	j->context = context;

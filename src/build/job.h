@@ -23,6 +23,7 @@ struct job_options {
 	const struct words *reader; /* NULL: none. Finds the pipe's end as descriptor 3 */
 	int input_fd;               /* descriptor 3 of the command; 0: none. The caller's */
 	bool at_once;               /* not counted among the queue's: doesn't wait */
+	bool idle;                  /* runs when nobody else wants to */
 	uint64_t memory_limit;      /* bytes of address space; 0: none */
 	uint64_t time_limit_ms;     /* 0: none */
 };

@@ -19,7 +19,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/depfile.h"
-#include "build/driver.h"
 #include "build/internal.h"
 #include "build/sanitizer.h"
 
@@ -29,8 +28,7 @@ static void add_own(struct words *ret, const struct recipe *r)
 		words_add(ret, *flag);
 }
 
-static void add_driver(struct words *ret, const struct compiler *c, const struct recipe *r,
-		       const char *source, const char *object, const char *depends)
+static void add_driver(struct words *ret, const struct compiler *c, const struct recipe *r)
 {
 	words_add_all(ret, &c->command);
 	words_add(ret, "-c");
@@ -39,13 +37,13 @@ static void add_driver(struct words *ret, const struct compiler *c, const struct
 	words_add_all(ret, &c->flags);
 	if (r->sanitize)
 		sanitizer_add_flags(c, ret);
+	words_add(ret, DRIVER_TELL_LOOPS);
 	add_own(ret, r);
-	words_add_list(ret, "-MD", "-MF", depends, "-o", object, source, NULL);
+	words_add_list(ret, "-MD", "-MF", DRIVER_DEPENDS, "-o", DRIVER_OBJECT, DRIVER_SOURCE, NULL);
 }
 
 bool object_command(const struct compiler *c, enum language l, const struct recipe *r,
-		    const char *source, const char *object, const char *depends, const char *own,
-		    struct words *command, struct words *reader)
+		    const struct driver_paths *paths, struct words *command, struct words *reader)
 {
 	_cleanup_words_ struct words words = WORDS_NULL;
 	/* An author's flags mean something to the driver, not to cc1 alone. */
@@ -53,13 +51,13 @@ bool object_command(const struct compiler *c, enum language l, const struct reci
 		      !r->sanitize;
 
 	if (direct) {
-		driver_fill(command, &c->cc1, source, object, depends, own);
-		driver_fill(reader, &c->as, source, object, depends, own);
+		driver_fill(command, &c->cc1, paths);
+		driver_fill(reader, &c->as, paths);
 		words_add(reader, "/dev/fd/3");
 		return true;
 	}
-	add_driver(&words, c, r, source, object, depends);
-	driver_fill(command, &words, source, object, depends, own);
+	add_driver(&words, c, r);
+	driver_fill(command, &words, paths);
 	return false;
 }
 
@@ -137,9 +135,12 @@ static void remove_temporaries(struct unit *u)
 		unlink(u->object);
 	if (u->depends)
 		unlink(u->depends);
+	if (u->loops)
+		unlink(u->loops);
 	free(u->object);
 	free(u->depends);
-	u->object = u->depends = NULL;
+	free(u->loops);
+	u->object = u->depends = u->loops = NULL;
 }
 
 void unit_fini(struct unit *u)
@@ -213,6 +214,8 @@ static int keep_object(struct unit *u, const char *text, struct buffer *why)
 	u->stale = hash_inputs(u) < 0;
 	if (!u->stale)
 		manifest_add(&b->store, u->key, e); /* a note that can't be written is only missed */
+	if (!u->stale && u->loops)
+		look_keep(b, u->loops, e->inputs, NULL);
 	return 0;
 }
 
@@ -315,8 +318,9 @@ static void run_compiler(struct unit *u)
 		.time_limit_ms = b->time_limit_ms,
 	};
 
-	if (object_command(c, u->language, &u->build->recipe, u->source, u->object, u->depends,
-			   u->build->own, &command, &reader))
+	const struct driver_paths paths = { u->source, u->object, u->depends, u->build->own, u->loops };
+
+	if (object_command(c, u->language, &u->build->recipe, &paths, &command, &reader))
 		o.reader = &reader;
 	if (u->language == LANGUAGE_CXX && !u->late)
 		set_standard(&command, STANDARD_EARLY);
@@ -330,6 +334,9 @@ static void compile(struct unit *u)
 
 	u->object = store_temporary(&b->store, ".o");
 	u->depends = store_temporary(&b->store, ".d");
+	if (u->build->recipe.tell_loops &&
+	    look_can_tell(toolchain_compiler(&b->toolchain, u->language), u->language, &u->build->recipe))
+		u->loops = store_temporary(&b->store, ".loops");
 	u->started_wall_ns = clock_wall_ns();
 	u->build->ran = true;
 	u->build->n_open++;

@@ -95,6 +95,7 @@ static void put_questions(struct probing *p)
 		words_add_all(command, i == ASK_CC ? &t->cc.command : &t->cxx.command);
 		words_add_list(command, "-###", "-c", "-pipe", NULL);
 		toolchain_gcc_flags(t, i == ASK_CXX, command);
+		words_add(command, DRIVER_TELL_LOOPS);
 		words_add_list(command, "-MD", "-MF", DRIVER_DEPENDS, "-o", DRIVER_OBJECT,
 			       i == ASK_CC ? DRIVER_SOURCE ".c" : DRIVER_SOURCE ".cc", NULL);
 	}

@@ -26,7 +26,7 @@
 #include "base/memory.h"
 
 static const char *const kinds[] = { "objects", "images", "manifests", "links", "sources",
-				     "toolchain", "devices", "layouts" };
+				     "toolchain", "devices", "layouts", "loops" };
 
 /* Used a moment ago: somebody may be about to open it. */
 enum { YOUNG_S = 10 };

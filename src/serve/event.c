@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "build/loops.h"
 #include "deploy/companion.h"
 #include "serve/companions.h"
 
@@ -167,6 +168,26 @@ static void put_kernels(struct buffer *b, const struct event *e)
 	json_array_end(b);
 }
 
+static void put_loops(struct buffer *b, const struct event *e)
+{
+	if (!e->n_loops)
+		return;
+	json_array(b, "loops");
+	for (size_t i = 0; i < e->n_loops; i++) {
+		const struct loop_change *l = &e->loops[i];
+
+		json_object(b, NULL);
+		json_string(b, "file", l->file);
+		json_uint(b, "line", l->line);
+		json_uint(b, "column", l->column);
+		json_bool(b, "vectorized", l->bytes > 0);
+		put_number(b, "bytes", l->bytes);
+		put_string(b, "reason", l->reason);
+		json_object_end(b);
+	}
+	json_array_end(b);
+}
+
 static void put_frames(struct buffer *b, const struct event *e)
 {
 	if (!e->n_frames && e->kind != EVENT_CRASH_REPORT)
@@ -223,6 +244,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_frames(b, e);
 	put_stages(b, e);
 	put_kernels(b, e);
+	put_loops(b, e);
 	put_number(b, "count", e->count);
 	if (e->companion)
 		companion_json(e->companion, b);

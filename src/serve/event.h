@@ -36,6 +36,7 @@ struct diagnostic;
 	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitized */         \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
+	X(LOOPS_CHANGED, "loops.changed")           /* from, loops: of a generation that serves */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(SANITIZER_REPORT, "sanitizer.report")     /* pid, reason, what, call, text, diagnostics, frames */ \
@@ -63,6 +64,7 @@ struct event_stage {
 struct companion_facts;
 struct history_build;
 struct kernel_figures;
+struct loop_change;
 
 struct event_frame { /* innermost first; "" and 0: not known */
 	const char *function, *file, *text; /* text: the line of source */
@@ -91,6 +93,8 @@ struct event {
 	const struct kernel_figures *kernels_before; /* of the generation before; by name */
 	size_t n_kernels_before;
 	const struct history_build *built; /* save.done: what came to serve; for the history alone, not in the JSON */
+	const struct loop_change *loops; /* that are vectorised now and weren't, or were */
+	size_t n_loops;
 	const char *signal;     /* "SIGSEGV" */
 	const char *what;       /* "wrote past the end of OUTPUT0[8,16]" */
 	const char *call;       /* inputs of the call that ran: "INPUT0 FP32[8,16], …" */

@@ -273,6 +273,7 @@ static void plugin_free(struct plugin *p)
 	recipe_fini(&p->recipe);
 	free(p->reason);
 	figures_fini(&p->kernels);
+	plugin_loops_fini(p);
 	free(p->clash);
 	free(p->name);
 	free(p->path);

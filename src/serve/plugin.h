@@ -17,6 +17,7 @@
 #include "build/build.h"
 #include "build/figures.h"
 #include "serve/plugin_config.h"
+#include "serve/plugin_loops.h"
 #include "serve/plugin_weights.h"
 #include "serve/record.h"
 
@@ -74,6 +75,7 @@ struct plugin {
 	struct hash identity_before;
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	struct figures kernels;        /* of CUDA, of the generation that serves */
+	struct plugin_loops loops;
 	bool record_due;               /* its number is still to be written down */
 	struct record kept;            /* what it is: the newest that served as it is built without sanitizers */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */

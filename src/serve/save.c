@@ -43,7 +43,7 @@ struct save {
 	struct signature *signature;
 	bool rolling;
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
-	struct hash source;
+	struct hash source, sources;   /* the latter without weights and deployment.yaml */
 	uint64_t compile_ns, link_ns;
 	struct hash config, libraries, image_hash, device_hash, identity;
 	bool identical;                /* its code is what served before, but for the line tables */
@@ -79,6 +79,13 @@ static struct event event_of(const struct save *s, enum event_kind kind)
 		.generation = deployment_handle(s->plugin->deployment)->generation,
 		.build = s->number,
 	};
+}
+
+/* In a check there is nothing to compare with, and the sanitizers leave no loop as it was. */
+static void look_at_loops(struct save *s, uint32_t from)
+{
+	if (is_newest(s) && !s->sanitize && s->plugin->plugins->keep_records)
+		plugin_loops_look(s->plugin, s->plugin->generation, from, s->identical, s->sources);
 }
 
 static void emit(struct save *s, const struct event *e)
@@ -157,6 +164,8 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	emit(s, &e);
 	if (roll && roll->outcome == ROLLOUT_SWAPPED)
 		figures_copy(&p->kernels, s->kernels.at, s->kernels.n);
+	if (roll && roll->outcome == ROLLOUT_SWAPPED)
+		look_at_loops(s, roll->from);
 	save_free(s);
 	p->plugins->settled(p->plugins->context, p);
 }
@@ -458,6 +467,7 @@ static void on_built(void *context, const struct build_result *result)
 	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
 
 	s->build = NULL;
+	s->sources = result->source_hash;
 	s->source = plugin_fingerprint(result->source_hash, s->weights, s->config);
 	s->image_hash = result->image_hash;
 	s->compile_ns = result->compile_ns;
@@ -526,6 +536,7 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	s->weights_ns = p->weights.read_ns;
 	p->weights.read_ns = 0;
 	LIST_INSERT_HEAD(&p->saves, s, entry);
+	plugin_loops_abandon(p);
 	if (before && !before->rolling)
 		end_save(before, "superseded", "a newer save came", NULL);
 	deployment_set_stale(p->deployment, "building");
@@ -537,6 +548,7 @@ void save_start(struct plugin *p, uint64_t since_ns)
 		return;
 	}
 	p->recipe.afresh = p->rebuild;
+	p->recipe.tell_loops = !p->loops.generation && p->plugins->keep_records;
 	p->rebuild = false;
 	s->sanitize = p->recipe.sanitize;
 	r = build_start(p->plugins->builder, &p->recipe, on_built, s, &s->build);

@@ -28,6 +28,7 @@
 #include "serve/compiler_text.h"
 #include "serve/crash_text.h"
 #include "serve/event.h"
+#include "serve/loops_text.h"
 #include "serve/options.h"
 #include "serve/progress.h"
 #include "serve/report.h"
@@ -375,6 +376,7 @@ static const struct telling {
 	[EVENT_TRIAL_FAILED] = { .line = put_failed, .check = put_failed_check },
 	[EVENT_SWAP_REFUSED] = { .line = put_failed, .check = put_failed_check },
 	[EVENT_SAVE_DONE] = { .line = put_save, .check = put_tried },
+	[EVENT_LOOPS_CHANGED] = { .line = loops_text },
 	[EVENT_WORKER_DIED] = { .line = put_worker_died },
 	[EVENT_CRASH_REPORT] = { .line = put_crashed, .after = crash_text },
 	[EVENT_SANITIZER_REPORT] = { .line = put_found, .after = finding_text },

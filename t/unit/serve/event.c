@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "build/loops.h"
 #include "serve/event.h"
 
 static struct events *events;
@@ -74,6 +75,18 @@ Test(event, a_save_tells_its_stages)
 	       "{\"event\":\"save.done\",\"time\":\"T\",\"deployment\":\"matmul\",\"generation\":8,\"build\":12,"
 	       "\"outcome\":\"swapped\",\"from\":7,\"stages\":[{\"name\":\"settle\",\"ms\":10.1},"
 	       "{\"name\":\"gcc\",\"ms\":78.1},{\"name\":\"swap\",\"ms\":0.2}],\"took_ms\":94}\n");
+}
+
+Test(event, a_save_tells_which_loops_are_vectorised_now_or_no_longer)
+{
+	const struct loop_change loops[] = { { "/m.c", 19, 25, 0, "control flow in loop" }, { "/m.c", 30, 3, 32, NULL } };
+
+	expect(&(struct event){ .kind = EVENT_LOOPS_CHANGED, .deployment = "m", .generation = 2, .from = 1, .loops = loops,
+				.n_loops = 2 },
+	       "{\"event\":\"loops.changed\",\"time\":\"T\",\"deployment\":\"m\",\"generation\":2,\"from\":1,"
+	       "\"loops\":[{\"file\":\"/m.c\",\"line\":19,\"column\":25,\"vectorized\":false,"
+	       "\"reason\":\"control flow in loop\"},"
+	       "{\"file\":\"/m.c\",\"line\":30,\"column\":3,\"vectorized\":true,\"bytes\":32}]}\n");
 }
 
 Test(event, a_save_tells_that_its_code_is_identical)

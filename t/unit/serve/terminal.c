@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "build/loops.h"
 #include "serve/event.h"
 #include "serve/json_sink.h"
 #include "serve/options.h"
@@ -105,6 +106,19 @@ Test(terminal, a_first_generation_was_not_saved_just_now)
 	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "matmul", .generation = 1,
 				.outcome = "swapped", .cached = true, .took_ns = 12000000 },
 	       "00:00:00 matmul  gen 1  serving after 12 ms (no compile)\n");
+}
+
+Test(terminal, a_loop_that_won_or_lost_its_vectors_has_a_line)
+{
+	const struct loop_change loops[] = {
+		{ "/srv/m/m.c", 19, 25, 0, "control flow in loop" },
+		{ "/srv/m/m.c", 30, 3, 32, NULL },
+	};
+
+	expect(&(struct event){ .kind = EVENT_LOOPS_CHANGED, .deployment = "m", .generation = 2, .from = 1,
+				.loops = loops, .n_loops = 2 },
+	       "00:00:00 m  gen 2: the loop at /srv/m/m.c:19:25 is no longer vectorised: control flow in loop\n"
+	       "00:00:00 m  gen 2: the loop at /srv/m/m.c:30:3 is vectorised now, 32 bytes at a time\n");
 }
 
 Test(terminal, kernels_stand_below_with_what_changed)
