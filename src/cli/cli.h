@@ -32,10 +32,13 @@ extern const struct command cli_infer;
 extern const struct command cli_inspect;
 extern const struct command cli_logs;
 extern const struct command cli_new;
+extern const struct command cli_pin;
 extern const struct command cli_record;
 extern const struct command cli_replay;
+extern const struct command cli_rollback;
 extern const struct command cli_schema;
 extern const struct command cli_status;
+extern const struct command cli_unpin;
 extern const struct command cli_version;
 extern const struct command cli_wait;
 

@@ -15,10 +15,10 @@
 #include "base/wrap.h"
 #include "cli/cli.h"
 #include "cli/history_page.h"
+#include "cli/written.h"
 #include "history/database.h"
 #include "history/reader.h"
 #include "serve/options.h"
-#include "serve/run_file.h"
 #include "serve/style.h"
 
 struct history_options {
@@ -233,11 +233,11 @@ static int run(void *options)
 	_cleanup_free_ char *directory = state_directory(o->root, o->state_dir);
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	struct view v = { .o = o };
-	char url[256];
-	int r = history_reader_open(directory, &v.reader, &why);
+	int r;
 
-	if (r == 0 && run_file_owner(directory, url))
+	if (cli_await_history(o->root, o->state_dir))
 		v.now_ms = (int64_t)(clock_wall_ns() / NS_PER_MS);
+	r = history_reader_open(directory, &v.reader, &why);
 	if (r == 0)
 		r = check_name(&v, &why);
 	if (r == 0)

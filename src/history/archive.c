@@ -194,16 +194,6 @@ int archive_record(struct archive *a, const struct history_entry *e)
 	return writing_record(&a->database, a->session, a->state_dir, e);
 }
 
-int archive_pin(struct archive *a, const char *deployment, uint32_t generation, bool pinned, bool *ret_known)
-{
-	struct database *d = &a->database;
-	int r = database_run(d, "UPDATE generation SET pinned = ? WHERE deployment = ? AND number = ?", "isi",
-			     (int64_t)pinned, deployment, (int64_t)generation);
-
-	*ret_known = r == DATABASE_OK && sqlite3_changes(d->handle) > 0;
-	return r;
-}
-
 /* Zero where the column is NULL. */
 static struct hash hash_at(sqlite3_stmt *s, int column)
 {
@@ -212,26 +202,37 @@ static struct hash hash_at(sqlite3_stmt *s, int column)
 	return hash_from_text(database_text(s, column), &h) ? h : (struct hash){ .high = 0 };
 }
 
-int archive_find(struct archive *a, const char *deployment, uint32_t generation, struct archive_generation *ret)
-{
-	struct database *d = &a->database;
-	sqlite3_stmt *s = database_ask(d, "SELECT source, image, device, weights, libraries FROM generation"
-					  " WHERE deployment = ? AND number = ?", "si", deployment, (int64_t)generation);
-	struct archive_generation g = { .known = database_row(s) };
-	int r;
+#define FIND "SELECT number, source, image, device, weights, libraries FROM generation WHERE deployment = ? AND "
 
-	if (g.known) {
-		g.source = hash_at(s, 0);
-		g.image = hash_at(s, 1);
-		g.device = hash_at(s, 2);
-		g.weights = hash_at(s, 3);
-		g.libraries = hash_at(s, 4);
+static sqlite3_stmt *ask_for(struct archive *a, const char *deployment, uint32_t generation, uint32_t before)
+{
+	if (generation)
+		return database_ask(&a->database, FIND "number = ?", "si", deployment, (int64_t)generation);
+	return database_ask(&a->database, FIND "number < ? AND image IS NOT NULL ORDER BY number DESC", "si", deployment,
+			    (int64_t)before);
+}
+
+static bool is_kept(const struct archive *a, const struct archive_generation *g)
+{
+	return !hash_is_zero(g->image) && kept_check(a->state_dir, g->image, KEPT_IMAGE) == 0 &&
+	       (hash_is_zero(g->device) || kept_check(a->state_dir, g->device, KEPT_DEVICE) == 0);
+}
+
+int archive_find(struct archive *a, const char *deployment, uint32_t generation, uint32_t before,
+		 struct archive_generation *ret)
+{
+	sqlite3_stmt *s = ask_for(a, deployment, generation, before);
+	struct archive_generation g = { .number = 0 };
+
+	while (!g.has_image && database_row(s)) {
+		g = (struct archive_generation){
+			.number = (uint32_t)sqlite3_column_int64(s, 0), .source = hash_at(s, 1), .image = hash_at(s, 2),
+			.device = hash_at(s, 3), .weights = hash_at(s, 4), .libraries = hash_at(s, 5),
+		};
+		g.has_image = is_kept(a, &g);
 	}
-	r = database_done(d, s);
-	g.has_image = !hash_is_zero(g.image) && kept_check(a->state_dir, g.image, KEPT_IMAGE) == 0 &&
-		      (hash_is_zero(g.device) || kept_check(a->state_dir, g.device, KEPT_DEVICE) == 0);
 	*ret = g;
-	return r;
+	return database_done(&a->database, s);
 }
 
 int archive_end_session(struct archive *a, int64_t at_ms)

@@ -39,16 +39,17 @@ void archive_rollback(struct archive *a, int result, struct buffer *why);
 int archive_end_session(struct archive *a, int64_t at_ms);
 
 struct archive_generation {
-	bool known;
+	uint32_t number; /* 0: there is none */
 	struct hash source, image, device, weights, libraries;
-	bool has_image; /* it is kept, and whole */
+	bool has_image;  /* it is kept, and whole */
 };
 
-/* What is known of a generation. Outside of begin and commit. */
-int archive_find(struct archive *a, const char *deployment, uint32_t generation, struct archive_generation *ret);
-
-/* After archive_begin(): protect what it takes to serve it again, or don't any more. */
-int archive_pin(struct archive *a, const char *deployment, uint32_t generation, bool pinned, bool *ret_known);
+/*
+ * What is known of a generation; of the newest before @before that can serve again where @generation
+ * is 0. Outside of begin and commit.
+ */
+int archive_find(struct archive *a, const char *deployment, uint32_t generation, uint32_t before,
+		 struct archive_generation *ret);
 
 /* Bring it within its bounds, once enough was recorded since the last time. Outside of begin and commit. */
 void archive_trim_sometimes(struct archive *a);

@@ -24,21 +24,17 @@
 #define MAX_WAITING (UINT64_C(32) << 20) /* bytes of entries; beyond, they are dropped and counted */
 #define RETRY_MS 1000
 
-enum task_kind { TASK_RECORD, TASK_FIND, TASK_PIN };
-
-struct task {
+struct task { /* one of the two */
 	TAILQ_ENTRY(task) entry;
-	enum task_kind kind;
 	struct history_entry *record;
-	struct history_request *request; /* of the others */
+	struct history_request *request;
 };
 
 struct history_request {
 	history_answer_fn done; /* NULL: cancelled */
 	void *context;
 	char *deployment;
-	uint32_t generation;
-	bool pinned;
+	uint32_t generation, before;
 	int result;
 	struct archive_generation found;
 };
@@ -74,18 +70,6 @@ static struct task *task_free(struct task *t)
 
 /* On the thread */
 
-static int perform(struct history *h, struct task *t)
-{
-	struct history_request *r = t->request;
-	bool known;
-
-	if (t->kind == TASK_RECORD)
-		return archive_record(h->archive, t->record);
-	if (t->kind == TASK_PIN)
-		return archive_pin(h->archive, r->deployment, r->generation, r->pinned, &known);
-	return DATABASE_OK;
-}
-
 static int write_all(struct history *h)
 {
 	struct task *t;
@@ -97,7 +81,7 @@ static int write_all(struct history *h)
 	if (r != DATABASE_OK)
 		return r;
 	TAILQ_FOREACH(t, &h->writing, entry) {
-		r = perform(h, t);
+		r = t->record ? archive_record(h->archive, t->record) : DATABASE_OK;
 		if (r != DATABASE_OK) {
 			archive_rollback(h->archive, r, &h->why);
 			return r;
@@ -119,7 +103,7 @@ static void on_work(uv_work_t *work)
 	TAILQ_FOREACH(t, &h->writing, entry)
 		if (t->request)
 			t->request->result = archive_find(h->archive, t->request->deployment, t->request->generation,
-							  &t->request->found);
+							  t->request->before, &t->request->found);
 	archive_trim_sometimes(h->archive);
 }
 
@@ -159,8 +143,8 @@ static void answer(struct history *h, struct history_request *r)
 		error = xstrdup("the history can't be asked: its file is damaged");
 	r->done = NULL;
 	if (done && !h->freed)
-		done(r->context, &(struct history_answer){ .error = error, .known = g->known, .source = g->source,
-							   .image = g->image, .device = g->device,
+		done(r->context, &(struct history_answer){ .error = error, .generation = g->number,
+							   .source = g->source, .image = g->image, .device = g->device,
 							   .weights = g->weights, .libraries = g->libraries,
 							   .image_path = image, .device_path = device });
 }
@@ -172,7 +156,7 @@ static void put_away(struct history *h)
 
 	while ((t = TAILQ_LAST(&h->writing, tasks))) {
 		TAILQ_REMOVE(&h->writing, t, entry);
-		if (t->kind == TASK_RECORD && h->result != DATABASE_OK) {
+		if (t->record && h->result != DATABASE_OK) {
 			TAILQ_INSERT_HEAD(&h->waiting, t, entry);
 			continue;
 		}
@@ -266,40 +250,17 @@ void history_add(struct history *h, const struct history_entry *e)
 		return;
 	}
 	h->n_bytes += size;
-	add(h, &(struct task){ .kind = TASK_RECORD, .record = entry_copy(e) });
-}
-
-static struct history_request *ask(struct history *h, enum task_kind kind, const struct history_request *request)
-{
-	struct history_request *r = xcalloc(1, sizeof(*r));
-
-	*r = *request;
-	r->deployment = xstrdup(request->deployment);
-	add(h, &(struct task){ .kind = kind, .request = r });
-	return r;
+	add(h, &(struct task){ .record = entry_copy(e) });
 }
 
 struct history_request *history_find(struct history *h, const char *deployment, uint32_t generation,
-				     history_answer_fn done, void *context)
+				     uint32_t before, history_answer_fn done, void *context)
 {
-	char *name = xstrdup(deployment);
-	struct history_request *r = ask(h, TASK_FIND, &(struct history_request){ .done = done, .context = context,
-										 .deployment = name,
-										 .generation = generation });
+	struct history_request *r = xcalloc(1, sizeof(*r));
 
-	free(name);
-	return r;
-}
-
-struct history_request *history_pin(struct history *h, const char *deployment, uint32_t generation, bool pinned,
-				    history_answer_fn done, void *context)
-{
-	char *name = xstrdup(deployment);
-	struct history_request *r = ask(h, TASK_PIN, &(struct history_request){ .done = done, .context = context,
-										.deployment = name, .pinned = pinned,
-										.generation = generation });
-
-	free(name);
+	*r = (struct history_request){ .done = done, .context = context, .deployment = xstrdup(deployment),
+				       .generation = generation, .before = before };
+	add(h, &(struct task){ .request = r });
 	return r;
 }
 

@@ -41,8 +41,8 @@ struct history *history_free(struct history *h);
 void history_add(struct history *h, const struct history_entry *e);
 
 struct history_answer {
-	const char *error; /* a sentence: it isn't known; or NULL */
-	bool known;        /* there is such a generation */
+	const char *error;   /* a sentence: it isn't known; or NULL */
+	uint32_t generation; /* its number; 0: there is no such generation */
 	struct hash source, image, device, weights, libraries; /* of it; zero: none */
 	const char *image_path, *device_path; /* kept, and whole; NULL: not any more, or none */
 };
@@ -50,13 +50,12 @@ struct history_answer {
 /* @a and all in it live during the call. */
 typedef void (*history_answer_fn)(void *context, const struct history_answer *a);
 
-/* A generation, of which all that was told before is written by then. @done comes later, once. */
+/*
+ * A generation: the one of that number, or, for 0, the newest before @before that can serve again.
+ * All that was told earlier is written by then. @done comes later, once.
+ */
 struct history_request *history_find(struct history *h, const char *deployment, uint32_t generation,
-				     history_answer_fn done, void *context);
-
-/* Keep it for good, or don't any more; then as history_find(). */
-struct history_request *history_pin(struct history *h, const char *deployment, uint32_t generation, bool pinned,
-				    history_answer_fn done, void *context);
+				     uint32_t before, history_answer_fn done, void *context);
 
 /* @done won't come. NULL is fine. Returns NULL. */
 struct history_request *history_cancel(struct history_request *r);

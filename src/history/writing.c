@@ -175,8 +175,12 @@ static int end_serving(const struct writing *w)
 static int record_serving(const struct writing *w)
 {
 	const struct history_entry *e = w->entry;
-	int r = end_serving(w);
+	int r = database_run(w->database, "UPDATE serving SET why = ? WHERE deployment = ? AND generation = ? AND until IS"
+					  " NULL", "ssi", e->event, e->deployment, (int64_t)e->generation);
 
+	if (r != DATABASE_OK || sqlite3_changes(w->database->handle)) /* it does already, and now it is known why */
+		return r;
+	r = end_serving(w);
 	if (r != DATABASE_OK)
 		return r;
 	return database_run(w->database, "INSERT INTO serving(deployment, generation, since, why) VALUES(?, ?, ?, ?)",

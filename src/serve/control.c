@@ -20,7 +20,9 @@
 #include "serve/front_page.h"
 #include "serve/plugin.h"
 #include "serve/recordings.h"
+#include "serve/rollbacks.h"
 #include "serve/save.h"
+#include "serve/written.h"
 
 #define SETTLE_MS 20
 #define MAX_ROUTES 32
@@ -39,6 +41,8 @@ struct control {
 	struct control_options o;
 	char *url;
 	struct companions *companions;
+	struct rollbacks *rollbacks;
+	struct written *written;
 	struct route routes[MAX_ROUTES];
 	LIST_HEAD(, listener) waiters;
 	LIST_HEAD(, listener) readers;
@@ -257,6 +261,7 @@ void control_settled(struct control *c, struct plugin *p)
 {
 	struct listener *l, *next;
 
+	rollbacks_settled(c->rollbacks, p);
 	if (save_is_under_way(p))
 		return;
 	for (l = LIST_FIRST(&c->waiters); l; l = next) {
@@ -271,6 +276,8 @@ void control_settled(struct control *c, struct plugin *p)
 void control_stop(struct control *c)
 {
 	companions_stop(c->companions);
+	rollbacks_stop(c->rollbacks);
+	written_stop(c->written);
 	while (!LIST_EMPTY(&c->waiters)) {
 		struct listener *l = LIST_FIRST(&c->waiters);
 
@@ -387,23 +394,29 @@ struct control *control_new(const struct control_options *o)
 {
 	struct control *c = xcalloc(1, sizeof(*c));
 	struct companions *companions = companions_new(o->plugins);
+	struct rollbacks *rollbacks = rollbacks_new(o->plugins);
+	struct written *written = written_new(o->plugins);
 	const struct route routes[] = {
 		{ "GET", "/", false, on_front, c },
 		{ "GET", "/-/status", true, on_status, c },
 		{ "GET", "/-/wait", true, on_wait, c },
 		{ "GET", "/-/events", true, on_events, c },
+		{ "GET", "/-/written", true, written_on_asked, written },
 		{ "POST", "/-/canary", true, companions_on_canary, companions },
 		{ "POST", "/-/shadow", true, companions_on_shadow, companions },
 		{ "POST", "/-/asan", true, on_asan, c },
 		{ "GET", "/-/recordings", true, recordings_list, o->plugins },
 		{ "GET", "/-/recording", true, recordings_get, o->plugins },
 		{ "POST", "/-/keep", true, recordings_keep, o->plugins },
+		{ "POST", "/-/rollback", true, rollbacks_on_asked, rollbacks },
 		{ .path = NULL },
 	};
 
 	c->o = *o;
 	c->companions = companions;
 	_Static_assert(sizeof(routes) <= sizeof(c->routes), "MAX_ROUTES");
+	c->rollbacks = rollbacks;
+	c->written = written;
 	memcpy(c->routes, routes, sizeof(routes));
 	LIST_INIT(&c->waiters);
 	LIST_INIT(&c->readers);
@@ -421,6 +434,8 @@ struct control *control_free(struct control *c)
 		listener_free(LIST_FIRST(&c->readers));
 	events_remove_sink(c->o.events, on_event, c);
 	companions_free(c->companions);
+	rollbacks_free(c->rollbacks);
+	written_free(c->written);
 	free(c->url);
 	free(c);
 	return NULL;

@@ -11,7 +11,9 @@
  *	GET /-/events               every event as it happens (server-sent events)
  *	GET /-/wait?deployment=NAME answers when the newest save of NAME serves or has failed;
  *	                            what lies on disk is looked at first
+ *	GET /-/written              serve/written.h
  *	POST /-/canary, /-/shadow   serve/companions.h
+ *	POST /-/rollback            serve/rollbacks.h
  *	POST /-/asan?deployment=NAME[&on=yes|no]
  *	                            build it for the sanitizers, or not any more; answers like wait
  *	/-/recordings, /-/recording, /-/keep: serve/recordings.h

@@ -42,6 +42,7 @@ struct diagnostic;
 	X(SANITIZER_REPORT, "sanitizer.report")     /* pid, reason, what, call, text, diagnostics, frames */ \
 	X(WORKER_REPLACED, "worker.replaced")       /* pid, took_ns */                    \
 	X(DEPLOYMENT_FELL_BACK, "deployment.fell-back") /* from, reason: it crashed, the generation before serves */ \
+	X(DEPLOYMENT_ROLLED_BACK, "deployment.rolled-back") /* from, took_ns: somebody asked for it */ \
 	X(CANARY_STARTED, "canary.started")         /* share, serving, beside: a second generation answers, too */ \
 	X(CANARY_ENDED, "canary.ended")             /* reason, share, serving, beside */  \
 	X(SHADOW_STARTED, "shadow.started")         /* share, serving, beside: a second generation gets copies */ \

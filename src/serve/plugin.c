@@ -95,7 +95,7 @@ static void check(struct plugin *p, uint64_t since_ns, bool quiet)
 
 void plugin_rebuild(struct plugin *p)
 {
-	p->crashed = (struct hash){ .high = 0 };
+	p->crashed = p->aside = (struct hash){ .high = 0 };
 	p->rebuild = true;
 	check(p, clock_ns(), true);
 }
@@ -170,6 +170,7 @@ static void deploy_it(struct plugin *p, uint64_t since_ns)
 	record_read(p->plugins->state_dir, p->name, &record);
 	p->last_generation = record.last;
 	p->crashed = record.crashed;
+	p->aside = record.aside;
 	p->kept = record;
 	deployment_set_last_generation(p->deployment, record.last);
 	tell(p, EVENT_DEPLOYMENT_ADDED, NULL);
@@ -254,6 +255,7 @@ static void write_record(struct plugin *p)
 
 	record.last = p->last_generation;
 	record.crashed = p->crashed;
+	record.aside = p->aside;
 	r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;
 	p->record_due = false;
 	if (r == 0)

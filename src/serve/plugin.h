@@ -26,6 +26,7 @@ struct cases;
 struct deploy;
 struct deployment;
 struct events;
+struct history;
 struct plugin;
 struct weights;
 struct weights_set;
@@ -41,6 +42,7 @@ struct plugins {
 	const char *root;
 	const char *state_dir;
 	bool keep_records; /* false for `devserve check` */
+	struct history *history; /* NULL: nothing is kept */
 	uint64_t n_builds;
 	bool scanned;      /* the root was read completely once */
 	char **refused;    /* paths that are of no use under their name, and that was said */
@@ -74,6 +76,7 @@ struct plugin {
 	struct hash source_before, libraries_before, image_before, device_before; /* of the one before */
 	struct hash identity_before;
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
+	struct hash aside;             /* what was rolled back from: likewise, after a restart */
 	struct figures kernels;        /* of CUDA, of the generation that serves */
 	struct plugin_loops loops;
 	bool record_due;               /* its number is still to be written down */

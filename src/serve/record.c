@@ -60,6 +60,7 @@ void record_read(const char *state_dir, const char *name, struct record *ret)
 	r.image = hash_of(&text, "\nimage ");
 	r.device = hash_of(&text, "\ndevice ");
 	r.crashed = hash_of(&text, "\ncrashed ");
+	r.aside = hash_of(&text, "\naside ");
 	*ret = r;
 }
 
@@ -78,5 +79,6 @@ int record_write(const char *state_dir, const char *name, const struct record *r
 	put_hash(&text, "image", r->image);
 	put_hash(&text, "device", r->device);
 	put_hash(&text, "crashed", r->crashed);
+	put_hash(&text, "aside", r->aside);
 	return file_write(path, text.data, text.size, 0644);
 }

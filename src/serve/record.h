@@ -6,8 +6,8 @@
  *
  * What is kept of a deployment across restarts: the number of the generation that served, and
  * which source that was, so that the same source gets the same number again; its image, to serve
- * again where the source no longer can; the highest number so far; the source that crashed, which
- * isn't loaded again. A text file of `key value` lines,
+ * again where the source no longer can; the highest number so far; the sources that
+ * crashed, or were rolled back from, which aren't loaded again. A text file of `key value` lines,
  * state_dir/deployments/NAME, replaced as a whole.
  */
 
@@ -22,6 +22,7 @@ struct record {
 	struct hash device;  /* its device code, likewise; zero: none */
 	uint32_t last;       /* the highest so far: it may have crashed, and another one served */
 	struct hash crashed; /* zero: none */
+	struct hash aside;   /* source that was rolled back from, and waits until it changes; zero: none */
 };
 
 /* What cannot be read counts as none. */

@@ -69,6 +69,11 @@ static bool has_crashed(const struct save *s)
 	return !hash_is_zero(s->plugin->crashed) && hash_equal(s->source, s->plugin->crashed);
 }
 
+static bool is_aside(const struct save *s)
+{
+	return !hash_is_zero(s->plugin->aside) && hash_equal(s->source, s->plugin->aside);
+}
+
 /* Telling */
 
 static struct event event_of(const struct save *s, enum event_kind kind)
@@ -210,7 +215,7 @@ static void fail(struct save *s, const char *outcome, const char *reason, const 
 	if (bring_back(s, outcome, reason))
 		return;
 	if (is_newest(s)) {
-		deployment_set_stale(d, has_crashed(s) ? "crashed" : outcome);
+		deployment_set_stale(d, has_crashed(s) ? "crashed" : is_aside(s) ? "rolled-back" : outcome);
 		if (!deployment_handle(d)->generation)
 			deployment_set_unavailable(d, reason, roll && roll->no_device);
 	}
@@ -244,7 +249,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->generation = result->generation;
 	if (result->generation > s->plugin->last_generation)
 		s->plugin->last_generation = result->generation;
-	s->plugin->crashed = (struct hash){ .high = 0 };
+	s->plugin->crashed = s->plugin->aside = (struct hash){ .high = 0 };
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->identical = is_identical(s, result);
@@ -461,6 +466,13 @@ static void refuse_sanitizer(struct save *s, const char *reason)
 	end_save(s, "build-failed", reason, NULL);
 }
 
+/* After a restart: what it was rolled back to serves again, if that is still there. */
+static bool stays_aside(struct save *s)
+{
+	return is_aside(s) && !s->plugin->generation &&
+	       bring_back(s, "refused", "this source was rolled back from; it is not loaded again until it has changed");
+}
+
 static void on_built(void *context, const struct build_result *result)
 {
 	struct save *s = context;
@@ -492,11 +504,13 @@ static void on_built(void *context, const struct build_result *result)
 	s->built->source = s->source;
 	s->built->weights = s->weights->hash;
 	s->built->libraries = s->libraries;
+	if (s->sanitize) /* it can't serve but in such a worker */
+		s->built->image = (struct hash){ .high = 0 };
 	if (result->text && result->text[0])
 		tell_diagnostics(s, EVENT_BUILD_WARNED, NULL, result);
 	if (has_crashed(s))
 		refuse_crashed(s);
-	else
+	else if (!stays_aside(s))
 		on_image(s, result->image);
 }
 

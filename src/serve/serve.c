@@ -591,6 +591,7 @@ static void keep_history(struct serve *s)
 								      .notice = on_notice,
 								      .context = s });
 	s->historian = historian_new(s->events, s->history);
+	s->plugins.history = s->history;
 }
 
 /* It didn't come to serve. */

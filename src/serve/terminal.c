@@ -315,6 +315,14 @@ static void put_fell_back(const struct style *s, struct buffer *b, const struct 
 		      "changes\n", e->generation, e->from);
 }
 
+static void put_rolled_back(const struct style *s, struct buffer *b, const struct event *e)
+{
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%sgen %" PRIu32 "→%" PRIu32 "%s  rolled back in ", GREEN(s), e->from, e->generation, PLAIN(s));
+	style_duration(b, e->took_ns);
+	buffer_puts(b, "\n");
+}
+
 static void put_overflow(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
@@ -386,6 +394,7 @@ static const struct telling {
 	[EVENT_CANARY_ENDED] = { .line = companion_text_ended },
 	[EVENT_SHADOW_STARTED] = { .line = companion_text_started },
 	[EVENT_SHADOW_ENDED] = { .line = companion_text_ended },
+	[EVENT_DEPLOYMENT_ROLLED_BACK] = { .line = put_rolled_back },
 	[EVENT_WATCH_OVERFLOW] = { .line = put_overflow },
 	[EVENT_NOTICE] = { .line = put_notice },
 	[EVENT_LOG] = { .before = put_log },
