@@ -51,9 +51,10 @@ watcher_libs := -linotifytools -lxxhash -luv
 debug_libs := -ldw -lelf -lxxhash -luv -lstdc++ -lm
 cuda_libs := -lxxhash -luv -ldl -lpthread
 
-# Plugins that start threads call ours (src/worker/threads.h).
+# Plugins that start threads call ours (src/worker/threads.h), and so does a sanitizer that reports.
 exports = $(foreach s,$(1),-Wl,--defsym=$(subst :,=,$(s)) -Wl,--export-dynamic-symbol=$(firstword $(subst :, ,$(s))))
 worker_exports := $(call exports,pthread_create:threads_create thrd_create:threads_create_c11) \
+	$(call exports,__asan_on_error:sanitizer_on_error) \
 	$(patsubst %,-Wl$(comma)--export-dynamic-symbol=devserve_replay_%,begin infer)
 # NVRTC opens headers and libraries by ours (src/nvrtc/opened.c).
 cuda_exports := $(call exports,fopen:opened_fopen fopen64:opened_fopen open:opened_open open64:opened_open dlopen:opened_dlopen)

@@ -30,6 +30,7 @@
 #define COMMON "symbolize=0:color=never:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0"
 #define ASAN COMMON ":use_sigaltstack=0:detect_leaks=0:detect_stack_use_after_return=1:" \
 	"detect_odr_violation=0:disable_coredump=0:print_legend=0:quarantine_size_mb=64"
+#define TENSOR "==devserve== " /* what memory is meant, by our worker (worker/sanitizer.c) */
 #define UBSAN COMMON ":print_stacktrace=1"
 
 static char *join(const char *name, const char *ours, const char *theirs)
@@ -87,11 +88,13 @@ static bool ends_in_place(const char *line, const char *end)
 	return true;
 }
 
-/* "==123==ERROR: AddressSanitizer: …", or "FILE:3:7: runtime error: …" */
+/* "==123==ERROR: AddressSanitizer: …", "FILE:3:7: runtime error: …", or what our worker says before. */
 static bool begins(const char *line, size_t size)
 {
 	const char *error = find(line, size, ": runtime error: ");
 
+	if (size > strlen(TENSOR) && memcmp(line, TENSOR, strlen(TENSOR)) == 0)
+		return true;
 	if (size > 2 && line[0] == '=' && line[1] == '=' && find(line, size, "==ERROR: "))
 		return true;
 	return error && ends_in_place(line, error);
@@ -186,19 +189,52 @@ static const char *nearest(const char *report)
 	return found;
 }
 
-/* "0 bytes to the right of 40-byte region", "… of global variable 'g'" */
+/* What the worker has said of the block that begins at @address, "0x60…": up to its line's end; NULL: nothing. */
+static const char *tensor_at(const char *report, const char *address)
+{
+	unsigned long long wanted = strtoull(address, NULL, 16);
+
+	for (const char *at = report; (at = after(at, TENSOR));)
+		if (strtoull(at, NULL, 16) == wanted)
+			return strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL;
+	return NULL;
+}
+
+/* The end of what is worth telling: addresses say nothing to anybody, and the place is told beside. */
+static const char *end_of_location(const char *at)
+{
+	const char *end = line_end(at);
+
+	for (const char *p = at; p < end; p++)
+		if (strncmp(p, " [0x", 4) == 0 || strncmp(p, " (0x", 4) == 0 || strncmp(p, " defined in '", 13) == 0)
+			return p;
+	return end;
+}
+
+/* "0 bytes to the right of 40-byte region", or of "the input X[10]"; "… of global variable 'g'" */
 static void put_location(const char *report, struct buffer *ret)
 {
-	const char *at = nearest(report), *end;
+	const char *at = nearest(report), *end = at ? end_of_location(at) : NULL, *tensor, *size = end;
 
 	if (!at)
 		return;
-	end = line_end(at);
-	for (const char *p = at; p < end; p++) /* addresses say nothing to anybody, and the place is told beside */
-		if (strncmp(p, " [0x", 4) == 0 || strncmp(p, " (0x", 4) == 0 || strncmp(p, " defined in '", 13) == 0)
-			end = p;
+	tensor = strncmp(end, " [0x", 4) == 0 ? tensor_at(report, end + 2) : NULL;
+	for (int words = 0; tensor && words < 2 && size > at; words += *size == ' ')
+		size--;
 	buffer_puts(ret, ", ");
-	put(ret, at, end);
+	put(ret, at, tensor ? size + 1 : end);
+	if (tensor)
+		put(ret, tensor, line_end(tensor));
+}
+
+static void put_state(const char *report, struct buffer *ret)
+{
+	const char *at = after(report, TENSOR "behind the state");
+
+	if (!at)
+		return;
+	buffer_puts(ret, ", behind the state");
+	put(ret, at, line_end(at));
 }
 
 /* "  [32, 48) 's' (line 5) <== Memory access at offset 48 overflows this variable" */
@@ -225,5 +261,6 @@ void sanitizer_describe(const char *report, struct buffer *ret)
 	put_kind(report, ret);
 	put_access(report, ret);
 	put_location(report, ret);
+	put_state(report, ret);
 	put_variable(report, ret);
 }

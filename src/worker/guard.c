@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/memory.h"
+#include "worker/sanitizer.h"
 
 #define PAGE 4096
 #define ALIGN UINT64_C(64)
@@ -33,6 +34,7 @@ struct guard {
 	char *staging[DEVSERVE_MAX_TENSORS]; /* GUARD_MAX bytes and the page; NULL: not yet */
 	const char *inputs;
 	size_t inputs_size;
+	struct blocks blocks; /* where a sanitizer looks, instead of all this */
 };
 
 static struct guard *watched; /* by the signal handler */
@@ -77,10 +79,14 @@ void guard_begin(struct guard *g)
 	watched = g;
 	g->used = 0;
 	g->viewed = true;
+	if (sanitizer_is_on())
+		blocks_begin(&g->blocks, g->view);
 }
 
 void guard_end(struct guard *g)
 {
+	if (sanitizer_is_on())
+		blocks_end(&g->blocks);
 	g->viewed = false;
 }
 
@@ -104,12 +110,27 @@ static bool reserve(struct guard *g, uint32_t index)
 /* Bytes of canary: up to the page, or, in place, at least one and up to the next boundary. */
 static uint64_t slack(const struct span *s)
 {
+	if (sanitizer_is_on())
+		return 0;
 	return s->data == s->place ? ALIGN - s->size % ALIGN : -s->size % ALIGN;
 }
 
 static bool is_used(const struct guard *g, uint32_t index)
 {
 	return g->used >> index & 1;
+}
+
+void *guard_input(struct guard *g, uint32_t index, void *data, uint64_t size)
+{
+	return sanitizer_is_on() ? blocks_input(&g->blocks, index, data, size) : data;
+}
+
+static char *memory_for(struct guard *g, uint32_t index, void *place, uint64_t size)
+{
+	if (sanitizer_is_on())
+		return blocks_output(&g->blocks, index, size);
+	return size <= GUARD_MAX && reserve(g, index) ?
+		       g->staging[index] + GUARD_MAX - (size + ALIGN - 1) / ALIGN * ALIGN : place;
 }
 
 void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size)
@@ -122,8 +143,9 @@ void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size)
 	s->size = size;
 	s->place = place;
 	if (!again)
-		s->data = size <= GUARD_MAX && reserve(g, index) ?
-				  g->staging[index] + GUARD_MAX - (size + ALIGN - 1) / ALIGN * ALIGN : place;
+		s->data = memory_for(g, index, place, size);
+	if (!s->data)
+		return NULL;
 	memcpy(s->data + size, canary, slack(s));
 	g->used |= UINT32_C(1) << index;
 	return s->data;
@@ -175,11 +197,22 @@ static unsigned written_past(const struct span *s)
 	return n;
 }
 
+static bool has_changed_input(const struct guard *g, char *ret, size_t size)
+{
+	int i = sanitizer_is_on() ? blocks_changed_input(&g->blocks) : -1;
+
+	if (i >= 0)
+		tell(ret, size, "wrote to its input ", &g->view->in[i]);
+	return i >= 0;
+}
+
 bool guard_is_damaged(const struct guard *g, char *ret, size_t size)
 {
 	char what[32];
 	unsigned n;
 
+	if (has_changed_input(g, ret, size))
+		return true;
 	for (uint32_t i = 0; i < g->view->n_out; i++) {
 		if (!is_used(g, i) || (n = written_past(&g->spans[i])) == 0)
 			continue;

@@ -35,6 +35,9 @@ void guard_set_inputs(struct guard *g, const char *inputs, size_t size);
 void guard_begin(struct guard *g);
 void guard_end(struct guard *g);
 
+/* The @size bytes of input @index, which lie at @data: as infer() may see them. NULL: no memory. [infer] */
+void *guard_input(struct guard *g, uint32_t index, void *data, uint64_t size);
+
 /*
  * Where to compute the @size bytes of output @index that belong to @place, which has room for
  * one more, up to the next multiple of 64. Again with no more bytes: the same memory. [infer]

@@ -379,6 +379,8 @@ static void view_input(struct invocation *v, uint32_t i, const char *name)
 	view_tensor(t, &v->call->tensors[i], v->inputs, name);
 	if (t->data && v->unready == 0 && gpu_has_input(v->gpu, i, t->dtype))
 		v->unready = gpu_bring(v->gpu, t, v->arena + v->call->tensors[i].offset);
+	else if (t->data && !(t->data = guard_input(v->guard, i, t->data, t->size)))
+		v->unready = -ENOMEM;
 }
 
 static void view_output(struct invocation *v, uint32_t i, const char *name)

@@ -32,6 +32,7 @@
 #include "worker/host.h"
 #include "worker/image.h"
 #include "worker/replay.h"
+#include "worker/sanitizer.h"
 #include "worker/state.h"
 #include "worker/threads.h"
 #include "worker/title.h"
@@ -400,6 +401,7 @@ int main(int argc, char **argv)
 	static struct worker w;
 	size_t link_size;
 
+	sanitizer_init();
 	if (argc > 1 && strcmp(argv[1], "replay") == 0)
 		return replay(&w, argc - 2, argv + 2);
 	title_init(argc, argv);

@@ -36,6 +36,7 @@
 #include "worker/host.h"
 #include "worker/image.h"
 #include "worker/migration.h"
+#include "worker/sanitizer.h"
 
 #define ADDRESS ((void *)0x7e8000000000)
 #define EVERY_BATCH (UINT64_C(64) << 10)
@@ -99,14 +100,17 @@ static int allocate(uint64_t size, uint32_t version, struct layout *layout, void
 		return errno;
 	if (size > BY_CHILD)
 		madvise(at, size, MADV_HUGEPAGE); /* fewer page tables for fork() to copy */
+	sanitizer_poison_behind(at, size);
 	*ret = (struct memory){ at, size, version, layout ? layout_ref(layout) : NULL };
 	return 0;
 }
 
 static void release(struct memory *m)
 {
-	if (m->at)
+	if (m->at) {
+		sanitizer_unpoison_behind(m->at, m->size);
 		munmap(m->at, m->size);
+	}
 	m->at = NULL;
 	m->layout = layout_unref(m->layout);
 }
@@ -117,6 +121,7 @@ static int move_away(struct memory *m)
 	struct memory place;
 	int r = allocate(m->size, m->version, m->layout, NULL, &place);
 
+	sanitizer_unpoison_behind(m->at, m->size);
 	if (r == 0)
 		layout_unref(m->layout);
 	if (r == 0 && mremap(m->at, m->size, m->size, MREMAP_MAYMOVE | MREMAP_FIXED, place.at) == MAP_FAILED)

@@ -120,6 +120,64 @@ def test_what_it_finds_ends_the_call_and_the_next_one_is_served(root, serve, com
         assert entry(server, name)["generation"] == generation, "nothing fell back"
 
 
+TENSORS = {  # what is done, and what is said of it
+    "r = ((volatile int *)x)[1];": "read 4 bytes, 0 bytes to the right of the input X[1]",
+    "r = ((volatile int *)x)[-1];": "read 4 bytes, 4 bytes to the left of the input X[1]",
+    "((volatile char *)y)[4] = 1;": "wrote 1 byte, 0 bytes to the right of the output Y[1]",
+    "if (kept) r = *kept; kept = x;": "read 4 bytes, 0 bytes inside of the input X of a call that has ended",
+}
+
+
+@pytest.mark.parametrize("act", TENSORS)
+def test_a_tensor_is_named_whose_memory_ends_where_it_does(root, serve, compilers, act):
+    root.write("one.c", bad(act, "static volatile int *kept;"))
+    server = serve(env=compilers)
+    assert toggle(server, "one").returncode == 0
+    for _ in range(2 if "kept" in act else 1):
+        answer = server.infer("one", x(-1))
+    assert answer.status == 500 and TENSORS[act] in answer.json["error"], answer
+    assert server.infer("one", x(1)).value == 7
+
+
+def test_tensors_are_aligned_and_an_input_that_was_written_is_told(root, serve):
+    root.write("one.c", bad("*x = -3;", "#include <stdint.h>").replace(
+        "*y = 7", "if (((uintptr_t)x | (uintptr_t)y) % 64) return -1;\n\t*y = 7"))
+    server = serve()
+    assert toggle(server, "one").returncode == 0
+    assert server.infer("one", x(1)).value == 7
+    answer = server.infer("one", x(-1))
+    assert answer.status == 500 and "wrote to its input X[1]" in answer.json["error"], answer
+    assert server.infer("one", x(1)).value == 7
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (TREE / "plugins").iterdir() if p.is_dir()))
+def test_nothing_is_found_in_what_ships(root, serve, name):
+    root.copy(name)
+    server = serve()
+    if entry(server, name)["state"] != "ready":
+        pytest.skip("it needs what this machine hasn't got")
+    said = toggle(server, name)
+    if "GPU" in said.stderr:
+        pytest.skip("a GPU is none of its business")
+    assert said.returncode == 0, said
+    metadata = server.client.call("GET", f"/v2/models/{name}").json
+    answer = server.infer(name, request_for(metadata))
+    assert answer.status < 500, answer
+    assert server.seen("sanitizer.report") == [] and entry(server, name)["sanitized"]
+
+
+def request_for(metadata):
+    """One that it might take: ones, and text where it wants text."""
+    def tensor(port):
+        shape = [3 if n < 0 else n for n in port["shape"]]
+        count = 1
+        for n in shape:
+            count *= n
+        return {"name": port["name"], "datatype": port["datatype"], "shape": shape,
+                "data": ["a word"] * count if port["datatype"] == "BYTES" else [1] * count}
+    return {"inputs": [tensor(p) for p in metadata["inputs"]]}
+
+
 def test_it_is_told_by_the_save_the_status_and_the_command(root, serve):
     root.write("one.c", bad(FOUND["heap-buffer-overflow"]))
     server = serve()
@@ -178,6 +236,20 @@ def test_state_is_kept_there_after_a_report_and_back(root, serve):
     assert server.infer("counter", delta(1)).output("COUNT") == [11]
     assert toggle(server, "counter").returncode == 0
     assert server.infer("counter", delta(0)).output("COUNT") == [11]
+
+
+def test_what_lies_behind_a_state_is_not_to_be_touched(root, serve):
+    root.copy("counter")
+    source = root.read("counter/counter.c")
+    count = "\tcounter->count = *count;"
+    assert count in source
+    root.write("counter/counter.c", source.replace(count, "\tif (*delta < 0)\n\t\tcounter[1].count = 1;\n" + count))
+    server = serve()
+    assert toggle(server, "counter").returncode == 0
+    assert server.infer("counter", delta(1)).output("COUNT") == [1]
+    answer = server.infer("counter", delta(-1))
+    assert answer.status == 500 and "wrote 8 bytes, behind the state, which has 8 bytes" in answer.json["error"], answer
+    assert server.infer("counter", delta(1)).output("COUNT") == [2]
 
 
 def test_a_restart_brings_back_what_is_built_usually(root, serve):

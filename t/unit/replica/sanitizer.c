@@ -86,6 +86,22 @@ Test(sanitizer, a_variable_is_named)
 		  "stack-buffer-underflow: read 4 bytes, before the variable 's' (line 5)");
 }
 
+Test(sanitizer, a_tensor_is_called_by_its_name)
+{
+	describes("==devserve== 0x50 the output Y[8,16]\n==devserve== 0x5 the input X[10]\n"
+		  "==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x2d at pc 0x7 bp 0x8 sp 0x9\n"
+		  "READ of size 4 at 0x2d thread T0\n0x2d is located 0 bytes to the right of 40-byte region [0x5,0x2d)\n",
+		  "heap-buffer-overflow: read 4 bytes, 0 bytes to the right of the input X[10]");
+	describes("==devserve== 0x5 the input X[10]\n"
+		  "==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x6 at pc 0x7 bp 0x8 sp 0x9\n"
+		  "READ of size 4 at 0x6 thread T0\n0x6 is located 0 bytes after 16-byte region [0x4,0x6)\n",
+		  "heap-buffer-overflow: read 4 bytes, 0 bytes after 16-byte region");
+	describes("==devserve== behind the state, which has 24 bytes\n"
+		  "==1==ERROR: AddressSanitizer: use-after-poison on address 0x6 at pc 0x7 bp 0x8 sp 0x9\n"
+		  "WRITE of size 8 at 0x6 thread T0\n",
+		  "use-after-poison: wrote 8 bytes, behind the state, which has 24 bytes");
+}
+
 Test(sanitizer, of_several_variables_the_nearest_is_named)
 {
 	describes("==1==ERROR: AddressSanitizer: global-buffer-overflow on address 0x6 at pc 0x7 bp 0x8 sp 0x9\n"
