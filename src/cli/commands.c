@@ -20,6 +20,7 @@ static const struct command *const commands[] = {
 	&cli_record,
 	&cli_replay,
 	&cli_canary,
+	&cli_shadow,
 	&cli_asan,
 	&cli_inspect,
 	&cli_schema,

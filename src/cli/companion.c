@@ -46,6 +46,25 @@ static void put_side(const struct json_reader *r, const char *companion, const c
 		buffer_printf(b, ", median %.1f us", median / 1e3);
 }
 
+static void put_ratio(double ratio, struct buffer *b)
+{
+	if (ratio >= 1)
+		buffer_printf(b, "; %.2f× as fast", ratio);
+	else if (ratio > 0)
+		buffer_printf(b, "; %.2f× as slow", 1 / ratio);
+}
+
+static void put_comparison(const struct json_reader *r, const char *path, struct buffer *b)
+{
+	double dropped = number(r, path, "dropped");
+
+	buffer_printf(b, "; %.0f of %.0f answers differ", number(r, path, "differing"), number(r, path, "compared"));
+	if (!json_reader_bool(r, "%s/values", path))
+		buffer_puts(b, " in shape (values aren't compared: there is state)");
+	if (dropped > 0)
+		buffer_printf(b, ", %.0f calls not copied", dropped);
+}
+
 void companion_describe(const struct json_reader *r, const char *path, struct buffer *ret)
 {
 	const char *kind = json_reader_string(r, "%s/kind", path);
@@ -59,6 +78,9 @@ void companion_describe(const struct json_reader *r, const char *path, struct bu
 	put_side(r, path, "beside", ret);
 	buffer_puts(ret, "; ");
 	put_side(r, path, "serving", ret);
+	put_ratio(number(r, path, "ratio"), ret);
+	if (strcmp(kind, "shadow") == 0)
+		put_comparison(r, path, ret);
 }
 
 /* Asking */

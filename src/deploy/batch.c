@@ -44,6 +44,8 @@ static struct batch *batch_new(struct deployment *d, struct signature *signature
 		b = xmalloc(sizeof(*b));
 	b->ticket = TICKET_BATCH;
 	b->deployment = d;
+	b->arena = &d->arena;
+	b->copy = NULL;
 	b->seat = NULL;
 	b->signature = signature_ref(signature);
 	b->rows = 0;
@@ -59,11 +61,11 @@ static void batch_free(struct batch *b)
 	struct deployment *d = b->deployment;
 
 	if (b->block)
-		arena_release(&d->arena, b->block);
+		arena_release(b->arena, b->block);
 	for (unsigned i = 0; i < b->n_granted; i++)
-		arena_release(&d->arena, b->granted[i]);
+		arena_release(b->arena, b->granted[i]);
 	for (unsigned i = 0; i < b->n_orphans; i++)
-		arena_release(&d->arena, b->orphans[i]);
+		arena_release(b->arena, b->orphans[i]);
 	signature_unref(b->signature);
 	SLIST_INSERT_HEAD(&d->deploy->free_batches, b, entry);
 	deployment_settle_removal(d);
@@ -79,7 +81,7 @@ void batch_drop_user(struct batch *b)
 /* Nobody waits for it any more: if it hasn't begun, it needn't. */
 static void disown(struct batch *b)
 {
-	struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	struct call *call = (struct call *)(b->arena->base + b->block);
 
 	for (unsigned i = 0; i < b->n_members; i++)
 		if (b->members[i].request)
@@ -107,7 +109,7 @@ void batch_forget(struct batch *b, struct infer_request *r)
 
 uint64_t batch_grant(struct batch *b, uint64_t size)
 {
-	struct arena *arena = &b->deployment->arena;
+	struct arena *arena = b->arena;
 	uint64_t offset;
 
 	if (b->n_granted == ARRAY_SIZE(b->granted))
@@ -203,7 +205,7 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 				 (s->n_inputs + s->n_outputs) * sizeof(struct call_tensor));
 	bool spills = false;
 
-	for (uint32_t i = 0; i < s->n_inputs && b->n_members > 1; i++)
+	for (uint32_t i = 0; i < s->n_inputs && (b->n_members > 1 || b->copy); i++)
 		total += align64(gathered_size(b, i));
 	for (uint32_t i = 0; i < s->n_outputs; i++) {
 		if (outputs_know(b, i) < 0)
@@ -212,9 +214,9 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 		total += output_room(b->outputs[i].size);
 	}
 	*ret_spill = spills ? b->deployment->spill_guess : 0;
-	if (total + *ret_spill > arena_most(b->deployment->arena.budget))
+	if (total + *ret_spill > arena_most(b->arena->budget))
 		return -EOVERFLOW;
-	b->block = arena_reserve(&b->deployment->arena, total + *ret_spill);
+	b->block = arena_reserve(b->arena, total + *ret_spill);
 	return b->block ? 0 : -ENOMEM;
 }
 
@@ -232,7 +234,7 @@ static int reserve_what_fits(struct batch *b, uint64_t *ret_spill)
 
 static uint64_t gather(const struct batch *b, uint32_t i, uint64_t at)
 {
-	char *base = b->deployment->arena.base;
+	char *base = b->arena->base;
 
 	for (unsigned m = 0; m < b->n_members; m++) {
 		const struct tensor *t = &b->members[m].request->inputs[i];
@@ -245,7 +247,7 @@ static uint64_t gather(const struct batch *b, uint32_t i, uint64_t at)
 
 static uint64_t place_inputs(const struct batch *b, struct call *call, uint64_t at)
 {
-	char *base = b->deployment->arena.base;
+	char *base = b->arena->base;
 
 	for (uint32_t i = 0; i < call->n_in; i++) {
 		const struct tensor *first = &b->members[0].request->inputs[i];
@@ -292,11 +294,10 @@ uint64_t batch_inputs_at(const struct batch *b)
 	return b->block + align64(sizeof(struct call) + (s->n_inputs + s->n_outputs) * sizeof(struct call_tensor));
 }
 
-static void write_call(struct batch *b, uint64_t spill)
+static struct call *write_head(struct batch *b)
 {
 	const struct signature *s = b->signature;
-	struct call *call = (struct call *)(b->deployment->arena.base + b->block);
-	uint64_t at = batch_inputs_at(b);
+	struct call *call = (struct call *)(b->arena->base + b->block);
 
 	call->n_in = s->n_inputs;
 	call->n_out = s->n_outputs;
@@ -304,10 +305,21 @@ static void write_call(struct batch *b, uint64_t spill)
 	call->status = -EIO;
 	call->error_size = 0;
 	call->unwanted = 0;
-	at = place_inputs(b, call, at);
-	at = place_outputs(b, call, at);
-	call->spill_offset = at;
+	return call;
+}
+
+/* @at: where what follows the inputs begins. */
+static void write_tail(struct batch *b, struct call *call, uint64_t at, uint64_t spill)
+{
+	call->spill_offset = place_outputs(b, call, at);
 	call->spill_size = spill;
+}
+
+static void write_call(struct batch *b, uint64_t spill)
+{
+	struct call *call = write_head(b);
+
+	write_tail(b, call, place_inputs(b, call, batch_inputs_at(b)), spill);
 }
 
 static void refuse_members(struct batch *b, enum infer_status status, const char *sentence)
@@ -331,17 +343,54 @@ static void submit(struct batch *b, struct seat *seat, int r, uint64_t spill)
 		return;
 	}
 	write_call(b, spill);
-	b->submitted_ns = clock_ns();
+	for (unsigned m = 0; m < b->n_members; m++)
+		b->members[m].request->deploy = b;
+	batch_launch(b, seat);
 	b->due_from_ns = b->members[0].since_ns;
+}
+
+void batch_launch(struct batch *b, struct seat *seat)
+{
+	int r;
+
+	b->submitted_ns = b->due_from_ns = clock_ns();
 	b->seat = seat;
 	b->replica = seat->serving;
 	b->generation = seat->generation;
 	LIST_INSERT_HEAD(&seat->batches, b, flying);
 	deploy_look_later(b->deployment->deploy);
-	for (unsigned m = 0; m < b->n_members; m++)
-		b->members[m].request->deploy = b;
 	r = replica_call(seat->serving, b->block, b);
 	assert(r == 0); /* there was room */
+}
+
+struct batch *batch_copy(const struct batch *of, struct shadow_copy *copy, struct arena *arena,
+			 struct signature *signature)
+{
+	struct batch *b = batch_new(of->deployment, signature);
+	uint64_t spill = 0, at;
+	struct call *call;
+
+	b->arena = arena;
+	b->copy = copy;
+	b->rows = of->rows;
+	memcpy(b->members, of->members, of->n_members * sizeof(*b->members));
+	b->n_members = of->n_members; /* until their sizes have been asked for */
+	b->n_users = 1;
+	if (reserve_call(b, &spill) == 0) {
+		call = write_head(b);
+		at = batch_inputs_at(b);
+		batch_inputs(of, call->tensors);
+		for (uint32_t i = 0; i < call->n_in; i++) {
+			call->tensors[i].offset = at;
+			at += align64(call->tensors[i].size);
+		}
+		write_tail(b, call, at, spill);
+	}
+	b->n_members = 0;
+	if (b->block)
+		return b;
+	batch_free(b);
+	return NULL;
 }
 
 static bool has_room(const struct lane *l, const struct seat *s)
@@ -434,6 +483,8 @@ bool batch_dispatch(struct deployment *d)
 	if (c->n_waiting)
 		any |= dispatch(d, &(struct lane){ &c->queue, &c->n_waiting, &c->seat, 1, c->release.signature,
 						   c->release.generation, c->window_ns });
+	if (c->shadow)
+		any |= shadow_dispatch(d);
 	return any;
 }
 
@@ -514,7 +565,7 @@ static void finish_failed(struct batch *b, const struct call *call, int status, 
 
 bool batch_was_skipped(const struct batch *b)
 {
-	const struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	const struct call *call = (struct call *)(b->arena->base + b->block);
 
 	return b->unwanted && call->status == -ECANCELED;
 }
@@ -522,7 +573,7 @@ bool batch_was_skipped(const struct batch *b)
 void batch_done(struct batch *b)
 {
 	static const char nonsense[] = "the deployment answered with an output that isn't its own memory";
-	const struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	const struct call *call = (struct call *)(b->arena->base + b->block);
 	uint64_t elapsed = clock_ns() - b->submitted_ns, compute_ns = call->compute_ns;
 	int32_t status = call->status;
 
@@ -593,7 +644,7 @@ void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting 
 
 void batch_describe(const struct batch *b, struct buffer *ret)
 {
-	const struct call *call = (struct call *)(b->deployment->arena.base + b->block);
+	const struct call *call = (struct call *)(b->arena->base + b->block);
 	const struct signature *s = b->signature;
 
 	for (uint32_t i = 0; i < s->n_inputs; i++) {

@@ -64,6 +64,30 @@ static uint64_t median(const struct companion_times *t)
 	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
+static int compare_ratios(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Call by call where both had the same ones, else of the medians. */
+static double ratio(const struct companion *c)
+{
+	const struct companion_times *a = &c->counts[0].times, *b = &c->counts[1].times;
+	unsigned n = b->n < COMPANION_TIMES ? (unsigned)b->n : COMPANION_TIMES;
+	double ratios[COMPANION_TIMES];
+
+	if (!a->n || !n)
+		return 0;
+	if (!c->shadow)
+		return (double)median(a) / (double)(median(b) ? median(b) : 1);
+	for (unsigned i = 0; i < n; i++)
+		ratios[i] = (double)a->ns[i] / (double)(b->ns[i] ? b->ns[i] : 1);
+	qsort(ratios, n, sizeof(*ratios), compare_ratios);
+	return ratios[n / 2];
+}
+
 static struct companion_side side(const struct companion_count *c)
 {
 	return (struct companion_side){ .requests = c->requests, .failures = c->failures, .calls = c->calls,
@@ -86,10 +110,18 @@ void companion_get(const struct deployment *d, struct companion_facts *ret)
 	ret->diverted = c->n_diverted;
 	ret->serving = side(&c->counts[0]);
 	ret->beside = side(&c->counts[1]);
+	ret->ratio = ratio(c);
+	if (c->shadow)
+		shadow_get(c->shadow, ret);
+}
+
+static void add_time(struct companion_count *n, uint64_t ns)
+{
+	n->times.ns[n->times.n++ % COMPANION_TIMES] = ns;
 }
 
 /* The two differ in batching, as one gets more company than the other: calls of one request tell. */
-void companion_saw(const struct batch *b, enum infer_status status, uint64_t compute_ns)
+void companion_saw(struct batch *b, enum infer_status status, uint64_t compute_ns)
 {
 	struct companion *c = &b->deployment->companion;
 	struct companion_count *n = &c->counts[companion_has(b->seat)];
@@ -102,16 +134,41 @@ void companion_saw(const struct batch *b, enum infer_status status, uint64_t com
 	n->calls++;
 	n->requests += answered;
 	n->failures += status == INFER_OK ? 0 : answered;
-	if (status == INFER_OK && b->n_members == 1)
-		n->times.ns[n->times.n++ % COMPANION_TIMES] = compute_ns;
+	if (status == INFER_OK && c->shadow)
+		shadow_offer(c->shadow, b, compute_ns);
+	else if (status == INFER_OK && b->n_members == 1)
+		add_time(n, compute_ns);
 }
 
-static void tell(struct deployment *d, const struct companion_facts *facts, bool started, const char *because)
+/* Its times are those of the very same calls. */
+void companion_saw_copy(struct deployment *d, unsigned n_requests, bool failed, uint64_t of_ns, uint64_t copy_ns)
+{
+	struct companion_count *n = &d->companion.counts[1];
+
+	n->calls++;
+	n->requests += n_requests;
+	n->failures += failed ? n_requests : 0;
+	if (failed)
+		return;
+	add_time(&d->companion.counts[0], of_ns);
+	add_time(n, copy_ns);
+}
+
+static void tell(struct deployment *d, const struct companion_facts *facts, enum companion_news news,
+		 const char *reason)
 {
 	struct deploy *deploy = d->deploy;
 
 	if (!deploy->closing)
-		deploy->cb.companion(deploy->cb.context, d->name, facts, started, because);
+		deploy->cb.companion(deploy->cb.context, d->name, facts, news, reason);
+}
+
+void companion_tell(struct deployment *d, enum companion_news news, const char *reason)
+{
+	struct companion_facts facts;
+
+	companion_get(d, &facts);
+	tell(d, &facts, news, reason);
 }
 
 /* Ending */
@@ -146,7 +203,7 @@ static void give_back(struct deployment *d)
 	c->n_waiting = 0;
 }
 
-static void leave(struct seat *s)
+static void leave(struct seat *s, bool at_once)
 {
 	uv_timer_stop(&s->patience);
 	s->incoming = replica_abandon(s->incoming);
@@ -155,6 +212,8 @@ static void leave(struct seat *s)
 		replica_set_callbacks(s->serving, &retired, s);
 		replica_stop(s->serving, STOP_GRACE_MS);
 	}
+	if (s->serving && at_once)
+		replica_kill(s->serving);
 	s->serving = NULL;
 }
 
@@ -162,7 +221,6 @@ void companion_end(struct deployment *d, const char *because)
 {
 	struct companion *c = &d->companion;
 	struct companion_facts facts;
-	bool served = c->serves;
 
 	if (c->kind == COMPANION_NONE)
 		return;
@@ -170,11 +228,13 @@ void companion_end(struct deployment *d, const char *because)
 	c->kind = COMPANION_NONE;
 	c->serves = false;
 	give_back(d);
-	leave(&c->seat);
+	leave(&c->seat, c->shadow != NULL); /* nobody waits for what a shadow computes */
+	shadow_end(c->shadow);
+	c->shadow = NULL;
 	release_fini(&c->release);
 	settle(c, ECANCELED, because);
-	if (served || facts.beside.calls)
-		tell(d, &facts, false, because);
+	if (c->told)
+		tell(d, &facts, COMPANION_ENDED, because);
 }
 
 bool companion_drains(const struct deployment *d)
@@ -183,7 +243,7 @@ bool companion_drains(const struct deployment *d)
 	const struct batch *b;
 
 	LIST_FOREACH(b, &s->batches, flying)
-		if (b->replica != s->serving)
+		if (b->replica != s->serving && !b->copy)
 			return true;
 	return false;
 }
@@ -192,9 +252,10 @@ bool companion_drains(const struct deployment *d)
 
 static int bring(struct deployment *d);
 
+/* A trial's is the first replica's, too. */
 static char *state_path(const struct deployment *d)
 {
-	return xasprintf("%s/state/%s/0", d->deploy->state_dir, d->name);
+	return !d->companion.release.signature->state.size ? NULL : xasprintf("%s/state/%s/0", d->deploy->state_dir, d->name);
 }
 
 static void on_up(void *context)
@@ -202,7 +263,7 @@ static void on_up(void *context)
 	struct seat *s = context;
 	const struct companion *c = &s->deployment->companion;
 	struct replica_image image = release_image(&c->release);
-	_cleanup_free_ char *state = has_state(c->release.signature) ? state_path(s->deployment) : NULL;
+	_cleanup_free_ char *state = state_path(s->deployment);
 
 	image.state = state;
 	image.trial = true;
@@ -212,6 +273,7 @@ static void on_up(void *context)
 static void sit_down(struct seat *s)
 {
 	struct deployment *d = s->deployment;
+	_cleanup_free_ char *state = state_path(d);
 	unsigned cpus = (unsigned)CPU_COUNT(&d->deploy->hub->cpus);
 	unsigned threads = cpus / (d->settings.num_replicas ? d->settings.num_replicas : 1);
 
@@ -221,7 +283,10 @@ static void sit_down(struct seat *s)
 	replica_set_callbacks(s->serving, &beside, s);
 	replica_set_name(s->serving, d->name);
 	replica_set_limits(s->serving, threads ? threads : 1, d->settings.checkpoint_ms);
-	replica_swap(s->serving, s->generation, NULL);
+	if (d->companion.shadow)
+		replica_set_idle(s->serving);
+	replica_keep_private(s->serving);
+	replica_swap(s->serving, s->generation, state);
 }
 
 static void on_loaded(void *context, int error, const char *sentence)
@@ -296,7 +361,7 @@ static int bring(struct deployment *d)
 
 	if (r < 0)
 		return r;
-	replica_attach(s->incoming, &d->arena);
+	replica_attach(s->incoming, d->companion.shadow ? shadow_arena(d->companion.shadow) : &d->arena);
 	uv_update_time(d->deploy->hub->loop);
 	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
 	if (up)
@@ -310,7 +375,6 @@ static void on_swapped(void *context, uint64_t pause_ns)
 {
 	struct seat *s = context;
 	struct companion *c = &s->deployment->companion;
-	struct companion_facts facts;
 
 	(void)pause_ns;
 	c->serves = true;
@@ -318,25 +382,42 @@ static void on_swapped(void *context, uint64_t pause_ns)
 		return;
 	c->told = true;
 	settle(c, 0, NULL);
-	companion_get(s->deployment, &facts);
-	tell(s->deployment, &facts, true, NULL);
+	companion_tell(s->deployment, COMPANION_STARTED, NULL);
 }
 
 static void on_done(void *context, void *call)
 {
+	struct batch *b = call;
+
 	(void)context;
-	batch_done(call);
+	if (b->copy)
+		shadow_done(b);
+	else
+		batch_done(b);
 }
 
 static uint64_t on_need(void *context, void *call, uint64_t size)
 {
+	struct batch *b = call;
+
 	(void)context;
-	return batch_grant(call, size);
+	return b->copy ? shadow_grant(b, size) : batch_grant(b, size);
 }
 
 static void on_lost(void *context, void *call, bool begun, const struct replica_end *end)
 {
-	retry_on_lost(context, call, begun, end);
+	struct seat *s = context;
+	struct batch *b = call;
+
+	if (!b->copy) {
+		retry_on_lost(s, b, begun, end);
+		return;
+	}
+	if (begun) {
+		s->told = b->replica == s->serving;
+		crash_tell(b->deployment, b->generation, b, end);
+	}
+	shadow_lost(b);
 }
 
 static const struct replica_callbacks beside = {
@@ -354,7 +435,7 @@ static void on_retired_done(void *context, void *call)
 {
 	struct seat *s = context;
 
-	batch_done(call);
+	on_done(s, call);
 	rollout_on_swapped(s, 0); /* if that waited for this answer */
 }
 
@@ -450,7 +531,9 @@ int companion_start(struct deployment *d, enum companion_kind kind, double share
 	companion_end(d, "another one took its place");
 	c->release = files;
 	begin(d, kind, share, r);
-	error = bring(d);
+	error = kind == COMPANION_SHADOW ? shadow_new(d, &c->shadow) : 0;
+	if (error == 0)
+		error = bring(d);
 	if (error == 0) {
 		c->done = done;
 		c->done_context = context;

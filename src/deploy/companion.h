@@ -22,6 +22,12 @@ struct rollout;
 
 enum companion_kind { COMPANION_NONE, COMPANION_CANARY, COMPANION_SHADOW };
 
+enum companion_news {
+	COMPANION_STARTED, /* it serves */
+	COMPANION_ENDED,
+	COMPANION_DIFFERS, /* a shadow's answer does; told at the 1st, the 10th, the 100th … */
+};
+
 /* What one of the two generations did while both ran. */
 struct companion_side {
 	uint64_t requests, failures; /* that it answered; of those, with an error */
@@ -35,7 +41,11 @@ struct companion_facts {
 	double share;   /* of the requests; 1 for a shadow */
 	pid_t pid;      /* 0: its worker is coming */
 	unsigned waiting, in_flight;
+	double ratio;   /* time of a call in the one that serves, to that in this one; 0: not known yet */
 	uint64_t diverted; /* requests of a canary's that found it behind, and went to the other */
+	uint64_t compared, differing; /* calls of a shadow */
+	uint64_t dropped;  /* that found it behind */
+	bool values;       /* are compared, not only shapes: there is no state */
 	struct companion_side serving, beside;
 };
 

@@ -20,6 +20,7 @@
 #include "deploy/internal.h"
 
 #define TOO_LONG "the request took longer than request_timeout_s of its deployment"
+#define SHADOW_PATIENCE 4
 #define EXPIRED "Request timeout expired: it wasn't begun within the request's own timeout"
 
 static uint64_t limit_ns(const struct deployment *d)
@@ -115,13 +116,19 @@ static void look_at_ring(struct batch *b, uint64_t now, uint64_t *earliest)
 		batch_answer_early(b, INFER_TIMEOUT, EXPIRED);
 }
 
+/* Who runs where nobody else wants to needs time. */
+static uint64_t limit_of(const struct deployment *d, const struct batch *b)
+{
+	return limit_ns(d) * (b->copy ? SHADOW_PATIENCE : 1);
+}
+
 static void look_at_seat(struct deployment *d, struct seat *s, uint64_t now, uint64_t *earliest)
 {
 	struct batch *b;
 
 	LIST_FOREACH(b, &s->batches, flying) {
 		look_at_ring(b, now, earliest);
-		if (!is_over(d, b->due_from_ns, now, earliest))
+		if (!has_passed(b->due_from_ns, limit_of(d, b), now, earliest))
 			continue;
 		batch_answer_early(b, INFER_TIMEOUT, TOO_LONG);
 		if (replica_runs(b->replica, b) || ignores(d, b->replica, b, now))

@@ -55,6 +55,8 @@ static void on_look(uv_timer_t *timer)
 		look_at_memory(at);
 		if (!busy && at->arena.dirty)
 			arena_trim(&at->arena);
+		if (!busy)
+			shadow_trim(at->companion.shadow);
 		if (!busy && at->recorder.has_arena && at->recorder.arena.dirty)
 			arena_trim(&at->recorder.arena);
 	}

@@ -15,9 +15,9 @@
 #include <sys/types.h>
 
 #include "base/hash.h"
+#include "deploy/companion.h"
 
 struct buffer;
-struct companion_facts;
 struct crash;
 struct deploy;
 struct deployment;
@@ -66,9 +66,9 @@ struct deploy_callbacks {
 	void (*swap_waits)(void *context, const char *name, uint32_t generation, pid_t pid);
 	/* A fresh worker takes over from one that served well; @because is a clause. */
 	void (*replacing)(void *context, const char *name, uint32_t generation, const char *because);
-	/* It serves beside @name's generation now, or (@started false) has ended: @because is a clause. */
-	void (*companion)(void *context, const char *name, const struct companion_facts *facts, bool started,
-			  const char *because);
+	/* Of a generation beside the one that serves (deploy/companion.h); @reason: a clause, unless STARTED. */
+	void (*companion)(void *context, const char *name, const struct companion_facts *facts,
+			  enum companion_news news, const char *reason);
 	/* What is known of the layout of the state of an image (state/layout.h), appended to @ret. */
 	void (*layout)(void *context, struct hash image, struct buffer *ret);
 	void *context;

@@ -28,7 +28,10 @@
 
 struct call;
 struct copying;
+struct call_tensor;
 struct seat;
+struct shadow;
+struct shadow_copy;
 
 enum ticket { TICKET_WAITING, TICKET_BATCH };
 
@@ -50,6 +53,8 @@ TAILQ_HEAD(waiting_list, waiting);
 struct batch {
 	enum ticket ticket; /* first */
 	struct deployment *deployment;
+	struct arena *arena;         /* that `block` and all its tensors lie in */
+	struct shadow_copy *copy;    /* it is one, and has no members; or NULL */
 	struct seat *seat;           /* where it runs; valid while it is in flight */
 	struct replica *replica;     /* whose call it is, also when it has retired; the same */
 	struct signature *signature; /* counted */
@@ -181,6 +186,7 @@ struct companion {
 	struct waiting_list queue; /* a canary's */
 	unsigned n_waiting;
 	uint64_t window_ns;       /* as the deployment's */
+	struct shadow *shadow;    /* or NULL: it is a canary */
 	struct companion_count counts[2]; /* of the one that serves, of this one */
 	companion_done_fn done;   /* who waits for it to serve; or NULL */
 	void *done_context;
@@ -298,8 +304,24 @@ void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting 
 /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]" */
 void batch_describe(const struct batch *b, struct buffer *ret);
 
+/*
+ * The same call for a worker of @signature's, in @arena, all but the bytes of its inputs; while the
+ * members of @of are there. NULL: no memory. batch_drop_user() frees it.
+ */
+struct batch *batch_copy(const struct batch *of, struct shadow_copy *copy, struct arena *arena,
+			 struct signature *signature);
+/* A call that is written, to the worker of @seat, which has room. */
+void batch_launch(struct batch *b, struct seat *seat);
+
 /* Where the inputs of several members lie, one after the other, each aligned. */
 uint64_t batch_inputs_at(const struct batch *b);
+
+/* keep.c: nobody has cancelled. */
+bool batch_is_whole(const struct batch *b);
+/* Its inputs, as they lie in its arena; of one that is whole. */
+void batch_inputs(const struct batch *b, struct call_tensor *ret);
+/* With its inputs it stays until batch_drop_user(); before its members are answered, and it is whole. */
+void batch_keep(struct batch *b);
 
 /* record.c: it has been answered, and `outputs` were read; its members are still there. */
 void record_offer(struct batch *b, uint64_t compute_ns);
@@ -372,13 +394,31 @@ enum state_fit release_fit_rollout(const struct deployment *d, const struct roll
 void companion_init(struct deployment *d);
 bool companion_has(const struct seat *s);
 /* A call has ended, and its members are about to be answered. */
-void companion_saw(const struct batch *b, enum infer_status status, uint64_t compute_ns);
+void companion_saw(struct batch *b, enum infer_status status, uint64_t compute_ns);
+/* A shadow has answered a copy of a call that took @of_ns. */
+void companion_saw_copy(struct deployment *d, unsigned n_requests, bool failed, uint64_t of_ns, uint64_t copy_ns);
+void companion_tell(struct deployment *d, enum companion_news news, const char *reason);
 /* Calls of one that has ended still run. */
 bool companion_drains(const struct deployment *d);
 
 /* canary.c: whether the request that comes now is the canary's. */
 bool canary_takes(struct deployment *d);
 void canary_enqueue(struct deployment *d, struct waiting *w);
+
+/* shadow.c: once companion.release is there. 0 or -errno. */
+int shadow_new(struct deployment *d, struct shadow **ret);
+/* It goes when the last of its copies has. NULL is fine. */
+void shadow_end(struct shadow *s);
+struct arena *shadow_arena(struct shadow *s);
+void shadow_get(const struct shadow *s, struct companion_facts *ret);
+void shadow_trim(struct shadow *s);
+/* @of has been answered, its members are still there. */
+void shadow_offer(struct shadow *s, struct batch *of, uint64_t compute_ns);
+bool shadow_dispatch(struct deployment *d);
+/* What becomes of a batch that is a copy. */
+void shadow_done(struct batch *b);
+void shadow_lost(struct batch *b);
+uint64_t shadow_grant(struct batch *b, uint64_t size);
 
 /* retry.c */
 void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct replica_end *end);

@@ -63,7 +63,7 @@ int outputs_know(struct batch *b, uint32_t i)
 
 static bool is_ours(const struct batch *b, uint64_t offset, uint64_t size)
 {
-	const struct arena *a = &b->deployment->arena;
+	const struct arena *a = b->arena;
 
 	for (unsigned i = 0; i <= b->n_granted; i++) {
 		uint64_t block = i == b->n_granted ? b->block : b->granted[i];
@@ -139,7 +139,7 @@ static uint64_t bytes_prefix(const char *data, uint64_t size, int64_t n)
 /* The rows of @t that follow *@at belong to @ret, whose first extent is set. */
 static bool slice(const struct batch *b, const struct call_tensor *t, struct tensor *ret, uint64_t *at)
 {
-	char *data = b->deployment->arena.base + t->offset;
+	char *data = b->arena->base + t->offset;
 
 	ret->data = data + *at;
 	if (t->dtype == DEVSERVE_BYTES)

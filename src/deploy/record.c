@@ -28,45 +28,6 @@ struct copying {
 	struct recorder_call call;
 };
 
-/* Somebody has gone in the meantime: where the inputs of the others lie isn't known any more. */
-static bool all_are_there(const struct batch *b)
-{
-	for (unsigned m = 0; m < b->n_members; m++)
-		if (!b->members[m].request)
-			return false;
-	return true;
-}
-
-static uint64_t joined_size(const struct batch *b, uint32_t i)
-{
-	uint64_t size = 0;
-
-	for (unsigned m = 0; m < b->n_members; m++)
-		size += b->members[m].request->inputs[i].size;
-	return size;
-}
-
-/* As batch.c placed them. */
-static void describe_inputs(const struct batch *b, struct recorder_call *c)
-{
-	uint64_t at = batch_inputs_at(b);
-
-	for (uint32_t i = 0; i < c->n_in; i++) {
-		const struct tensor *first = &b->members[0].request->inputs[i];
-		struct call_tensor *t = &c->tensors[i];
-
-		*t = (struct call_tensor){ .rank = first->rank, .dtype = first->dtype, .size = joined_size(b, i) };
-		memcpy(t->shape, first->shape, first->rank * sizeof(*t->shape));
-		if (b->n_members == 1) {
-			t->offset = t->size ? (uint64_t)((const char *)first->data - c->base) : 0;
-			continue;
-		}
-		t->shape[0] = b->rows;
-		t->offset = at;
-		at += align64(t->size);
-	}
-}
-
 static void describe_outputs(const struct batch *b, struct recorder_call *c)
 {
 	for (uint32_t i = 0; i < c->n_out; i++) {
@@ -81,7 +42,7 @@ static void describe_outputs(const struct batch *b, struct recorder_call *c)
 
 static void describe(const struct batch *b, uint64_t kind, uint64_t compute_ns, struct recorder_call *ret)
 {
-	ret->base = b->deployment->arena.base;
+	ret->base = b->arena->base;
 	ret->signature = b->signature;
 	ret->kind = kind;
 	ret->compute_ns = compute_ns;
@@ -89,7 +50,7 @@ static void describe(const struct batch *b, uint64_t kind, uint64_t compute_ns, 
 	ret->batch = b->signature->max_batch_size ? b->rows : 1;
 	ret->n_in = b->signature->n_inputs;
 	ret->n_out = b->signature->n_outputs;
-	describe_inputs(b, ret);
+	batch_inputs(b, ret->tensors);
 	describe_outputs(b, ret);
 }
 
@@ -130,17 +91,6 @@ void record_close(struct deploy *d)
 	}
 }
 
-/* Its inputs are the request's, which ends with its answer. */
-static void take_inputs(struct batch *b)
-{
-	struct infer_request *r = b->members[0].request;
-
-	if (b->n_members > 1 || !r->has_block)
-		return;
-	b->orphans[b->n_orphans++] = r->block;
-	r->has_block = false;
-}
-
 static void copy_later(struct batch *b, struct recorded *to, const struct recorder_call *call)
 {
 	struct copying *c = copying_new(b->deployment->deploy);
@@ -149,8 +99,7 @@ static void copy_later(struct batch *b, struct recorded *to, const struct record
 	c->batch = b;
 	c->to = to;
 	c->call = *call;
-	take_inputs(b);
-	b->n_users++;
+	batch_keep(b);
 	uv_queue_work(b->deployment->deploy->hub->loop, &c->work, on_copy, on_copied);
 }
 
@@ -161,7 +110,7 @@ void record_offer(struct batch *b, uint64_t compute_ns)
 	struct recorded *to;
 	uint64_t kind;
 
-	if (!r->all->each || !all_are_there(b))
+	if (!r->all->each || !batch_is_whole(b))
 		return;
 	kind = recorder_kind(b->members[0].request->inputs, b->signature->n_inputs,
 			     b->signature->max_batch_size ? b->rows : 0);

@@ -27,8 +27,8 @@ void placement_follow(struct placement *p, pid_t worker)
 	p->moved_ns = now;
 }
 
-/* All its threads: those that a kernel started while it was bound were born bound. */
-void placement_release(struct placement *p, pid_t worker, const cpu_set_t *cpus)
+/* Those that a kernel started as well. */
+static void each_thread(pid_t worker, void (*fn)(pid_t thread, const void *context), const void *context)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%d/task", (int)worker);
 	DIR *d = opendir(path);
@@ -38,9 +38,31 @@ void placement_release(struct placement *p, pid_t worker, const cpu_set_t *cpus)
 		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
 
 		if (tid > 0)
-			sched_setaffinity(tid, sizeof(*cpus), cpus);
+			fn(tid, context);
 	}
 	if (d)
 		closedir(d);
+}
+
+static void release(pid_t thread, const void *context)
+{
+	sched_setaffinity(thread, sizeof(cpu_set_t), context);
+}
+
+static void yield(pid_t thread, const void *context)
+{
+	(void)context;
+	sched_setscheduler(thread, SCHED_IDLE, &(struct sched_param){ .sched_priority = 0 });
+}
+
+/* Threads that were started while it was bound were born bound. */
+void placement_release(struct placement *p, pid_t worker, const cpu_set_t *cpus)
+{
+	each_thread(worker, release, cpus);
 	p->cpu = -1;
+}
+
+void placement_yield(pid_t worker)
+{
+	each_thread(worker, yield, NULL);
 }

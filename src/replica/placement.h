@@ -24,5 +24,8 @@ struct placement {
 /* To the server's CPU, where it isn't there and wasn't moved a moment ago. */
 void placement_follow(struct placement *p, pid_t worker);
 
+/* All its threads, and those that they will start, run only where nobody else wants to. */
+void placement_yield(pid_t worker);
+
 /* Anywhere on @cpus. */
 void placement_release(struct placement *p, pid_t worker, const cpu_set_t *cpus);

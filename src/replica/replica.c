@@ -48,7 +48,7 @@ struct replica {
 	void *context;
 	struct child *child;
 	pid_t pid;
-	bool stopping, gone, broken, is_up, killed;
+	bool stopping, gone, broken, is_up, killed, is_private;
 	const char *interrupted; /* why, or NULL */
 	char *runtime;           /* of a sanitizer, or NULL */
 	struct sanitizer_report report;
@@ -458,7 +458,17 @@ void replica_swap(struct replica *r, uint32_t generation, const char *state)
 	r->n_swaps++;
 	if (!r->link->state_path[0])
 		set_path(r->link->state_path, sizeof(r->link->state_path), state);
-	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation });
+	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation, .size = r->is_private });
+}
+
+void replica_keep_private(struct replica *r)
+{
+	r->is_private = true;
+}
+
+void replica_set_idle(struct replica *r)
+{
+	placement_yield(r->pid);
 }
 
 void replica_set_name(struct replica *r, const char *name)

@@ -117,6 +117,10 @@ void replica_drop(struct replica *r);
 void replica_attach(struct replica *r, const struct arena *arena);
 /* The loaded image serves from here on. @state: checkpoint file, of the first swap; or NULL. */
 void replica_swap(struct replica *r, uint32_t generation, const char *state);
+/* Its state is a copy of the checkpoint that the first swap names, and nobody else sees it. Before that. */
+void replica_keep_private(struct replica *r);
+/* Its threads run only where nobody else wants to. */
+void replica_set_idle(struct replica *r);
 /* What process lists call it from the next swap on. */
 void replica_set_name(struct replica *r, const char *name);
 /* From the next swap on: threads of BLAS and OpenMP, time between checkpoints of a large state (0: its own). */

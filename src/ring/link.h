@@ -50,7 +50,7 @@ enum link_message {
 	LINK_LOAD,     /* map load.image and create(), beside the one that serves; extra: LINK_TRIAL */
 	LINK_DROP,     /* close the loaded image, it will not serve; no answer */
 	LINK_ATTACH,   /* this deployment's arena from now on, in place of the one it started with */
-	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation */
+	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation; size: 1: its state is private */
 	LINK_STOP,     /* checkpoint, destroy() and exit(0) */
 	LINK_WARM,     /* the GPU will be needed; no answer */
 	/* to the server */

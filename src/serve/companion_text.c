@@ -22,6 +22,16 @@ void companion_text_started(const struct style *s, struct buffer *b, const struc
 		      f->kind == COMPANION_CANARY ? "the others" : "answers them");
 }
 
+void companion_text_differs(const struct style *s, struct buffer *b, const struct event *e)
+{
+	const struct companion_facts *f = e->companion;
+
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%sshadow differs%s: generation %" PRIu32 ", ", RED(s), PLAIN(s), f->generation);
+	style_sentence(b, e->reason ? e->reason : "");
+	buffer_printf(b, " (%" PRIu64 " of %" PRIu64 " calls so far)\n", f->differing, f->compared);
+}
+
 /* "generation 7: 120 requests, 3 failed, 1.2 ms" */
 static void put_side(struct buffer *b, uint32_t generation, const struct companion_side *c)
 {
@@ -45,5 +55,7 @@ void companion_text_ended(const struct style *s, struct buffer *b, const struct 
 	put_side(b, f->generation, &f->beside);
 	buffer_puts(b, "; ");
 	put_side(b, f->serving_generation, &f->serving);
+	if (f->kind == COMPANION_SHADOW)
+		buffer_printf(b, "; %" PRIu64 " of %" PRIu64 " calls differ", f->differing, f->compared);
 	buffer_putc(b, '\n');
 }

@@ -53,6 +53,14 @@ static void put_side(struct buffer *json, const char *key, uint32_t generation, 
 	json_object_end(json);
 }
 
+static void put_shadow(struct buffer *json, const struct companion_facts *f)
+{
+	json_uint(json, "compared", f->compared);
+	json_uint(json, "differing", f->differing);
+	json_uint(json, "dropped", f->dropped);
+	json_bool(json, "values", f->values);
+}
+
 void companion_json(const struct companion_facts *f, struct buffer *json)
 {
 	json_string(json, "kind", companion_name(f->kind));
@@ -61,7 +69,12 @@ void companion_json(const struct companion_facts *f, struct buffer *json)
 		json_int(json, "pid", f->pid);
 	json_uint(json, "queued", f->waiting);
 	json_uint(json, "in_flight", f->in_flight);
-	json_uint(json, "diverted", f->diverted);
+	if (f->ratio > 0)
+		json_double(json, "ratio", f->ratio);
+	if (f->kind == COMPANION_SHADOW)
+		put_shadow(json, f);
+	else
+		json_uint(json, "diverted", f->diverted);
 	put_side(json, "serving", f->serving_generation, &f->serving);
 	put_side(json, "beside", f->generation, &f->beside);
 }

@@ -46,6 +46,7 @@ struct diagnostic;
 	X(CANARY_STARTED, "canary.started")         /* share, serving, beside: a second generation answers, too */ \
 	X(CANARY_ENDED, "canary.ended")             /* reason, share, serving, beside */  \
 	X(SHADOW_STARTED, "shadow.started")         /* share, serving, beside: a second generation gets copies */ \
+	X(SHADOW_DIFFERS, "shadow.differs")         /* reason: which element; serving, beside, differing */ \
 	X(SHADOW_ENDED, "shadow.ended")             /* reason, share, serving, beside */  \
 	X(WATCH_OVERFLOW, "watch.overflow")         /* count */                           \
 	X(NOTICE, "notice")                         /* reason: a sentence for the author */ \

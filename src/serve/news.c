@@ -71,17 +71,17 @@ static void on_fell_back(void *context, const char *name, uint32_t from, uint32_
 	plugins_fell_back(n->plugins, name, from, to, why);
 }
 
-static void on_companion(void *context, const char *name, const struct companion_facts *facts, bool started,
-			 const char *because)
+static void on_companion(void *context, const char *name, const struct companion_facts *facts,
+			 enum companion_news news, const char *reason)
 {
-	static const enum event_kind kinds[][2] = {
-		[COMPANION_CANARY] = { EVENT_CANARY_ENDED, EVENT_CANARY_STARTED },
-		[COMPANION_SHADOW] = { EVENT_SHADOW_ENDED, EVENT_SHADOW_STARTED },
+	static const enum event_kind kinds[][3] = {
+		[COMPANION_CANARY] = { EVENT_CANARY_STARTED, EVENT_CANARY_ENDED },
+		[COMPANION_SHADOW] = { EVENT_SHADOW_STARTED, EVENT_SHADOW_ENDED, EVENT_SHADOW_DIFFERS },
 	};
 	struct news *n = context;
 
-	events_emit(n->events, &(struct event){ .kind = kinds[facts->kind][started], .deployment = name,
-						.generation = facts->generation, .reason = because,
+	events_emit(n->events, &(struct event){ .kind = kinds[facts->kind][news], .deployment = name,
+						.generation = facts->generation, .reason = reason,
 						.companion = facts });
 }
 

@@ -393,6 +393,7 @@ static const struct telling {
 	[EVENT_CANARY_STARTED] = { .line = companion_text_started },
 	[EVENT_CANARY_ENDED] = { .line = companion_text_ended },
 	[EVENT_SHADOW_STARTED] = { .line = companion_text_started },
+	[EVENT_SHADOW_DIFFERS] = { .line = companion_text_differs },
 	[EVENT_SHADOW_ENDED] = { .line = companion_text_ended },
 	[EVENT_DEPLOYMENT_ROLLED_BACK] = { .line = put_rolled_back },
 	[EVENT_WATCH_OVERFLOW] = { .line = put_overflow },

@@ -168,6 +168,8 @@ static void swap(struct worker *w, const struct message *m)
 	title_set(w->link->name);
 	limit_threads(w);
 	state_set_period(w->state, w->link->checkpoint_ms);
+	if (m->size)
+		state_keep_private(w->state);
 	state_enter(w->state, &w->loaded, w->link->state_path);
 	w->serving = w->loaded;
 	w->serving.generation = (uint32_t)m->extra;

@@ -55,6 +55,7 @@ struct memory {
 struct state {
 	struct memory live;
 	bool serving; /* the image that serves works on it */
+	bool is_private; /* a copy that nobody else is to see */
 	char path[4096];
 	struct checkpoint_writer *writer; /* NULL: no path, or no room */
 	uint64_t retry_ns;                /* there was no room: try again then; 0: there was */
@@ -383,7 +384,9 @@ static void restore(struct state *s, const struct image *image, const char *path
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (make(image, path, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
 		end_process(sentence);
-	if (sentence[0])
+	if (s->is_private)
+		s->path[0] = '\0';
+	else if (sentence[0])
 		put_aside(path, sentence);
 }
 
@@ -423,6 +426,11 @@ static void pass_live(struct state *s, const struct image *image)
 		keep_live(s, image->layout);
 	else
 		replace_live(s, image, &p);
+}
+
+void state_keep_private(struct state *s)
+{
+	s->is_private = true;
 }
 
 void state_enter(struct state *s, const struct image *image, const char *path)

@@ -30,6 +30,9 @@ int state_try(const struct image *image, const char *path, char *sentence, size_
 /* The copy, which the image's check() could see, goes. [control] */
 void state_try_end(const struct image *image);
 
+/* Before the first state_enter(): the checkpoint is only read, and none is made. [infer] */
+void state_keep_private(struct state *s);
+
 /*
  * @image is about to serve: its state is there afterwards, kept, restored from the checkpoint at
  * @path (the first time in this worker), migrated, or zero. A failure ends the process: the

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: MIT
+"""A second generation that gets copies of the requests, and answers nobody."""
+
+import os
+import signal
+import struct
+import threading
+
+from devserve import constant, deployment, wait_until_gone, x
+from test_canary import ask, companion, two  # noqa: F401 (a fixture)
+
+
+def compared(server, n, name="one"):
+    """Its facts once it has compared that many calls; each look is an answer, no time is waited for."""
+    for _ in range(20000):
+        facts = companion(server, name)
+        assert facts, server.seen("shadow.ended")
+        if facts["compared"] + facts["dropped"] >= n:
+            return facts
+    raise AssertionError(facts)
+
+
+def test_nothing_of_it_reaches_a_client_and_differences_are_told(two):
+    said = ask(two, "shadow", "one", "1")
+    assert "shadow" in said, said
+    assert two.wait("shadow.started")["generation"] == 1
+    for i in range(1, 11):
+        answer = two.infer("one", x(i))
+        assert (answer.value, answer.generation) == (2, 2), answer
+        compared(two, i)
+    facts = companion(two)
+    assert (facts["compared"], facts["differing"], facts["dropped"]) == (10, 10, 0), facts
+    assert facts["beside"]["requests"] == facts["serving"]["requests"] == 10 and facts["ratio"] > 0, facts
+    two.wait("shadow.differs", differing=10)
+    told = two.seen("shadow.differs")
+    assert [t["differing"] for t in told] == [1, 10], told
+    assert "for X INT32[1]: Y[0] is 1 where generation 2 answered 2" in told[0]["reason"], told[0]
+    assert "10 of 10 answers differ" in ask(two, "shadow", "one")
+    assert two.status()["deployments"][0]["requests"] == 10
+
+
+def test_the_same_answers_do_not_differ(root, serve):
+    root.write("one/one.c", deployment("\t*y = 2 * x;"))
+    server = serve()
+    server.save("one/one.c", deployment("\t*y = x + x;"))
+    ask(server, "shadow", "one", "1")
+    for i in range(20):
+        assert server.infer("one", x(i)).value == 2 * i
+        compared(server, i + 1)
+    facts = companion(server)
+    assert (facts["differing"], facts["beside"]["failures"]) == (0, 0) and not server.seen("shadow.differs"), facts
+
+
+def test_it_may_shadow_itself(two):
+    ask(two, "shadow", "one", "2")
+    two.infer("one")
+    facts = compared(two, 1)
+    assert facts["differing"] == 0 and facts["beside"]["generation"] == facts["serving"]["generation"] == 2, facts
+
+
+def test_errors_and_wrong_shapes_are_differences(root, serve):
+    source = deployment("\t*y = x;").replace("*y = x;", """int64_t n = {n};
+	if (x == 7) return devserve_refuse(call, "seven is not liked");
+	int32_t *out = devserve_output(call, 0, &n, 1); for (int64_t i = 0; i < n; i++) out[i] = x;""").replace(
+        "INT32, { 1 } }),\n\t.infer", "INT32, { -1 } }),\n\t.infer").replace(", *y = (int32_t *)call->out[0].data", "")
+    root.write("one/one.c", source.replace("{n}", "3"))
+    server = serve()
+    server.save("one/one.c", source.replace("{n}", "2").replace("x == 7", "0"))
+    ask(server, "shadow", "one", "1")
+    assert server.infer("one", x(1)).output() == [1, 1]
+    assert "Y[3] where generation 2 answered Y[2]" in server.wait("shadow.differs")["reason"]
+    ask(server, "shadow", "one", "1")
+    mark = server.mark()
+    assert server.infer("one", x(7)).output() == [7, 7]
+    assert "returned -22 (seven is not liked)" in server.wait("shadow.differs", mark)["reason"]
+    assert companion(server)["beside"]["failures"] == 1
+
+
+def test_its_crash_harms_nobody(root, serve):
+    root.write("one/one.c", deployment("\tif (x == 7) abort();\n\t*y = 1;", "#include <stdlib.h>"))
+    server = serve()
+    server.save("one/one.c", constant(2))
+    pids = server.worker_pids("one")
+    ask(server, "shadow", "one", "1")
+    assert server.infer("one", x(7)).value == 2
+    assert "signal 6" in server.wait("shadow.ended")["reason"]
+    report = server.wait("crash.report")
+    assert report["generation"] == 1 and "X INT32[1]" in report["call"], report
+    assert companion(server) is None and server.worker_pids("one") == pids
+    assert server.infer("one", x(7)).generation == 2 and server.status()["deployments"][0]["failures"] == 0
+
+
+def test_what_it_writes_past_its_outputs_hits_nobodys_tensors(root, serve):
+    """Large outputs are computed in place: behind them lie those of others, but none of a client's."""
+    source = """\
+#include <devserve/deployment.h>
+#include <string.h>
+static int infer(const struct devserve_call *call)
+{
+	memset(call->out[0].data, {value}, {size});
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_UINT8, { 1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_UINT8, { 100000 } }),
+	.infer = infer,
+)
+"""
+    root.write("one/one.c", source.replace("{value}", "1").replace("{size}", "8 << 20"))
+    server = serve()
+    server.save("one/one.c", source.replace("{value}", "2").replace("{size}", "100000"))
+    ask(server, "shadow", "one", "1")
+    request = {"inputs": [{"name": "X", "datatype": "UINT8", "shape": [1], "data": [0]}]}
+    wrong = []
+
+    def load():
+        client = server.new_client()
+        for _ in range(20):
+            if set(client.infer("one", request).output()) != {2}:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+    server.wait("shadow.ended")
+
+
+def test_a_slow_one_drops_copies_and_delays_nobody(root, serve, gate):
+    root.write("one/one.c", deployment("\tpass_gate();\n\t*y = 1;", gate.source))
+    root.write("one/deployment.yaml", "request_timeout_s: 60\n")
+    server = serve()
+    server.save("one/one.c", constant(2))
+    ask(server, "shadow", "one", "1")
+    gate.shut()
+    for _ in range(100):
+        assert server.infer("one").value == 2  # answered, while the shadow stands
+    facts = companion(server)
+    assert facts["dropped"] >= 80 and facts["compared"] == 0 and facts["queued"] <= 16, facts
+    gate.open()
+    facts = compared(server, 100)
+    assert facts["compared"] + facts["dropped"] == 100 and facts["differing"] == facts["compared"] > 0, facts
+
+
+def test_one_that_hangs_is_ended(root, serve):
+    root.write("one/one.c", deployment("\tfor (volatile int i = 0; x == 7; i++) ;\n\t*y = 1;"))
+    root.write("one/deployment.yaml", "request_timeout_s: 0.2\n")
+    server = serve()
+    server.save("one/one.c", constant(2))
+    ask(server, "shadow", "one", "1")
+    assert server.infer("one", x(7)).value == 2
+    assert "request_timeout_s" in server.wait("shadow.ended")["reason"]
+
+
+def test_state_is_a_copy_that_nobody_else_sees(root, serve):
+    root.copy("counter")
+    server = serve()
+    request = {"inputs": [{"name": "ADD", "datatype": "INT64", "shape": [1], "data": [1]}]}
+    names = server.client.call("GET", "/v2/models/counter").json
+    request["inputs"][0].update(name=names["inputs"][0]["name"], datatype=names["inputs"][0]["datatype"])
+
+    def count():
+        answer = server.infer("counter", request)
+        return answer.output(names["outputs"][0]["name"])[0]
+
+    assert [count() for _ in range(3)] == [1, 2, 3]
+    server.save("counter/counter.c", root.read("counter/counter.c") + "\n/* another */\n", "counter")
+    said = ask(server, "shadow", "counter", "1")
+    assert "there is state" in said, said
+    assert [count() for _ in range(5)] == [4, 5, 6, 7, 8]
+    facts = compared(server, 5, "counter")
+    assert facts["values"] is False and facts["differing"] == 0, facts
+    for pid in server.worker_pids("counter"):
+        os.kill(pid, signal.SIGKILL)  # the next one starts from the checkpoint: is it the right one's?
+    assert count() == 9
+    ask(server, "shadow", "counter", "off")
+    assert count() == 10
+
+
+def test_batches_are_copied_as_they_were_joined(root, serve):
+    source = """\
+#include <devserve/deployment.h>
+#include <unistd.h>
+static int infer(const struct devserve_call *call)
+{
+	const float *x = (const float *)call->in[0].data;
+	float *y = (float *)call->out[0].data;
+
+	for (size_t i = 0; i < devserve_count(&call->in[0]); i++)
+		y[i] = {k} * x[i];
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { 4 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { 4 } }),
+	.max_batch_size = 8,
+	.max_queue_delay_microseconds = 20000,
+	.infer = infer,
+)
+"""
+    root.write("one/one.c", source.replace("{k}", "2"))
+    server = serve()
+    server.save("one/one.c", source.replace("{k}", "2.000001f"))
+    ask(server, "shadow", "one", "1")
+    answers = [None] * 8
+
+    def call(i):
+        data = [float(i)] * 4
+        answers[i] = server.new_client().infer("one", {
+            "inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": data}]})
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert all(abs(a.output()[0] - 2 * i) < 1e-3 for i, a in enumerate(answers)), answers
+    calls = next(d for d in server.status()["deployments"])["executions"]
+    facts = compared(server, calls)
+    assert facts["beside"]["requests"] == 8 and facts["beside"]["calls"] == calls < 8, facts
+    assert facts["differing"] == 0, (facts, server.seen("shadow.differs"))  # within the tolerance of FP32
+
+
+def test_large_tensors_are_copied_and_compared_too(root, serve):
+    """By a thread, that is: whole, and the right ones."""
+    n = 1 << 20
+    source = """\
+#include <devserve/deployment.h>
+static int infer(const struct devserve_call *call)
+{
+	const float *x = (const float *)call->in[0].data;
+	float *y = (float *)call->out[0].data;
+
+	for (size_t i = 0; i < devserve_count(&call->in[0]); i++)
+		y[i] = x[i] + 1;
+	{wrong}
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { -1 } }),
+	.shape = DEVSERVE_SAME_SHAPE,
+	.infer = infer,
+)
+"""
+    root.write("one/one.c", source.replace("{wrong}", "if (x[5] == 7) y[1000001] = 3;"))
+    server = serve()
+    server.save("one/one.c", source.replace("{wrong}", ""))
+    ask(server, "shadow", "one", "1")
+    for i in range(4):
+        values = [0.0] * n
+        values[5] = 7.0 if i == 3 else 1.0
+        raw = struct.pack(f"<{n}f", *values)
+        answer = server.client.call("POST", "/v2/models/one/infer", raw, {"Inference-Header-Content-Length": "0"})
+        assert answer.status == 200, answer
+        assert compared(server, i + 1)["differing"] == (i == 3)
+    facts = companion(server)
+    assert (facts["compared"], facts["dropped"]) == (4, 0), facts
+    assert f"for X FP32[{n}]: Y[1000001] is 3 where generation 2 answered 1" in server.wait("shadow.differs")["reason"]
+
+
+def test_it_ends_when_it_is_told_to_and_leaves_no_process(two):
+    ask(two, "shadow", "one", "1")
+    pid = companion(two)["pid"]
+    with open(f"/proc/{pid}/sched") as f:
+        assert any(line.split()[0] == "policy" and line.split()[-1] == "5" for line in f), "it isn't SCHED_IDLE"
+    ask(two, "shadow", "one", "off")
+    wait_until_gone(pid)
+    assert two.wait("shadow.ended")["reason"] == "it was asked to"
+    ask(two, "shadow", "one", "1")
+    assert two.save("one/one.c", constant(3))["outcome"] == "swapped"
+    assert two.wait("shadow.ended", reason="another generation came to serve")
+
+
+def test_beside_several_replicas_under_load_with_saves_no_request_is_lost(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", "num_replicas: 2\n")
+    server = serve()
+    server.save("one/one.c", constant(2))
+    stop, wrong = threading.Event(), []
+
+    def load():
+        client = server.new_client()
+        while not stop.is_set():
+            answer = client.infer("one")
+            if answer.status != 200 or answer.value != answer.generation:
+                wrong.append(answer)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for i in range(3, 9):
+        ask(server, "shadow", "one", str(i - 2))
+        if i % 2:
+            compared(server, 20)
+        if i % 3:
+            os.kill(companion(server)["pid"], signal.SIGKILL)
+        assert server.save("one/one.c", constant(i))["outcome"] == "swapped"
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not wrong, wrong[:3]
+
+
+def test_a_removed_deployment_takes_it_along(two):
+    ask(two, "shadow", "one", "1")
+    pid = companion(two)["pid"]
+    two.infer("one")
+    (two.root.path / "one" / "one.c").unlink()
+    two.wait("deployment.removed", deployment="one")
+    wait_until_gone(pid)
