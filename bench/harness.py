@@ -202,7 +202,8 @@ class Server:
         with open(self.log, "ab") as log:
             self.started_ns = time.monotonic_ns()
             self.process = start([bench.build / "devserve", root, "--json", "--port", "0"], cpus,
-                                 stdout=subprocess.PIPE, stderr=log, env={**os.environ, **(env or {})})
+                                 stdout=subprocess.PIPE, stderr=log,
+                                 env={"DEVSERVE_GATE": "load", **os.environ, **(env or {})})
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         ready = self.wait("server.ready")

@@ -16,6 +16,7 @@ my %may = ( # folders, or single headers
 	array => ['base', 'infer/dtype.h', 'infer/tensor.h'],
 	compare => ['base', 'array', 'infer/dtype.h'],
 	state => ['base'],
+	golden => ['base', 'infer', 'compare/compare.h'],
 	image => ['base', 'infer'],
 	verdict => ['base'],
 	watch => ['base'],
@@ -30,11 +31,12 @@ my %may = ( # folders, or single headers
 	worker => ['base', 'ring', 'cuda', 'array', 'compare', 'state', 'infer/dtype.h', 'infer/tensor.h'],
 	replica => ['base', 'ring', 'infer'],
 	record => ['base', 'ring', 'infer', 'array', 'replica/arena.h'],
-	deploy => ['base', 'compare', 'infer', 'state', 'image', 'record', 'replica', 'ring/call.h', 'ring/crash.h'], # fills in calls, sends none
+	deploy => [qw(base compare golden infer state image record replica ring/call.h ring/crash.h ring/proof.h
+		ring/recording.h)], # fills in calls, sends none
 	history => ['base'],
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array compare state image watch build config weights replica record deploy ingress history)],
-	cli => [qw(base command http ring infer array compare state image watch build config weights replica record deploy ingress history serve)],
+	serve => [qw(base command ring infer array compare golden state image watch build config weights replica record deploy ingress history)],
+	cli => [qw(base command http ring infer array compare golden state image watch build config weights replica record deploy ingress history serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
 my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc history);

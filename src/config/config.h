@@ -30,6 +30,7 @@ struct config {
 	unsigned request_timeout_ms;
 	bool idempotent;
 	unsigned checkpoint_ms;        /* of `state`; 0: not given */
+	unsigned gate;                 /* of config_gates, counted from 1; 0: not given */
 	char *replay, *user_config;    /* as JSON; nothing reads them yet */
 	struct hash hash;              /* of the file's bytes; zero: there is none */
 };
@@ -40,6 +41,9 @@ struct config {
  */
 int config_read(const char *path, struct config *ret, unsigned *ret_line, struct buffer *why);
 int config_parse(const char *bytes, size_t size, struct config *ret, unsigned *ret_line, struct buffer *why);
+
+/* From the strictest to none; NULL ends them. */
+extern const char *const config_gates[];
 
 /* As where there is no file. */
 void config_init(struct config *c);

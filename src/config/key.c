@@ -14,6 +14,8 @@ static const struct key state_rows[] = {
 		  "isn't there. Smaller states are checkpointed before every answer." },
 };
 
+const char *const config_gates[] = { "replay", "golden", "load", "off", NULL };
+
 static const struct key rows[] = {
 	{ "name", KEY_NAME, FIELD(name), .example = "\"matmul\"",
 	  .help = "What clients call the deployment, in place of its directory's name." },
@@ -40,6 +42,9 @@ static const struct key rows[] = {
 	{ "weights", KEY_TEXTS, FIELD(weights), .example = "[\"trained/*.safetensors\"]",
 	  .help = "Paths or patterns, relative to the directory, of safetensors files; all below the "
 		  "directory if it isn't there." },
+	{ "gate", KEY_CHOICE, FIELD(gate), .choices = config_gates, .example = "\"golden\"",
+	  .help = "What a new image must come through before it serves: replay (load, golden cases, recorded "
+		  "requests), golden (load, golden cases), load, or off; --gate if it isn't there." },
 	{ "replay", KEY_ANY, FIELD(replay), .help = "Anything; nothing reads it yet." },
 	{ "user_config", KEY_ANY, FIELD(user_config), .example = "{\"threshold\": 0.5}",
 	  .help = "Anything; nothing reads it yet." },

@@ -12,6 +12,7 @@
 
 enum key_kind {	      /* value in the file; its place in struct config */
 	KEY_NAME,     /* letters, digits, '_', '-', '.'; char * */
+	KEY_CHOICE,   /* one of `choices`; unsigned, its place there counted from 1 */
 	KEY_TEXTS,    /* list of texts that aren't empty; char ** */
 	KEY_WHOLE,    /* whole number; unsigned */
 	KEY_SECONDS,  /* number; unsigned, of milliseconds */
@@ -33,6 +34,7 @@ struct key {
 	size_t offset;         /* in struct config */
 	double min, max;       /* KEY_WHOLE, KEY_SECONDS: both may be */
 	struct keys keys;      /* KEY_MAPPING */
+	const char *const *choices; /* KEY_CHOICE; NULL ends them */
 	const char *fallback;  /* JSON; NULL: what isn't there isn't there */
 	const char *example;   /* JSON */
 	const char *help;      /* for who hovers over it in an editor */

@@ -21,6 +21,14 @@ static void put_name(struct buffer *b)
 	json_string(b, "pattern", pattern);
 }
 
+static void put_choices(struct buffer *b, const struct key *k)
+{
+	json_array(b, "enum");
+	for (size_t i = 0; k->choices[i]; i++)
+		json_string(b, NULL, k->choices[i]);
+	json_array_end(b);
+}
+
 static void put_texts(struct buffer *b)
 {
 	put_type(b, "array");
@@ -36,6 +44,9 @@ static void put_kind(struct buffer *b, const struct key *k)
 	switch (k->kind) {
 	case KEY_NAME:
 		put_name(b);
+		break;
+	case KEY_CHOICE:
+		put_choices(b, k);
 		break;
 	case KEY_TEXTS:
 		put_texts(b);

@@ -93,6 +93,22 @@ static int read_bool(struct reader *r, const yaml_node_t *n, bool *ret)
 	return 0;
 }
 
+static int read_choice(struct reader *r, const yaml_node_t *n, const struct key *k, unsigned *ret)
+{
+	const char *text = reader_text(n);
+
+	for (unsigned i = 0; text && k->choices[i]; i++) {
+		if (strcmp(text, k->choices[i]) == 0) {
+			*ret = i + 1;
+			return 0;
+		}
+	}
+	reader_mistake(r, n, "%s must be one of:", k->name);
+	for (unsigned i = 0; k->choices[i]; i++)
+		buffer_printf(r->why, " %s", k->choices[i]);
+	return 1;
+}
+
 static int read_nested(struct reader *r, const yaml_node_t *n, const struct key *k)
 {
 	if (n->type != YAML_MAPPING_NODE)
@@ -107,6 +123,8 @@ static int read_value(struct reader *r, const yaml_node_t *n, const struct key *
 	switch (k->kind) {
 	case KEY_NAME:
 		return read_name(r, n, field);
+	case KEY_CHOICE:
+		return read_choice(r, n, k, field);
 	case KEY_TEXTS:
 		return read_texts(r, n, field);
 	case KEY_WHOLE:

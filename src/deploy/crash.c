@@ -17,21 +17,27 @@ bool crash_is_in(const struct crash *c, const char *path)
 	return false;
 }
 
-void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
-		const struct replica_end *end)
+void crash_tell_call(struct deployment *d, uint32_t generation, const char *call, const struct replica_end *end)
 {
 	struct deploy *deploy = d->deploy;
-	_cleanup_buffer_ struct buffer call = BUFFER_NULL;
 
 	if ((end->cause != REPLICA_CRASHED && end->cause != REPLICA_TIMEOUT) || deploy->closing)
 		return;
-	if (b)
-		batch_describe(b, &call);
 	deploy->cb.crashed(deploy->cb.context, &(struct deploy_crash){ .name = d->name,
 								      .generation = generation,
 								      .pid = end->pid,
 								      .how = end->how,
-								      .call = b ? call.data : NULL,
+								      .call = call,
 								      .crash = end->crash,
 								      .report = end->report });
+}
+
+void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
+		const struct replica_end *end)
+{
+	_cleanup_buffer_ struct buffer call = BUFFER_NULL;
+
+	if (b)
+		batch_describe(b, &call);
+	crash_tell_call(d, generation, b ? call.data : NULL, end);
 }

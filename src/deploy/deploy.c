@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
@@ -90,6 +91,7 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	d->max_queue = o->max_queue;
 	d->max_worker_memory = o->max_worker_memory;
 	d->create_timeout_ms = o->create_timeout_ms;
+	d->proof_ns = o->proof_ms * NS_PER_MS;
 	d->budget.limit = o->max_memory;
 	d->recorders.each = o->max_recordings;
 	d->recorders.limit = 4 * o->max_recordings;

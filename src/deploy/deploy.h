@@ -21,9 +21,19 @@ struct buffer;
 struct crash;
 struct deploy;
 struct deployment;
+struct golden_cases;
 struct hub;
+struct proof_summary;
 struct recorder;
 struct signature;
+
+/* What a new image must come through before it serves. */
+enum deployment_gate {
+	GATE_REPLAY, /* load, golden cases, recorded requests */
+	GATE_GOLDEN, /* load, golden cases */
+	GATE_LOAD,   /* it loads, create() and its own check succeed, it takes the state */
+	GATE_OFF,    /* nothing: the serving workers load it at once */
+};
 
 /* How a deployment is run (deployment.yaml). */
 struct deployment_settings {
@@ -32,6 +42,7 @@ struct deployment_settings {
 	unsigned request_timeout_ms;   /* from arrival to answer; then 504. 0: none */
 	bool idempotent;               /* a call may be repeated although there is state */
 	unsigned checkpoint_ms;        /* between two checkpoints of state at least; 0: our policy */
+	enum deployment_gate gate;
 };
 
 #define DEPLOY_MAX_REPLICAS 16
@@ -82,6 +93,7 @@ struct deploy_options {
 	uint64_t max_recordings;     /* bytes of the calls that one deployment keeps, of all four times that; 0: none */
 	uint64_t max_worker_memory;  /* bytes that one worker may come to use; 0: any */
 	unsigned create_timeout_ms;  /* of constructors and create() */
+	unsigned proof_ms;           /* that recorded requests may take in a trial; golden cases take what they take */
 	unsigned max_queue;          /* waiting requests of one deployment */
 };
 
@@ -100,6 +112,8 @@ struct rollout {
 	struct deployment_settings settings; /* from its swap on; all zero: the default */
 	const char *runtime;         /* path of the sanitizer's library that its workers start with, or NULL */
 	bool fresh; /* its libraries are others: not into a worker that has the old ones */
+	struct golden_cases *golden; /* a reference is taken; or NULL */
+	bool accept;                 /* where its answers differ they are meant to */
 	struct signature *signature; /* a reference is taken */
 	uint32_t generation;         /* its number, should it come to serve; 0: the next */
 };
@@ -110,6 +124,7 @@ struct rollout_result {
 	bool no_device;        /* ROLLOUT_TRIAL_FAILED with ENODEV: nothing is wrong with it elsewhere */
 	uint32_t generation;   /* that serves now */
 	uint32_t from;         /* that served before; 0: none */
+	const struct proof_summary *proof; /* of its trial; NULL: nothing was run */
 	uint64_t trial_ns, swap_ns, pause_ns;
 	const char *state;     /* ROLLOUT_SWAPPED: what became of it, where it isn't as it was; or NULL */
 };

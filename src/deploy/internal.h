@@ -14,6 +14,7 @@
 #include "deploy/companion.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
+#include "deploy/proof.h"
 #include "infer/request.h"
 #include "record/recorder.h"
 #include "replica/arena.h"
@@ -104,6 +105,8 @@ struct wish {
 	struct release release;
 	struct deployment_settings settings;
 	bool fresh; /* in fresh workers, not beside the old image */
+	bool accept; /* answers that differ are meant to */
+	struct golden_cases *golden; /* counted; or NULL */
 	rollout_done_fn done;
 	void *context;
 	struct buffer state; /* what is to be told of the state */
@@ -231,6 +234,10 @@ struct deployment {
 	struct trial *trial;
 	uint64_t stage_ns, trial_ns, pause_ns;
 	int trial_error;
+	struct proof_summary proof; /* of the trial, */
+	bool has_proof;             /* if it came to that */
+	uint64_t unproved_id;       /* the last recording before a swap without a proof by recordings, */
+	uint32_t unproved;          /* and the generation that served then; 0: none */
 
 	struct deployment_stats stats;
 };
@@ -258,6 +265,7 @@ struct deploy {
 	struct trial *trials;
 	bool closing;
 	unsigned create_timeout_ms;
+	uint64_t proof_ns;            /* that recordings may take in a trial */
 	uint64_t n_calls, n_calls_seen; /* submitted; of those, when last looked */
 	uv_timer_t look, later;
 	struct replica *tried[MAX_TRIED]; /* workers whose trial is over; killed a little later */
@@ -374,6 +382,11 @@ void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 /* The generation before serves again, everywhere: the current one is at fault. False: it can't. */
 bool rollout_fall_back(struct deployment *d, const char *why);
+/*
+ * What was recorded so far, and what @generation still answers, is no longer what is to be answered. It is
+ * run all the same.
+ */
+void rollout_forget_answers(struct deployment *d, uint32_t generation);
 
 /* release.c */
 /* A copy of the files of @r, with paths of their own. 0 or -errno; release_fini() in any case. */
@@ -445,12 +458,18 @@ void spare_prepare(struct deploy *d);
 void spare_on_later(uv_timer_t *timer);
 void spare_close(struct deploy *d);
 
-/* trial.c: load an image in a worker of its own, and tell how that went. */
+/* trial.c: load an image in a worker of its own, prove it there, and tell how that went. */
 struct trial;
-/* @r: the worker that has it loaded, the caller's now; NULL on an error. */
-typedef void (*trial_done_fn)(void *context, int error, const char *sentence, struct replica *r);
-struct trial *trial_start(struct deployment *d, const struct release *release, trial_done_fn done,
-			  void *context);
+struct trial_result {
+	int error;
+	const char *sentence;
+	struct replica *replica; /* that has it loaded, the caller's now; NULL on an error */
+	const struct proof_summary *proof; /* NULL: nothing was run */
+};
+typedef void (*trial_done_fn)(void *context, const struct trial_result *result);
+/* @plan is copied, what it points to stays. */
+struct trial *trial_start(struct deployment *d, const struct release *release, const struct proof_plan *plan,
+			  trial_done_fn done, void *context);
 struct trial *trial_cancel(struct trial *t);
 
 /* crash.c: whether the innermost image on the stack is the one at @path */
@@ -459,3 +478,5 @@ bool crash_is_in(const struct crash *c, const char *path);
 /* A death that was the worker's own doing is reported. */
 void crash_tell(struct deployment *d, uint32_t generation, const struct batch *b,
 		const struct replica_end *end);
+/* @call: "X FP32[3]", or NULL. */
+void crash_tell_call(struct deployment *d, uint32_t generation, const char *call, const struct replica_end *end);

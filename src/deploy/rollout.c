@@ -5,7 +5,7 @@
  *
  * A wish becomes the current release:
  *
- *	TRIAL     a worker that serves nobody loads it
+ *	TRIAL     a worker that serves nobody loads it, and runs what was recorded
  *	LOADING   every seat has it loaded: its serving worker beside the old image, or a fresh one
  *	SWAPPING  the books change and every seat gets the swap's message, all in one go
  *
@@ -28,9 +28,17 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
+#include "golden/cases.h"
 #include "infer/signature.h"
 
 static void start_wish(struct deployment *d);
+
+static void wish_fini(struct wish *w)
+{
+	release_fini(&w->release);
+	buffer_fini(&w->state);
+	w->golden = golden_cases_unref(w->golden);
+}
 
 static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_outcome outcome,
 			const char *sentence)
@@ -41,6 +49,7 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.no_device = outcome == ROLLOUT_TRIAL_FAILED && d->trial_error == ENODEV,
 		.generation = d->handle.generation,
 		.from = outcome == ROLLOUT_SWAPPED ? d->before : d->handle.generation,
+		.proof = d->has_proof && wish == &d->wish ? &d->proof : NULL,
 		.trial_ns = d->trial_ns,
 		.swap_ns = clock_ns() - d->stage_ns,
 		.pause_ns = d->pause_ns,
@@ -52,6 +61,7 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 
 	if (outcome != ROLLOUT_SWAPPED)
 		release_fini(&wish->release);
+	golden_cases_unref(wish->golden);
 	*wish = (struct wish){ .done = NULL };
 	done(context, &result);
 }
@@ -105,9 +115,42 @@ static void show_current(struct deployment *d)
 	deployment_refuse_strangers(d);
 }
 
+/* What serves again has shown what it does when it served; then its answers were others. */
+static struct proof_plan plan_of(const struct deployment *d)
+{
+	const struct wish *w = &d->wish;
+	bool again = w->release.generation && d->current.path;
+	const char *weights = w->release.weights ? w->release.weights : "";
+
+	return (struct proof_plan){
+		.signature = w->release.signature,
+		.golden = w->settings.gate <= GATE_GOLDEN && !again ? w->golden : NULL,
+		.recordings = w->settings.gate == GATE_REPLAY && !again,
+		.accept = w->accept,
+		.uncompared = strcmp(weights, d->current.weights ? d->current.weights : "") != 0,
+		.budget_ns = d->deploy->proof_ns,
+	};
+}
+
+void rollout_forget_answers(struct deployment *d, uint32_t generation)
+{
+	d->unproved_id = d->deploy->recorders.last_id;
+	d->unproved = generation;
+}
+
+/* Whether the wish has shown that it answers as what serves now. */
+static bool is_proved(const struct deployment *d)
+{
+	const struct proof_plan plan = plan_of(d);
+
+	return plan.recordings && !plan.accept && !plan.uncompared;
+}
+
 /* From here on the wish is what new calls are for. */
 static void switch_books(struct deployment *d)
 {
+	if (!is_proved(d))
+		rollout_forget_answers(d, d->handle.generation);
 	companion_end(d, "another generation came to serve");
 	d->before = d->handle.generation;
 	release_fini(&d->previous);
@@ -211,18 +254,22 @@ static const struct replica_callbacks tried = {
 	.died = on_tried_died,
 };
 
-static void on_tried(void *context, int error, const char *sentence, struct replica *r)
+static void on_tried(void *context, const struct trial_result *result)
 {
 	struct deployment *d = context;
 
 	d->trial = NULL;
 	d->trial_ns = clock_ns() - d->stage_ns;
-	d->trial_error = error;
-	d->tried = r;
-	if (r)
-		replica_set_callbacks(r, &tried, d);
-	if (error)
-		end_rollout(d, ROLLOUT_TRIAL_FAILED, sentence);
+	d->trial_error = result->error;
+	d->tried = result->replica;
+	if (result->proof) {
+		d->proof = *result->proof;
+		d->has_proof = true;
+	}
+	if (result->replica)
+		replica_set_callbacks(result->replica, &tried, d);
+	if (result->error)
+		end_rollout(d, ROLLOUT_TRIAL_FAILED, result->sentence);
 	else
 		load_everywhere(d);
 }
@@ -235,9 +282,12 @@ static bool state_is_kept(struct deployment *d)
 
 static void start_wish(struct deployment *d)
 {
+	const struct proof_plan plan = plan_of(d);
+
 	d->stage_ns = clock_ns();
 	d->trial_ns = 0;
 	d->trial_error = 0;
+	d->has_proof = false;
 	d->stage = ROLLOUT_TRIAL;
 	if (!state_is_kept(d)) {
 		_cleanup_free_ char *why = buffer_steal(&d->wish.state);
@@ -245,7 +295,11 @@ static void start_wish(struct deployment *d)
 		end_rollout(d, ROLLOUT_REFUSED, why);
 		return;
 	}
-	d->trial = trial_start(d, &d->wish.release, on_tried, d);
+	if (d->wish.settings.gate == GATE_OFF) {
+		load_everywhere(d);
+		return;
+	}
+	d->trial = trial_start(d, &d->wish.release, &plan, on_tried, d);
 	if (!d->trial)
 		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial");
 }
@@ -279,7 +333,7 @@ static bool may_fall_back(const struct deployment *d)
 void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done_fn done, void *context)
 {
 	struct wish wish = { .release = { .generation = r->generation }, .settings = r->settings,
-			     .fresh = r->fresh, .done = done, .context = context };
+			     .fresh = r->fresh, .accept = r->accept, .done = done, .context = context };
 	int error;
 
 	if (!r->settings.num_replicas)
@@ -292,6 +346,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 		return;
 	}
 	wish.release.image = r->image_hash;
+	wish.golden = golden_cases_ref(r->golden);
 	d->deploy->any_cuda |= r->signature->cuda;
 	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	wish.release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
@@ -319,6 +374,7 @@ bool rollout_fall_back(struct deployment *d, const char *why)
 	if (!may_fall_back(d))
 		return false;
 	companion_end(d, "the generation that served crashed, and the one before serves again");
+	rollout_forget_answers(d, from);
 	d->current = d->previous;
 	d->previous = (struct release){ .path = NULL };
 	spare_drop(d);
@@ -349,13 +405,12 @@ void deployment_stop_rolling(struct deployment *d)
 		spare_rest(d->deploy, d->tried);
 	d->tried = NULL;
 	if (d->has_next_wish)
-		release_fini(&d->next_wish.release);
+		wish_fini(&d->next_wish);
 	d->has_next_wish = false;
 	d->stage = ROLLOUT_IDLE;
 	for (unsigned i = 0; i < d->n_seats; i++)
 		seat_drop(&d->seats[i]);
-	release_fini(&d->wish.release);
-	buffer_fini(&d->wish.state);
+	wish_fini(&d->wish);
 }
 
 void rollout_on_removed(struct deployment *d)

@@ -5,18 +5,23 @@
  *
  * A new image is first loaded in a worker that serves nobody, so that a constructor or a
  * create() that crashes, hangs or says no costs nothing but that worker; its own check and the
- * taking over of the state, on a copy, are part of it. A worker that came through holds the
- * image, created: it is where a crashed replica goes on, or the next spare.
+ * taking over of the state, on a copy, are part of it. Then it is run on the golden cases and on what
+ * clients asked lately (deploy/proof.h), as far as the gate says so. A worker that came through holds
+ * the image, created: it is where a crashed replica goes on, or the next spare.
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
+#include "deploy/proof.h"
 #include "infer/signature.h"
 
 #define MAX_KILLED 3
+#define LOOK_MS 100
 
 struct trial {
 	struct trial *next;
@@ -27,6 +32,12 @@ struct trial {
 	bool ended;
 	unsigned n_killed;
 	uv_timer_t timer;
+	struct proof_plan plan;
+	struct proving *proving;     /* NULL: it isn't loaded yet */
+	uint32_t stuck;              /* case that ran when the timer looked */
+	uint64_t stuck_since_ns;
+	struct proof_summary proof;
+	bool has_proof;
 	trial_done_fn done;
 	void *context;
 };
@@ -46,6 +57,7 @@ static void trial_unlink(struct trial *t)
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
+	t->proving = proving_end(t->proving);
 	uv_close((uv_handle_t *)&t->timer, on_timer_closed);
 }
 
@@ -60,7 +72,8 @@ static void end(struct trial *t, int error, const char *sentence)
 		spare_rest(t->deployment->deploy, t->replica);
 	t->replica = NULL;
 	trial_unlink(t);
-	t->done(t->context, error, sentence, r);
+	t->done(t->context, &(struct trial_result){ .error = error, .sentence = sentence, .replica = r,
+						    .proof = t->has_proof ? &t->proof : NULL });
 }
 
 static void on_up(void *context)
@@ -74,12 +87,62 @@ static void on_up(void *context)
 	replica_load(t->replica, &image);
 }
 
+static void on_look(uv_timer_t *timer);
+
 static void on_loaded(void *context, int error, const char *sentence)
 {
 	struct trial *t = context;
 
-	if (!replica_is_stopping(t->replica)) /* else its time was just over */
+	if (replica_is_stopping(t->replica))
+		return; /* its time was just over */
+	if (error == 0)
+		t->proving = proving_start(t->deployment, &t->plan, t->replica);
+	if (!t->proving) {
 		end(t, error, sentence);
+		return;
+	}
+	t->stuck = 0;
+	uv_timer_start(&t->timer, on_look, LOOK_MS, LOOK_MS);
+}
+
+static void on_proved(void *context, int error)
+{
+	struct trial *t = context;
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+
+	if (replica_is_stopping(t->replica) || !t->proving)
+		return;
+	if (error) {
+		buffer_printf(&sentence, "the worker of the trial could not read what it was to run: %s", strerror(error));
+		end(t, error, sentence.data);
+		return;
+	}
+	proving_read(t->proving, &t->proof);
+	t->has_proof = true;
+	if (t->proof.n_faults)
+		proof_describe(&t->proof, &sentence);
+	end(t, t->proof.n_faults ? 1 : 0, sentence.data);
+}
+
+/* The worker has died, or hung, in a case of the proof. */
+static void blame_case(struct trial *t, const struct replica_end *replica_end, struct buffer *sentence)
+{
+	_cleanup_buffer_ struct buffer what = BUFFER_NULL;
+	uint32_t running = replica_running(t->replica);
+	uint64_t took_ns, patience_ns = proving_patience_ns(t->proving, running, &took_ns);
+
+	t->has_proof = proving_at(t->proving, running, &t->proof, &what);
+	crash_tell_call(t->deployment, 0, t->proof.recording ? t->proof.request : NULL, replica_end);
+	if (!t->has_proof)
+		buffer_printf(sentence, "the worker that was to prove it %s", replica_end->how);
+	else if (replica_end->cause == REPLICA_TIMEOUT)
+		buffer_printf(sentence, "%s: infer() did not return within %.3g s", buffer_text(&what),
+			      (double)patience_ns / NS_PER_S);
+	else
+		buffer_printf(sentence, "%s: the worker %s", buffer_text(&what), replica_end->how);
+	if (t->has_proof && replica_end->cause == REPLICA_TIMEOUT && took_ns)
+		buffer_printf(sentence, "; it took %.3g ms when it was recorded", (double)took_ns / NS_PER_MS);
+	t->proof.n_faults = t->has_proof;
 }
 
 static bool take_worker(struct trial *t);
@@ -89,10 +152,20 @@ static void on_died(void *context, const struct replica_end *replica_end)
 	struct trial *t = context;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
-	t->replica = NULL;
 	/* From outside: that says nothing of the image. */
-	if (replica_end->cause == REPLICA_KILLED && ++t->n_killed < MAX_KILLED && take_worker(t))
+	if (replica_end->cause == REPLICA_KILLED && ++t->n_killed < MAX_KILLED) {
+		t->replica = NULL;
+		t->proving = proving_end(t->proving);
+		if (take_worker(t))
+			return;
+	}
+	if (t->proving) {
+		blame_case(t, replica_end, &sentence);
+		t->replica = NULL;
+		end(t, 1, sentence.data);
 		return;
+	}
+	t->replica = NULL;
 	crash_tell(t->deployment, 0, NULL, replica_end);
 	if (replica_end->cause == REPLICA_TIMEOUT)
 		buffer_printf(&sentence, "a constructor or create() did not return within %u s (--create-timeout)",
@@ -113,9 +186,12 @@ static void on_line(void *context, int level, const char *text, size_t size)
 static const struct replica_callbacks trying = {
 	.up = on_up,
 	.loaded = on_loaded,
+	.proved = on_proved,
 	.line = on_line,
 	.died = on_died,
 };
+
+static void on_time_over(uv_timer_t *timer);
 
 static bool take_worker(struct trial *t)
 {
@@ -123,6 +199,7 @@ static bool take_worker(struct trial *t)
 
 	if (spare_take_blank(t->deployment->deploy, t->release->runtime, &trying, t, &t->replica, &up) < 0)
 		return false;
+	uv_timer_start(&t->timer, on_time_over, t->deployment->deploy->create_timeout_ms, 0);
 	if (up)
 		on_up(t);
 	return true;
@@ -136,14 +213,29 @@ static void on_time_over(uv_timer_t *timer)
 	replica_interrupt(t->replica, "a constructor or create() did not return");
 }
 
+/* One case after the other has its own time, from when it was first seen to run. */
+static void on_look(uv_timer_t *timer)
+{
+	struct trial *t = timer->data;
+	uint32_t running = replica_running(t->replica);
+	uint64_t now = clock_ns(), took_ns;
+
+	if (running != t->stuck) {
+		t->stuck = running;
+		t->stuck_since_ns = now;
+	}
+	if (running && now - t->stuck_since_ns > proving_patience_ns(t->proving, running, &took_ns))
+		replica_interrupt(t->replica, "infer() did not return");
+}
+
 /* Of the first replica: what would migrate there will elsewhere. */
 static char *state_path(const struct deployment *d, const struct release *release)
 {
 	return release->signature->state.size ? xasprintf("%s/state/%s/0", d->deploy->state_dir, d->name) : NULL;
 }
 
-struct trial *trial_start(struct deployment *d, const struct release *release, trial_done_fn done,
-			  void *context)
+struct trial *trial_start(struct deployment *d, const struct release *release, const struct proof_plan *plan,
+			  trial_done_fn done, void *context)
 {
 	struct deploy *deploy = d->deploy;
 	struct trial *t = xcalloc(1, sizeof(*t));
@@ -153,17 +245,15 @@ struct trial *trial_start(struct deployment *d, const struct release *release, t
 	t->done = done;
 	t->context = context;
 	t->state = state_path(d, release);
-	if (!take_worker(t)) {
-		free(t->state);
-		free(t);
-		return NULL;
-	}
-	uv_timer_init(deploy->hub->loop, &t->timer);
-	t->timer.data = t;
-	uv_timer_start(&t->timer, on_time_over, deploy->create_timeout_ms, 0);
+	t->plan = *plan;
 	t->next = deploy->trials;
 	deploy->trials = t;
-	return t;
+	uv_timer_init(deploy->hub->loop, &t->timer);
+	t->timer.data = t;
+	if (take_worker(t))
+		return t;
+	trial_unlink(t);
+	return NULL;
 }
 
 struct trial *trial_cancel(struct trial *t)
@@ -171,7 +261,7 @@ struct trial *trial_cancel(struct trial *t)
 	if (t && !t->ended) {
 		t->ended = true;
 		t->replica = replica_abandon(t->replica);
-		trial_unlink(t);
+		trial_unlink(t); /* recordings are held no longer: nobody reads them now */
 	}
 	return NULL;
 }

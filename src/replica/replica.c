@@ -54,7 +54,7 @@ struct replica {
 	struct sanitizer_report report;
 	struct crash *crash; /* our copy, at the end */
 	uint64_t oom_kills; /* of the machine when it started */
-	unsigned n_loads, n_swaps, n_unloads; /* answers that are still due */
+	unsigned n_loads, n_swaps, n_unloads, n_proofs; /* answers that are still due */
 	bool has_swapped;
 	unsigned n_handles;
 
@@ -442,6 +442,12 @@ void replica_warm(struct replica *r)
 	order(r, &(struct message){ .kind = LINK_WARM });
 }
 
+void replica_prove(struct replica *r, int fd)
+{
+	r->n_proofs++;
+	order(r, &(struct message){ .kind = LINK_PROVE, .extra = (uint64_t)fd });
+}
+
 void replica_drop(struct replica *r)
 {
 	order(r, &(struct message){ .kind = LINK_DROP });
@@ -618,6 +624,8 @@ static bool is_due(struct replica *r, uint32_t kind)
 		return r->has_swapped = true;
 	case LINK_UNLOADED:
 		return r->n_unloads && r->n_unloads--;
+	case LINK_PROVED:
+		return r->n_proofs && r->n_proofs--;
 	default:
 		return true;
 	}
@@ -646,6 +654,10 @@ static void handle(struct replica *r, const struct message *m)
 	case LINK_SWAPPED:
 		if (r->callbacks->swapped)
 			r->callbacks->swapped(r->context, m->extra);
+		break;
+	case LINK_PROVED:
+		if (r->callbacks->proved)
+			r->callbacks->proved(r->context, (int)(m->extra & 0xffff));
 		break;
 	case LINK_UNLOADED:
 		if (r->callbacks->unloaded)

@@ -64,6 +64,8 @@ struct replica_callbacks {
 	void (*loaded)(void *context, int error, const char *sentence);
 	/* The loaded image serves; what was submitted before ran on the one before. */
 	void (*swapped)(void *context, uint64_t pause_ns);
+	/* The outcome of replica_prove(): 0, or an errno: nothing was run. */
+	void (*proved)(void *context, int error);
 	/* The image before is closed, as far as that went. */
 	void (*unloaded)(void *context, enum replica_unloaded how);
 	/* The call has ended: read its struct call. */
@@ -111,6 +113,8 @@ struct replica *replica_abandon(struct replica *r);
 void replica_warm(struct replica *r);
 /* Map and create an image beside the one that serves. One at a time. */
 void replica_load(struct replica *r, const struct replica_image *image);
+/* Run the loaded image, which doesn't serve yet, on the struct proof (ring/proof.h) in our descriptor @fd. */
+void replica_prove(struct replica *r, int fd);
 /* Close the loaded image again: it will not serve. */
 void replica_drop(struct replica *r);
 /* Tensors of the calls to come lie in @arena. Before the first swap. */

@@ -53,6 +53,7 @@ enum link_message {
 	LINK_SWAP,     /* from here on the loaded image serves; extra: its generation; size: 1: its state is private */
 	LINK_STOP,     /* checkpoint, destroy() and exit(0) */
 	LINK_WARM,     /* the GPU will be needed; no answer */
+	LINK_PROVE,    /* run the loaded image on the struct proof in the server's descriptor `extra` */
 	/* to the server */
 	LINK_DONE,     /* slot: the call has ended, its struct call says how */
 	LINK_NEED,     /* slot, size: memory for an output, please; answered by a grant */
@@ -60,6 +61,7 @@ enum link_message {
 	LINK_LOADED,   /* extra: 0, or errno with `sentence` */
 	LINK_SWAPPED,  /* extra: nanoseconds the swap took between two calls */
 	LINK_UNLOADED, /* the old image; extra: enum link_unloaded */
+	LINK_PROVED,   /* the struct proof says how; extra: errno, nothing was run */
 };
 
 enum { /* of LINK_LOAD, or'ed */

@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "serve/acceptance.h"
 #include "serve/browser.h"
 #include "serve/keyboard.h"
 #include "serve/plugin.h"
@@ -201,11 +202,25 @@ static void help(struct console *c)
 	static const char *const lines[] = {
 		"  h  this list", "  r  rebuild a deployment, or all",
 		"  a  serve a deployment under AddressSanitizer, or not any more", "  c  clear the screen",
-		"  l  hide log lines, or show them", "  o  open the server's page in a browser", "  q  quit",
+		"  l  hide log lines, or show them", "  o  open the server's page in a browser",
+		"  y  let the save serve that was refused for its answers", "  q  quit",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		terminal_say(c->o.terminal, lines[i]);
+}
+
+static void accept_it(struct console *c)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	struct plugin *p = accept_candidate(c->o.plugins);
+
+	if (!p)
+		buffer_puts(&why, "no save waits for that: none was refused for its answers");
+	else
+		accept_refused(p, &why);
+	if (why.size)
+		terminal_say(c->o.terminal, why.data);
 }
 
 static void act(struct console *c, char key)
@@ -222,6 +237,8 @@ static void act(struct console *c, char key)
 		terminal_toggle_logs(c->o.terminal);
 	else if (key == 'o')
 		open_browser(c);
+	else if (key == 'y' && c->o.plugins)
+		accept_it(c);
 	else if (key == 'q')
 		c->o.quit(c->o.context);
 	else if (key == '\n' || key == '\r')

@@ -11,10 +11,12 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "config/config.h"
 #include "deploy/companion.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "ingress/ingress.h"
+#include "serve/acceptance.h"
 #include "serve/companions.h"
 #include "serve/event.h"
 #include "serve/front_page.h"
@@ -131,6 +133,7 @@ static void describe_settings(struct buffer *json, const struct deployment_setti
 	json_uint(json, "max_ongoing_requests", s->max_ongoing_requests);
 	json_double(json, "request_timeout_s", (double)s->request_timeout_ms / 1000);
 	json_bool(json, "idempotent", s->idempotent);
+	json_string(json, "gate", config_gates[s->gate]);
 	json_object(json, "state");
 	if (s->checkpoint_ms)
 		json_uint(json, "checkpoint_ms", s->checkpoint_ms);
@@ -401,6 +404,7 @@ struct control *control_new(const struct control_options *o)
 		{ "GET", "/-/status", true, on_status, c },
 		{ "GET", "/-/wait", true, on_wait, c },
 		{ "GET", "/-/events", true, on_events, c },
+		{ "POST", "/-/accept", true, accept_on_request, o->plugins },
 		{ "GET", "/-/written", true, written_on_asked, written },
 		{ "POST", "/-/canary", true, companions_on_canary, companions },
 		{ "POST", "/-/shadow", true, companions_on_shadow, companions },

@@ -22,6 +22,7 @@
 #include "build/loops.h"
 #include "deploy/companion.h"
 #include "serve/companions.h"
+#include "serve/proof_text.h"
 
 struct sink {
 	event_sink_fn fn; /* NULL: removed */
@@ -245,6 +246,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_stages(b, e);
 	put_kernels(b, e);
 	put_loops(b, e);
+	proof_json(b, e->proof);
 	put_number(b, "count", e->count);
 	if (e->companion)
 		companion_json(e->companion, b);

@@ -32,7 +32,7 @@ struct diagnostic;
 	X(BUILD_STARTED, "build.started")           /* path */                            \
 	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
 	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
-	X(TRIAL_FAILED, "trial.failed")             /* reason */                          \
+	X(TRIAL_FAILED, "trial.failed")             /* reason, proof */                   \
 	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitized */         \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
@@ -67,6 +67,7 @@ struct companion_facts;
 struct history_build;
 struct kernel_figures;
 struct loop_change;
+struct proof_summary;
 
 struct event_frame { /* innermost first; "" and 0: not known */
 	const char *function, *file, *text; /* text: the line of source */
@@ -107,6 +108,7 @@ struct event {
 	uint64_t took_ns;       /* save.done: the save's first file event to the swap */
 	uint64_t count;
 	unsigned n_deployments, n_serving; /* server.ready */
+	const struct proof_summary *proof; /* save.done, trial.failed: of its golden cases and recorded requests */
 	int pid;
 };
 

@@ -65,7 +65,7 @@ static void settings_of(const struct plugin *p, struct deployment_settings *ret)
 	if (p->config.mistake)
 		*ret = stats.settings;
 	else
-		plugin_config_settings(&p->config.config, ret);
+		plugin_config_settings(&p->config.config, p->plugins->gate, ret);
 }
 
 static void hand_over(struct generation_search *s, struct plugin *p, const struct history_answer *a,

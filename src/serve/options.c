@@ -19,7 +19,7 @@
 const struct option_row options_rows[N_OPTIONS_ROWS] = {
 #define OPTION(field, name, letter, argument, kind, fallback, min, max, ...)           \
 	{ name, letter, argument, OPTION_##kind, fallback, min, max, { __VA_ARGS__ }, \
-	  offsetof(struct options, field), SECTION, NULL },
+	  offsetof(struct options, field), SECTION, CHOICES },
 #include "serve/options.def"
 #undef OPTION
 	OPTION_HELP_ROW,

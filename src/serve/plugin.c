@@ -33,7 +33,9 @@ void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet)
 	if (builder_fingerprint(p->plugins->builder, &p->recipe, &now) < 0)
 		return; /* a file vanished, and its event is on the way */
 	now = plugin_fingerprint(now, p->weights.newest, p->config.config.hash);
-	if (hash_equal(now, p->attempted) && !p->rebuild) {
+	if (!hash_equal(now, p->refused))
+		p->accepting = false;
+	if (hash_equal(now, p->attempted) && !p->rebuild && !p->accepting) {
 		if (!quiet && !save_is_under_way(p))
 			save_unchanged(p, since_ns);
 		return;
@@ -114,6 +116,17 @@ void plugin_keep(struct plugin *p)
 	if (s.sanitized)
 		return;
 	p->kept = (struct record){ .generation = p->generation, .source = p->source, .image = p->image, .device = p->device };
+}
+
+bool plugin_accept(struct plugin *p)
+{
+	bool begun;
+
+	p->accepting = true;
+	check(p, clock_ns(), true);
+	begun = !LIST_EMPTY(&p->saves) && save_accepts(LIST_FIRST(&p->saves));
+	p->accepting = false;
+	return begun;
 }
 
 /* Coming and going */

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "build/build.h"
 #include "build/figures.h"
+#include "deploy/deploy.h"
 #include "serve/plugin_config.h"
 #include "serve/plugin_loops.h"
 #include "serve/plugin_weights.h"
@@ -41,6 +42,7 @@ struct plugins {
 	struct events *events;
 	const char *root;
 	const char *state_dir;
+	enum deployment_gate gate; /* where deployment.yaml says none */
 	bool keep_records; /* false for `devserve check` */
 	struct history *history; /* NULL: nothing is kept */
 	uint64_t n_builds;
@@ -75,6 +77,8 @@ struct plugin {
 	struct hash identity;          /* of its image, without debug information; zero: not known */
 	struct hash source_before, libraries_before, image_before, device_before; /* of the one before */
 	struct hash identity_before;
+	struct hash refused;           /* source whose answers differ, which may be accepted; zero: none */
+	bool accepting;                /* that was asked for, and is not started yet */
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
 	struct hash aside;             /* what was rolled back from: likewise, after a restart */
 	struct figures kernels;        /* of CUDA, of the generation that serves */
@@ -120,6 +124,12 @@ void plugin_sanitize(struct plugin *p, bool yes);
 
 /* What serves is what a restart is to bring back; unless it is for the sanitizers. */
 void plugin_keep(struct plugin *p);
+
+/*
+ * Roll the source out that was refused for its answers, with these as the right ones. False: it has changed since,
+ * and what it is now is being tried as ever.
+ */
+bool plugin_accept(struct plugin *p);
 
 /* The weights that a look waited for are there (serve/plugin_weights.h). */
 void plugin_checked(struct plugin *p, uint64_t since_ns, bool quiet);

@@ -10,7 +10,6 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "deploy/deploy.h"
 
 static void free_list(char **list)
 {
@@ -253,7 +252,7 @@ struct hash plugin_config_libraries(const struct config *c)
 	return hash_state_end(h);
 }
 
-void plugin_config_settings(const struct config *c, struct deployment_settings *ret)
+void plugin_config_settings(const struct config *c, enum deployment_gate gate, struct deployment_settings *ret)
 {
 	*ret = DEPLOYMENT_SETTINGS_DEFAULT;
 	ret->num_replicas = c->num_replicas;
@@ -261,4 +260,5 @@ void plugin_config_settings(const struct config *c, struct deployment_settings *
 	ret->request_timeout_ms = c->request_timeout_ms;
 	ret->idempotent = c->idempotent;
 	ret->checkpoint_ms = c->checkpoint_ms;
+	ret->gate = c->gate ? (enum deployment_gate)(c->gate - 1) : gate;
 }

@@ -14,8 +14,8 @@
 #include "base/hash.h"
 #include "build/build.h"
 #include "config/config.h"
+#include "deploy/deploy.h"
 
-struct deployment_settings;
 
 struct plugin_config {
 	char *path; /* NULL: a single file, which has none */
@@ -41,4 +41,5 @@ struct hash plugin_config_mix(struct hash config, struct hash source);
 /* Of the libraries that it names: a worker that has others is of no use. */
 struct hash plugin_config_libraries(const struct config *c);
 
-void plugin_config_settings(const struct config *c, struct deployment_settings *ret);
+/* @gate: where it says none. */
+void plugin_config_settings(const struct config *c, enum deployment_gate gate, struct deployment_settings *ret);

@@ -20,6 +20,8 @@
 #include "base/memory.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
+#include "deploy/proof.h"
+#include "golden/cases.h"
 #include "image/inspect.h"
 #include "infer/signature.h"
 #include "serve/built.h"
@@ -38,6 +40,8 @@ struct save {
 	struct state_layout *layout;   /* while its state is looked at */
 	char *image, *device;          /* meanwhile */
 	struct figures kernels;
+	bool accept;                   /* its answers are meant to be others */
+	struct golden_cases *golden;
 	const char *failed;            /* its outcome, while what served before the restart rolls out */
 	char *why;
 	struct signature *signature;
@@ -138,6 +142,7 @@ static void save_free(struct save *s)
 	figures_fini(&s->kernels);
 	weights_set_unref(s->weights);
 	built_free(s->built);
+	golden_cases_unref(s->golden);
 	free(s);
 }
 
@@ -159,6 +164,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, stages);
 	e.took_ns = clock_ns() - s->saved_ns;
+	e.proof = roll ? roll->proof : NULL;
 	e.kernels = s->kernels.at;
 	e.n_kernels = s->kernels.n;
 	e.kernels_before = p->kernels.at;
@@ -249,7 +255,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	s->plugin->generation = result->generation;
 	if (result->generation > s->plugin->last_generation)
 		s->plugin->last_generation = result->generation;
-	s->plugin->crashed = s->plugin->aside = (struct hash){ .high = 0 };
+	s->plugin->crashed = s->plugin->refused = s->plugin->aside = (struct hash){ .high = 0 };
 	if (is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->identical = is_identical(s, result);
@@ -279,8 +285,10 @@ static void not_swapped(struct save *s, enum event_kind kind, const char *outcom
 {
 	struct event e = event_of(s, kind);
 
+	s->plugin->refused = result->proof && result->proof->acceptable ? s->source : (struct hash){ .high = 0 };
 	e.reason = result->sentence;
 	e.no_device = result->no_device;
+	e.proof = result->proof;
 	emit(s, &e);
 	fail(s, outcome, result->sentence, result);
 }
@@ -340,6 +348,8 @@ static void roll(struct save *s)
 					   .fresh = s->plugin->generation &&
 						    !hash_equal(s->plugin->libraries, s->libraries),
 					   .signature = s->signature,
+					   .golden = s->golden,
+					   .accept = s->accept,
 					   .generation = number_to_keep(s) },
 			on_rolled, s);
 }
@@ -385,6 +395,8 @@ static void on_image(struct save *s, const char *image)
 
 	if (r < 0)
 		buffer_printf(&why, "cannot read the image: %s", strerror(-r));
+	if (r == 0 && s->settings.gate <= GATE_GOLDEN)
+		r = golden_cases_read(s->plugin->path, &s->golden, &why);
 	if (r == 0 && s->weights->error) {
 		buffer_puts(&why, s->weights->error);
 		r = 1;
@@ -545,7 +557,9 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	s->settled_ns = clock_ns() - p->weights.read_ns;
 	s->config = p->config.config.hash;
 	s->libraries = plugin_config_libraries(&p->config.config);
-	plugin_config_settings(&p->config.config, &s->settings);
+	plugin_config_settings(&p->config.config, p->plugins->gate, &s->settings);
+	s->accept = p->accepting;
+	p->accepting = false;
 	s->weights = weights_set_ref(p->weights.newest);
 	s->weights_ns = p->weights.read_ns;
 	p->weights.read_ns = 0;
@@ -580,6 +594,11 @@ void save_unchanged(struct plugin *p, uint64_t since_ns)
 							 .from = generation,
 							 .outcome = "unchanged",
 							 .took_ns = clock_ns() - since_ns });
+}
+
+bool save_accepts(const struct save *s)
+{
+	return s->accept;
 }
 
 bool save_is_under_way(const struct plugin *p)

@@ -22,6 +22,11 @@ void save_start(struct plugin *p, uint64_t since_ns);
 /* Something was written, and nothing is different: tell just that. */
 void save_unchanged(struct plugin *p, uint64_t since_ns);
 
+struct save;
+
+/* Whether its answers are meant to be others than before. */
+bool save_accepts(const struct save *s);
+
 /* One, or the reading of weights that may bring one. */
 bool save_is_under_way(const struct plugin *p);
 

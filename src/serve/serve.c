@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/build.h"
+#include "config/config.h"
 #include "deploy/deploy.h"
 #include "history/history.h"
 #include "ingress/ingress.h"
@@ -337,6 +338,7 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.generations_dir = s->dir.generations,
 		.max_worker_memory = s->o->max_worker_memory,
 		.create_timeout_ms = s->o->create_timeout_s * 1000,
+		.proof_ms = s->o->proof_ms,
 		.max_memory = s->o->max_memory,
 		.max_recordings = s->o->max_recordings,
 		.max_queue = s->o->queue,
@@ -409,6 +411,16 @@ static void make_weights(struct serve *s)
 	s->weights = weights_new(&s->loop, base, directory);
 }
 
+/* One of options.def's, which are those of deployment.yaml. */
+static enum deployment_gate gate_of(const char *name)
+{
+	unsigned i = 0;
+
+	while (config_gates[i] && strcmp(config_gates[i], name) != 0)
+		i++;
+	return (enum deployment_gate)i;
+}
+
 static int start(struct serve *s, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer notice = BUFFER_NULL;
@@ -436,6 +448,7 @@ static int start(struct serve *s, struct buffer *why)
 		.events = s->events,
 		.root = s->root,
 		.state_dir = s->dir.path,
+		.gate = gate_of(s->o->gate),
 		.keep_records = !s->checking,
 		.settled = on_settled,
 		.context = s,

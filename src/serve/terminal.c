@@ -31,6 +31,7 @@
 #include "serve/loops_text.h"
 #include "serve/options.h"
 #include "serve/progress.h"
+#include "serve/proof_text.h"
 #include "serve/report.h"
 #include "serve/screen.h"
 #include "serve/style.h"
@@ -162,6 +163,7 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 		buffer_printf(b, "  %sunder AddressSanitizer%s", YELLOW(s), PLAIN(s));
 	if (e->identical)
 		buffer_printf(b, "  %sidentical code%s", DIM(s), PLAIN(s));
+	proof_text_put(s, b, e->proof);
 	buffer_putc(b, '\n');
 	put_kernels(s, b, e);
 }
@@ -175,6 +177,7 @@ static void put_tried(const struct style *s, struct buffer *b, const struct even
 	buffer_printf(b, "%scan serve%s  built and tried in ", GREEN(s), PLAIN(s));
 	style_duration(b, e->took_ns);
 	put_stages(s, b, e);
+	proof_text_put(s, b, e->proof);
 	buffer_putc(b, '\n');
 	put_kernels(s, b, e);
 }
@@ -381,7 +384,7 @@ static const struct telling {
 	[EVENT_BUILD_FAILED] = { .before = put_compiler_text, .line = put_build_failed,
 				 .check = put_failed_build },
 	[EVENT_BUILD_WARNED] = { .before = put_compiler_text },
-	[EVENT_TRIAL_FAILED] = { .line = put_failed, .check = put_failed_check },
+	[EVENT_TRIAL_FAILED] = { .line = put_failed, .after = proof_text_advice, .check = put_failed_check },
 	[EVENT_SWAP_REFUSED] = { .line = put_failed, .check = put_failed_check },
 	[EVENT_SAVE_DONE] = { .line = put_save, .check = put_tried },
 	[EVENT_LOOPS_CHANGED] = { .line = loops_text },

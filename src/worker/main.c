@@ -31,6 +31,7 @@
 #include "worker/crash.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/proof.h"
 #include "worker/replay.h"
 #include "worker/sanitizer.h"
 #include "worker/state.h"
@@ -247,6 +248,16 @@ static void attach(struct worker *w)
 	close(fd);
 }
 
+static void prove(struct worker *w, const struct message *m)
+{
+	int r = -ENOENT;
+
+	limit_threads(w);
+	if (w->has_loaded)
+		r = proof_carry_out(w->link, m->extra, &w->loaded);
+	send(w, &(struct message){ .kind = LINK_PROVED, .extra = (uint64_t)-r });
+}
+
 static void obey(struct worker *w, const struct message *m)
 {
 	switch (m->kind) {
@@ -267,6 +278,9 @@ static void obey(struct worker *w, const struct message *m)
 		break;
 	case LINK_WARM:
 		control_warm(w->control);
+		break;
+	case LINK_PROVE:
+		prove(w, m);
 		break;
 	case LINK_STOP:
 		w->stopping = true;

@@ -139,7 +139,8 @@ static int check(struct rehearsal *r, const struct image *image, const struct re
 	if (rec->n_in != image->n_in)
 		return refuse(r, "the list of inputs before", rec->n_in < image->n_in ? e->inputs[rec->n_in].name : "…");
 	for (uint32_t i = 0; i < rec->n_in; i++)
-		if (!input_fits(&e->inputs[i], &rec->tensors[i], front))
+		if (!input_fits(&e->inputs[i], &rec->tensors[i], front) ||
+		    (front && rec->tensors[i].shape[0] != rec->batch))
 			return refuse(r, "input", e->inputs[i].name);
 	if (front && rec->batch > e->max_batch_size)
 		return refuse(r, "a batch as large as that of", e->inputs[0].name);

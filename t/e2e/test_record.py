@@ -228,7 +228,7 @@ def test_replay_tells_of_a_crash(twice, root, tmp_path):
     (tmp_path / "flag").touch()
     result = command(root, "replay", "1")
     assert result.returncode == 1
-    assert "crashed: it wrote through a null pointer in infer (twice.c:11: *(volatile int *)8 = 1;)" in result.stdout
+    assert "crashed: it wrote through a null pointer" in result.stdout
 
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="there is no gdb")

@@ -7,6 +7,7 @@
 
 #include <devserve/deployment.h>
 #include <devserve/ext/check.h>
+#include <devserve/ext/reference.h>
 #include <devserve/ext/state.h>
 #include <devserve/ext/weights.h>
 #include <devserve/ext/cuda.h>
@@ -151,6 +152,9 @@ static void print_extensions(void)
 	SIZE(struct devserve_check_extension);
 	FIELD(devserve_check_extension, extension);
 	FIELD(devserve_check_extension, check);
+	SIZE(struct devserve_reference_extension);
+	FIELD(devserve_reference_extension, extension);
+	FIELD(devserve_reference_extension, reference);
 	SIZE(struct devserve_weights_extension);
 	FIELD(devserve_weights_extension, extension);
 	FIELD(devserve_weights_extension, at);

@@ -198,7 +198,10 @@ class Root:
 
 
 class Server:
-    """devserve on a root, on a port of its own; end it with stop()."""
+    """
+    devserve on a root, on a port of its own; end it with stop(). Its gate is `load` unless a test
+    says otherwise, for most saves here are meant to change what is answered.
+    """
 
     def __init__(self, root, *args, log, env=None):
         self.root, self.log = root, log
@@ -209,7 +212,7 @@ class Server:
             ["setpriv", "--pdeathsig", "KILL", str(BUILD / "devserve"), str(root.path),
              "--json", "--port", "0", *args],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(log, "ab"),
-            env={**os.environ, **(env or {})}, start_new_session=True)
+            env={"DEVSERVE_GATE": "load", **os.environ, **(env or {})}, start_new_session=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.url = self.client = None

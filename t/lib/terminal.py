@@ -35,7 +35,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [str(a) for a in argv], stdin=self.theirs if stdin is None else stdin, stdout=self.theirs,
             stderr=self.theirs, cwd=cwd, start_new_session=True,
-            env={**environment, "TERM": "xterm-256color", **(env or {})},
+            env={"DEVSERVE_GATE": "load", **environment, "TERM": "xterm-256color", **(env or {})},
             preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0))
         self.leave = os.eventfd(0)
         self.reader = threading.Thread(target=self._read, daemon=True)

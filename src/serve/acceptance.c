@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/acceptance.h"
+
+#include "base/buffer.h"
+#include "base/json.h"
+#include "ingress/ingress.h"
+#include "serve/plugin.h"
+#include "serve/save.h"
+
+int accept_refused(struct plugin *p, struct buffer *why)
+{
+	if (save_is_under_way(p))
+		buffer_printf(why, "a newer save of %s is under way; wait until it has ended", p->name);
+	else if (hash_is_zero(p->refused))
+		buffer_printf(why, "no save of %s waits for that: the newest wasn't refused for its answers", p->name);
+	else if (!plugin_accept(p))
+		buffer_printf(why, "%s has changed since it was refused; what it is now is being tried", p->name);
+	return why->size ? 1 : 0;
+}
+
+struct plugin *accept_candidate(const struct plugins *ps)
+{
+	struct plugin *p, *newest = NULL;
+
+	LIST_FOREACH(p, &ps->list, entry)
+		if (!hash_is_zero(p->refused) && (!newest || p->newest > newest->newest))
+			newest = p;
+	return newest;
+}
+
+static void respond(struct exchange *x, int status, const char *key, const char *value)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, key, value);
+	json_object_end(&json);
+	exchange_respond(x, status, "application/json", json.data, json.size);
+}
+
+void accept_on_request(void *context, struct exchange *x)
+{
+	const struct plugins *ps = context;
+	const char *name = exchange_query(x, "deployment");
+	struct plugin *p = name ? plugins_find(ps, name) : NULL;
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+
+	if (!name)
+		respond(x, 400, "error", "which deployment? Ask for /-/accept?deployment=NAME");
+	else if (!p || !p->deployment)
+		respond(x, 404, "error", "there is no deployment of that name");
+	else if (accept_refused(p, &why) != 0)
+		respond(x, 409, "error", why.data);
+	else
+		respond(x, 200, "deployment", name);
+}

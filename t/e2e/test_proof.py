@@ -1,0 +1,525 @@
+# SPDX-License-Identifier: MIT
+"""Every save proves itself: what clients asked lately is asked again before the new code serves.
+
+Each test saves a change as people make them, and a client goes on being answered by what was right."""
+
+import json
+
+import numpy as np
+import pytest
+
+from devserve import PATIENCE, constant, deployment, x
+
+
+def fp32(name, array):
+    array = np.asarray(array, np.float32)
+    return {"name": name, "datatype": "FP32", "shape": list(array.shape), "data": array.ravel().tolist()}
+
+
+def request(**inputs):
+    return {"inputs": [fp32(name, array) for name, array in inputs.items()]}
+
+
+def unary(body, extra="", entry=""):
+    """X FP32[n] → Y FP32[n]; `body` has x, y and n."""
+    return f"""\
+#include <devserve/deployment.h>
+#include <math.h>
+#include <stdlib.h>
+{extra}
+static int infer(const struct devserve_call *call)
+{{
+	const float *x = (const float *)call->in[0].data;
+	float *y = (float *)call->out[0].data;
+	size_t n = devserve_count(&call->in[0]);
+
+{body}
+	return 0;
+}}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({{ "X", DEVSERVE_FP32, {{ -1 }} }}),
+	.outputs = DEVSERVE_TENSORS({{ "Y", DEVSERVE_FP32, {{ -1 }} }}),
+	.shape = DEVSERVE_SAME_SHAPE,
+	.infer = infer,
+	{entry}
+)
+"""
+
+
+MATMUL = """\
+#include <devserve/deployment.h>
+
+enum { TILE = 16 };
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int infer(const struct devserve_call *call)
+{
+	const float *a = (const float *)call->in[0].data, *b = (const float *)call->in[1].data;
+	int64_t m = devserve_dim(&call->in[0], 0), k = devserve_dim(&call->in[0], 1), n = devserve_dim(&call->in[1], 1);
+	float *c = (float *)devserve_make(call, 0, m, n);
+
+	if (!c)
+		return -12;
+	for (int64_t i = 0; i < m * n; i++)
+		c[i] = 0;
+	for (int64_t t = 0; t < k; t += TILE)
+		for (int64_t i = 0; i < m; i++)
+			for (int64_t l = t; l < least(t + TILE, k); l++)
+				for (int64_t j = 0; j < n; j++)
+					c[i * n + j] += a[i * k + l] * b[l * n + j];
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "A", DEVSERVE_FP32, { -1, -1 } }, { "B", DEVSERVE_FP32, { -1, -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "C", DEVSERVE_FP32, { -1, -1 } }),
+	.infer = infer,
+)
+"""
+
+SUM = """\
+	float sum[16] = { 0 };
+	float all = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum[i % 16] += x[i];
+	for (int i = 0; i < 16; i++)
+		all += sum[i];
+	for (size_t i = 0; i < n; i++)
+		y[i] = all;
+"""
+SUM_IN_ORDER = """\
+	float all = 0;
+
+	for (size_t i = 0; i < n; i++)
+		all += x[i];
+	for (size_t i = 0; i < n; i++)
+		y[i] = all;
+"""
+SUM_IN_HALVES = """\
+	_Float16 all = 0;
+
+	for (size_t i = 0; i < n; i++)
+		all += (_Float16)x[i];
+	for (size_t i = 0; i < n; i++)
+		y[i] = all;
+"""
+SUM_REFERENCE = """\
+#include <devserve/ext/reference.h>
+static int reference(const struct devserve_call *call)
+{
+	const float *x = (const float *)call->in[0].data;
+	double *y = (double *)call->out[0].data, sum = 0;
+	size_t n = devserve_count(&call->in[0]);
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i];
+	for (size_t i = 0; i < n; i++)
+		y[i] = sum;
+	return 0;
+}
+
+DEVSERVE_REFERENCE(reference)
+"""
+HAS_REFERENCE = ".extensions = { DEVSERVE_REFERENCE_EXTENSION },"
+
+SOFTMAX = """\
+	float most = x[0], sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		most = x[i] > most ? x[i] : most;
+	for (size_t i = 0; i < n; i++)
+		sum += y[i] = expf(x[i] - most);
+	for (size_t i = 0; i < n; i++)
+		y[i] /= sum;
+"""
+
+
+@pytest.fixture
+def proved(serve, root):
+    """A server with the default gate, and a `k.c` that has answered some requests."""
+
+    def start(source, *requests, args=()):
+        root.write("k/k.c", source)
+        server = serve("--gate", "replay", *args)
+        server.answers = [server.infer("k", r).json["outputs"] for r in requests]
+        server.requests = requests
+        return server
+
+    return start
+
+
+def refuse(server, source):
+    """Save what must not come to serve; the trial.failed."""
+    mark = server.mark()
+    done = server.save("k/k.c", source)
+    assert done["outcome"] == "trial-failed", done
+    for request, answer in zip(server.requests, server.answers):
+        again = server.infer("k", request)
+        assert (again.generation, again.json["outputs"]) == (1, answer)
+        assert again.stale == "trial-failed"
+    return server.wait("trial.failed", mark)
+
+
+def take(server, source):
+    """Save what must come to serve; its save.done."""
+    done = server.save("k/k.c", source)
+    assert (done["outcome"], done["generation"]) == ("swapped", 2), done
+    return done
+
+
+def squares(*sizes):
+    rng = np.random.default_rng(1)
+    return [request(A=rng.random((m, k)), B=rng.random((k, n))) for m, k, n in sizes]
+
+
+def test_a_tile_that_ends_one_too_early_is_stopped_and_its_element_named(proved):
+    server = proved(MATMUL, *squares((3, 8, 5), (4, 16, 4), (5, 40, 7)))
+
+    told = refuse(server, MATMUL.replace("least(t + TILE, k)", "least(t + TILE - (t > 0), k)"))
+    fault = told["proof"]["fault"]
+    assert (fault["outcome"], fault["output"]) == ("differs", "C")
+    assert fault["inputs"] == "A FP32[5,40], B FP32[40,7]"
+    assert told["proof"]["faults"] == 1 and told["proof"]["requests"] == 3
+    place = [int(i) for i in fault["place"][1:-1].split(",")]
+    expected = np.reshape(server.answers[2][0]["data"], (5, 7))[tuple(place)]
+    assert float(fault["expected"]) == pytest.approx(expected, rel=1e-6)
+    assert float(fault["got"]) < expected
+    assert f"C{fault['place']} is {fault['got']} and was {fault['expected']}" in told["reason"]
+
+
+def test_a_softmax_that_overflows_is_stopped_by_the_request_that_shows_it(proved):
+    server = proved(unary(SOFTMAX), request(X=[1, 2, 3]), request(X=[1, 200, 3, 4]))
+
+    told = refuse(server, unary(SOFTMAX.replace("x[i] - most", "x[i]")))
+    assert told["proof"]["fault"]["outcome"] == "nan"
+    assert told["proof"]["fault"]["inputs"] == "X FP32[4]"
+
+
+def test_a_sum_in_another_order_passes(proved):
+    rng = np.random.default_rng(2)
+    server = proved(unary(SUM), *[request(X=rng.random(n)) for n in (301, 302, 303, 304)])
+
+    done = take(server, unary(SUM_IN_ORDER))
+    assert done["proof"]["requests"] == 4
+    assert 0 < done["proof"]["max_rel"] < 1.3e-6
+
+
+def test_a_long_sum_in_another_order_passes_by_its_reference_alone(proved):
+    long = request(X=np.random.default_rng(8).random(20000) * 100 - 50)
+    server = proved(unary(SUM_IN_ORDER, SUM_REFERENCE, HAS_REFERENCE), long)
+
+    take(server, unary(SUM, SUM_REFERENCE, HAS_REFERENCE))
+
+
+def test_without_its_reference_the_same_sum_is_stopped(proved):
+    long = request(X=np.random.default_rng(8).random(20000) * 100 - 50)
+    server = proved(unary(SUM_IN_ORDER), long)
+
+    assert refuse(server, unary(SUM))["proof"]["fault"]["acceptable"]
+
+
+def test_a_sum_in_half_precision_is_stopped_with_and_without_a_reference(proved):
+    server = proved(unary(SUM, SUM_REFERENCE, HAS_REFERENCE), request(X=np.random.default_rng(4).random(64)))
+
+    told = refuse(server, unary(SUM_IN_HALVES, SUM_REFERENCE, HAS_REFERENCE))
+    fault = told["proof"]["fault"]
+    assert fault["outcome"] == "differs"
+    assert fault["error_after"] > 10 * fault["error_before"]
+    assert "against the reference the error grew" in told["reason"]
+    assert refuse(server, unary(SUM_IN_HALVES))["proof"]["fault"]["outcome"] == "differs"
+
+
+def test_an_element_that_is_never_written_is_stopped(proved):
+    server = proved(unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 0;"), request(X=[1, 2, 3, 4, 5]))
+
+    told = refuse(server, unary("	for (size_t i = 0; i < n / 4 * 4; i++)\n		y[i] = 0;"))
+    assert told["proof"]["fault"]["place"] == "[4]"
+    assert "infer() left it unwritten" in told["reason"]
+
+
+def test_a_stride_that_is_wrong_for_odd_shapes_is_stopped_by_an_odd_shape(proved):
+    source = MATMUL
+    server = proved(source, *squares((4, 4, 4), (2, 6, 8), (3, 5, 7), (8, 8, 8)))
+
+    told = refuse(server, source.replace("a[i * k + l]", "a[i * (k & ~(int64_t)1) + l]"))
+    assert told["proof"]["fault"]["inputs"] == "A FP32[3,5], B FP32[5,7]"
+    assert told["proof"]["faults"] == 1
+
+
+RACE = """\
+#include <pthread.h>
+#include <unistd.h>
+static float shared;
+static pthread_barrier_t start;
+struct part { const float *x; size_t n; };
+static void *add(void *context)
+{
+	const struct part *p = (const struct part *)context;
+
+	pthread_barrier_wait(&start);
+	for (size_t i = 0; i < p->n; i++) {
+		float sum = *(volatile float *)&shared + p->x[i];
+
+		if (__builtin_ia32_rdtsc() % 2048 < 2)
+			usleep(1); /* the other one has its turn, just here */
+		*(volatile float *)&shared = sum;
+	}
+	return NULL;
+}
+"""
+
+
+def test_a_race_is_stopped_and_called_one(proved):
+    """Two threads add to one variable."""
+    ones = request(X=np.ones(50000))
+    server = proved(unary(SUM_IN_ORDER), ones)
+
+    told = refuse(server, unary("""\
+	struct part parts[2] = { { x, n / 2 }, { x + n / 2, n - n / 2 } };
+	pthread_t threads[2];
+
+	shared = 0;
+	pthread_barrier_init(&start, NULL, 2);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, add, &parts[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	for (size_t i = 0; i < n; i++)
+		y[i] = shared;
+""", RACE))
+    assert told["proof"]["fault"]["outcome"] == "varies"
+    assert "a race" in told["reason"] and not told["proof"]["fault"]["acceptable"]
+
+
+def test_a_nan_at_one_input_is_stopped(proved):
+    source = unary("	for (size_t i = 0; i < n; i++)\n		y[i] = x[i] == 0 ? 1 : sinf(x[i]) / x[i];")
+    server = proved(source, request(X=[1, 2]), request(X=[3, 0, 1]))
+
+    told = refuse(server, unary("	for (size_t i = 0; i < n; i++)\n		y[i] = sinf(x[i]) / x[i];"))
+    fault = told["proof"]["fault"]
+    assert (fault["outcome"], fault["place"], fault["expected"]) == ("nan", "[1]", "1")
+    assert (fault["nan"], fault["elements"]) == (1, 3)
+
+
+def test_a_crash_behind_one_shape_of_ten_is_stopped_and_the_request_named(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), *[request(X=np.arange(n)) for n in range(1, 11)])
+
+    mark = server.mark()
+    told = refuse(server, unary(twice + "\n	if (n == 7)\n		*(volatile int *)8 = 0;"))
+    assert told["proof"]["fault"]["outcome"] == "died"
+    assert told["proof"]["fault"]["inputs"] == "X FP32[7]"
+    assert told["reason"].startswith(f"request {told['proof']['fault']['request']} (X FP32[7]): the worker was killed")
+    report = server.wait("crash.report", mark)
+    assert report["call"] == "X FP32[7]"
+    assert report["frames"][0]["function"] == "infer"
+
+
+def test_a_call_that_does_not_return_is_stopped(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+
+    told = refuse(server, unary(twice + "\n	while (*(volatile const float *)x == 1)\n		;"))
+    assert "infer() did not return within 2 s" in told["reason"]
+
+
+def test_an_error_where_there_was_an_answer_is_stopped(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+
+    told = refuse(server, unary("	if (n > 2)\n		return devserve_refuse(call, \"too many\");\n" + twice))
+    assert told["proof"]["fault"]["outcome"] == "refused"
+    assert "infer() returned EINVAL: too many; it answered before" in told["reason"]
+
+
+def test_a_changed_signature_is_allowed_and_told(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+
+    done = take(server, unary(twice).replace('"X", DEVSERVE_FP32, { -1 }', '"X", DEVSERVE_FP32, { 4 }')
+                .replace('"Y", DEVSERVE_FP32, { -1 }', '"Y", DEVSERVE_FP32, { 4 }'))
+    assert done["outcome"] == "swapped"
+
+
+def test_the_same_answers_are_said_to_be_the_same(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+
+    proof = take(server, unary("	for (size_t i = n; i-- > 0;)\n		y[i] = x[i] + x[i];"))["proof"]
+    assert (proof["requests"], proof["faults"], proof["max_abs"], proof["max_ulp"]) == (1, 0, 0, 0)
+
+
+# Gates
+
+
+@pytest.mark.parametrize("gate", ["golden", "load", "off"])
+def test_a_lower_gate_lets_other_answers_through(serve, root, gate):
+    root.write("k.c", constant(1))
+    server = serve("--gate", gate)
+    assert server.infer("k").value == 1
+    assert server.save("k.c", constant(2))["outcome"] == "swapped"
+    assert server.infer("k").value == 2
+
+
+def test_a_deployment_has_a_gate_of_its_own(serve, root):
+    root.write("k/k.c", constant(1))
+    root.write("k/deployment.yaml", "gate: load\n")
+    server = serve("--gate", "replay")
+    assert server.infer("k").value == 1
+    assert server.save("k/k.c", constant(2))["outcome"] == "swapped"
+    assert server.save("k/deployment.yaml", "gate: loud\n")["outcome"] == "build-failed"
+    assert "gate must be one of: replay golden load off" in server.seen("build.failed")[0]["reason"]
+    assert server.infer("k").value == 2
+    assert server.save("k/deployment.yaml", "gate: replay\n")["outcome"] == "swapped"
+    assert server.save("k/k.c", constant(3))["outcome"] == "trial-failed"
+
+
+# State
+
+
+def test_with_a_state_requests_run_on_a_copy_and_are_not_compared(proved):
+    counting = """\
+#include <devserve/ext/state.h>
+struct counter { int64_t n; };
+DEVSERVE_STATE(struct counter, .version = 1)
+"""
+    has_state = ".extensions = { DEVSERVE_STATE_EXTENSION },"
+    count = "	devserve_state(call)->n++;\n	for (size_t i = 0; i < n; i++)\n		y[i] = devserve_state(call)->n;"
+    server = proved(unary(count, counting, has_state), request(X=[1]), request(X=[1]))
+
+    proof = take(server, unary(count + " /* */\n	y[0] += 0;", counting, has_state))["proof"]
+    assert proof["stateful"] and proof["faults"] == 0 and proof["requests"] == 2
+    assert server.infer("k", request(X=[1])).output() == [3], "what was rehearsed didn't count"
+    mark = server.mark()
+    done = server.save("k/k.c", unary(count.replace("= devserve_state(call)->n;", "= NAN;"), counting, has_state))
+    assert done["outcome"] == "trial-failed"
+    assert "no element was NaN before" in server.wait("trial.failed", mark)["reason"]
+
+
+# Acceptance
+
+
+def accept(server, name="k"):
+    client = server.new_client()
+    client.token = server.run_json()["token"]
+    mark = server.mark()
+    answer = client.call("POST", f"/-/accept?deployment={name}", b"")
+    return answer, server.wait("save.done", mark) if answer.status == 200 else None
+
+
+def test_a_difference_that_is_meant_is_accepted_and_asked_for_no_more(proved):
+    server = proved(unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"), request(X=[1, 2, 3]))
+    assert accept(server)[0].status == 409
+    thrice = unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 3 * x[i];")
+    assert refuse(server, thrice)["proof"]["fault"]["acceptable"]
+    answer, done = accept(server)
+    assert (done["outcome"], done["generation"]) == ("swapped", 2)
+    assert done["cached"], "nothing was compiled again"
+    assert done["proof"]["accepted"] >= 1
+    assert server.infer("k", request(X=[1])).output() == [3]
+    assert server.save("k/k.c", thrice + "/* */\n")["outcome"] == "swapped"
+
+
+def test_what_was_changed_since_is_not_accepted(proved, root):
+    server = proved(constant(1), x(0))
+    mark = server.mark()
+    assert server.save("k/k.c", constant(2))["outcome"] == "trial-failed"
+    assert server.save("k/k.c", constant(1, "/* again */"))["outcome"] == "swapped"
+    assert accept(server)[0].status == 409
+
+
+# Golden cases
+
+
+def golden(root, name, case, inputs, outputs, tolerance=None):
+    for side, tensors in (("in", inputs), ("out", outputs)):
+        directory = root.path / name / "golden" / case / side
+        directory.mkdir(parents=True)
+        for tensor, array in tensors.items():
+            np.save(directory / f"{tensor}.npy", array)
+    if tolerance:
+        text = json.dumps({"tolerance": {t: {"rtol": r, "atol": a} for t, (r, a) in tolerance.items()}})
+        root.write(f"{name}/golden/{case}/case.json", text)
+
+
+def times(factor):
+    return unary(f"	for (size_t i = 0; i < n; i++)\n		y[i] = {factor} * x[i];")
+
+
+ONES = np.ones(3, np.float32)
+
+
+def test_golden_cases_are_asked_though_no_client_asked_anything(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    assert server.seen("save.done")[0]["proof"]["golden"] == 1
+    done = server.save("k/k.c", times(3))
+    assert done["outcome"] == "trial-failed"
+    told = server.seen("trial.failed")[0]
+    assert told["proof"]["fault"]["golden"] == "ones"
+    assert told["reason"].startswith('golden case "ones": Y[0] is 3 and was 2')
+
+
+def test_a_golden_case_that_a_first_build_fails_leaves_nothing_to_serve(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(3))
+    server = serve("--gate", "replay")
+    assert server.infer("k", request(X=[1])).status == 503
+    answer, done = accept(server)
+    assert done["outcome"] == "swapped"
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [3, 3, 3]
+    assert server.save("k/k.c", times(3) + "/* */\n")["outcome"] == "swapped"
+    assert server.save("k/k.c", times(2))["outcome"] == "trial-failed"
+
+
+def test_a_golden_case_has_tolerances_of_its_own(serve, root):
+    golden(root, "k", "loose", {"X": ONES}, {"Y": 2 * ONES}, {"Y": (0.1, 0)})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    assert server.save("k/k.c", times(2.1))["outcome"] == "swapped"
+    assert server.save("k/k.c", times(2.3))["outcome"] == "trial-failed"
+    root.write("k/golden/loose/case.json", '{"tolerance": {"Y": 0.1}}')
+    assert server.save("k/k.c", times(2.2))["outcome"] == "trial-failed"
+    assert "loose/case.json" in server.seen("trial.failed")[-1]["reason"]
+
+
+def test_a_golden_case_that_cannot_be_read_is_told(serve, root):
+    golden(root, "k", "none", {}, {"Y": ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    assert server.seen("save.done")[0]["outcome"] == "trial-failed"
+    assert "golden/none/in/X.npy" in server.seen("trial.failed")[0]["reason"]
+
+
+def test_a_golden_case_of_a_stateful_deployment_starts_from_nothing(serve, root):
+    golden(root, "k", "first", {"X": ONES[:1]}, {"Y": ONES[:1]})
+    root.write("k/k.c", unary(
+        "	devserve_state(call)->n++;\n	y[0] = devserve_state(call)->n;",
+        "#include <devserve/ext/state.h>\nstruct counter { int64_t n; };\nDEVSERVE_STATE(struct counter, .version = 1)\n",
+        ".extensions = { DEVSERVE_STATE_EXTENSION },"))
+    server = serve("--gate", "replay")
+    assert [server.infer("k", request(X=[1])).output()[0] for _ in range(3)] == [1, 2, 3]
+    done = server.save("k/k.c", root.read("k/k.c") + "/* */\n")
+    assert done["outcome"] == "swapped" and done["proof"]["golden"] == 1
+
+
+# Time
+
+
+def test_recordings_that_would_take_too_long_are_left_out(serve, root):
+    slow = deployment("	for (volatile long i = 0; i < 100000000L * (x > 0); i++)\n		;\n	*y = x;")
+    root.write("k.c", slow)
+    server = serve("--gate", "replay", "--proof-ms", "10")
+    for value in range(4):
+        assert server.infer("k", x(value)).value == value
+    done = server.save("k.c", slow + "/* */\n")
+    assert done["outcome"] == "swapped"
+    assert (done["proof"]["requests"], done["proof"]["left_out"]) == (1, 3)
+    assert done["proof"]["took_ms"] < 1000
