@@ -12,13 +12,17 @@
 #include "deploy/companion.h"
 #include "deploy/deploy.h"
 #include "ingress/ingress.h"
+#include "serve/generation.h"
 #include "serve/plugin.h"
 
 /* Somebody who waits for it to serve. */
 struct asker {
 	LIST_ENTRY(asker) entry;
 	struct exchange *exchange;
-	struct deployment *deployment; /* has not ended: companion_end() would have told */
+	enum companion_kind kind;
+	double share;
+	struct generation_search *search; /* while it is looked for; then: */
+	struct deployment *deployment;    /* has not ended: companion_end() would have told */
 };
 
 struct companions {
@@ -98,6 +102,7 @@ static void answer(struct exchange *x, const struct deployment *d, const char *n
 static void asker_free(struct asker *a)
 {
 	LIST_REMOVE(a, entry);
+	generation_cancel(a->search);
 	free(a);
 }
 
@@ -105,7 +110,8 @@ static void on_gone(void *context)
 {
 	struct asker *a = context;
 
-	companion_forget(a->deployment, a);
+	if (a->deployment)
+		companion_forget(a->deployment, a);
 	asker_free(a);
 }
 
@@ -120,21 +126,41 @@ static void on_started(void *context, int error, const char *sentence)
 	asker_free(a);
 }
 
-static void start(struct companions *c, struct exchange *x, struct plugin *p, enum companion_kind kind, double share,
-		  const struct rollout *r)
+static void start(struct asker *a, struct plugin *p, const struct rollout *r)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	struct asker *a = xcalloc(1, sizeof(*a));
 
-	a->exchange = x;
 	a->deployment = p->deployment;
-	LIST_INSERT_HEAD(&c->askers, a, entry);
-	if (companion_start(p->deployment, kind, share, r, on_started, a, &why) == 0) {
-		exchange_defer(x, on_gone, a);
+	if (companion_start(p->deployment, a->kind, a->share, r, on_started, a, &why) == 0)
+		return;
+	refuse(a->exchange, 409, buffer_text(&why));
+	asker_free(a);
+}
+
+static void on_found(void *context, const struct generation *g, const char *error)
+{
+	struct asker *a = context;
+
+	a->search = NULL;
+	if (g) {
+		start(a, g->plugin, &g->rollout);
 		return;
 	}
+	refuse(a->exchange, 409, error);
 	asker_free(a);
-	refuse(x, 409, buffer_text(&why));
+}
+
+/* What serves and what served before is at hand, even where there is no history. */
+static void look(struct companions *c, struct asker *a, struct plugin *p, uint32_t generation)
+{
+	struct rollout r;
+
+	LIST_INSERT_HEAD(&c->askers, a, entry);
+	exchange_defer(a->exchange, on_gone, a);
+	if (companion_find(p->deployment, generation, &r))
+		start(a, p, &r);
+	else
+		a->search = generation_find(c->plugins, p->name, generation, on_found, a);
 }
 
 /* 0: it isn't a number. */
@@ -155,29 +181,21 @@ static double share_of(const char *text)
 	return !text || (*text && !*end && share > 0 && share <= 1) ? share : -1;
 }
 
-static void refuse_generation(struct exchange *x, const struct plugin *p, const char *generation)
-{
-	_cleanup_free_ char *sentence = xasprintf(
-		"generation %s of %s isn't there any more: its image is kept while it serves, and while the one after "
-		"it does", generation, p->name);
-
-	refuse(x, 409, sentence);
-}
-
 static void start_asked(struct companions *c, struct exchange *x, struct plugin *p, enum companion_kind kind,
 			const char *generation)
 {
 	double share = share_of(exchange_query(x, "share"));
-	struct rollout r;
+	struct asker *a;
 
-	if (share < 0)
+	if (share < 0) {
 		refuse(x, 400, "the share is a number above 0 and not above 1, such as 0.1");
-	else if (!number_of(generation))
+	} else if (!number_of(generation)) {
 		refuse(x, 400, "the generation is a number, or 'off'");
-	else if (!companion_find(p->deployment, number_of(generation), &r))
-		refuse_generation(x, p, generation);
-	else
-		start(c, x, p, kind, share, &r);
+	} else {
+		a = xcalloc(1, sizeof(*a));
+		*a = (struct asker){ .exchange = x, .kind = kind, .share = share };
+		look(c, a, p, number_of(generation));
+	}
 }
 
 static void end_asked(struct exchange *x, struct plugin *p, enum companion_kind kind)
@@ -235,7 +253,8 @@ void companions_stop(struct companions *c)
 	struct asker *a;
 
 	while ((a = LIST_FIRST(&c->askers))) {
-		companion_forget(a->deployment, a);
+		if (a->deployment)
+			companion_forget(a->deployment, a);
 		refuse(a->exchange, 503, "the server is stopping");
 		asker_free(a);
 	}

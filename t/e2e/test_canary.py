@@ -147,7 +147,7 @@ def test_killed_from_outside_it_comes_again(two):
 
 def test_it_is_refused_where_the_two_do_not_fit(two):
     assert "generation 2 is the one that serves" in ask(two, "canary", "one", "2", "10%", ok=False)
-    assert "isn't there any more" in ask(two, "canary", "one", "9", "10%", ok=False)
+    assert "no generation 9" in ask(two, "canary", "one", "9", "10%", ok=False)
     assert "no deployment 'other'" in ask(two, "canary", "other", "1", "10%", ok=False)
     for words in (["1"], ["x", "10%"], ["1", "0%"], ["1", "101%"], ["1", "much"]):
         said = devserve("canary", "one", *words, "--root", two.root.path)
@@ -155,6 +155,19 @@ def test_it_is_refused_where_the_two_do_not_fit(two):
     two.save("one/one.c", constant(3).replace('"Y"', '"Z"'))
     assert "other inputs or outputs" in ask(two, "canary", "one", "2", "10%", ok=False)
     assert companion(two) is None
+
+
+def test_any_generation_that_is_kept_may_be_one(two):
+    for i in range(3, 7):
+        two.save("one/one.c", constant(i))
+    for generation in (1, 3):
+        ask(two, "canary", "one", str(generation), "50%")
+        assert set(generations(two, 20)) == {6, generation}
+    assert two.wait("canary.ended", reason="another one took its place")
+    assert devserve("rollback", "one", "4", "--root", two.root.path).returncode == 0
+    assert companion(two) is None
+    ask(two, "canary", "one", "6", "50%")  # a newer one than serves
+    assert set(generations(two, 20)) == {4, 6}
 
 
 def test_a_deployment_with_state_has_none(root, serve):
