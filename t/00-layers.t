@@ -11,7 +11,7 @@ use Test::More;
 my %may = ( # folders, or single headers
 	base => [],
 	http => ['base'],
-	ring => ['base'],
+	ring => ['base', 'verdict/verdict.h'],
 	infer => ['base'],
 	array => ['base', 'infer/dtype.h', 'infer/tensor.h'],
 	compare => ['base', 'array', 'infer/dtype.h'],
@@ -28,15 +28,15 @@ my %may = ( # folders, or single headers
 	weights => ['base', 'ring', 'infer'],
 	cuda => ['base'],
 	nvrtc => ['base', 'cuda'],
-	worker => ['base', 'ring', 'cuda', 'array', 'compare', 'state', 'infer/dtype.h', 'infer/tensor.h'],
+	worker => ['base', 'ring', 'verdict', 'cuda', 'array', 'compare', 'state', 'infer/dtype.h', 'infer/tensor.h'],
 	replica => ['base', 'ring', 'infer'],
 	record => ['base', 'ring', 'infer', 'array', 'replica/arena.h'],
-	deploy => [qw(base compare golden infer state image record replica ring/call.h ring/crash.h ring/proof.h
-		ring/recording.h)], # fills in calls, sends none
+	deploy => [qw(base compare golden infer verdict state image record replica ring/call.h ring/crash.h ring/proof.h
+		ring/measurement.h ring/recording.h)], # fills in calls, sends none
 	history => ['base'],
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array compare golden state image watch build config weights replica record deploy ingress history)],
-	cli => [qw(base command http ring infer array compare golden state image watch build config weights replica record deploy ingress history serve)],
+	serve => [qw(base command ring infer array verdict compare golden state image watch build config weights replica record deploy ingress history)],
+	cli => [qw(base command http ring infer array verdict compare golden state image watch build config weights replica record deploy ingress history serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
 my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc history);

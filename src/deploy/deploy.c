@@ -112,6 +112,7 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	uv_timer_init(hub->loop, &d->look);
 	d->look.data = d;
 	spare_init(d);
+	verdicts_open(d);
 	*ret = d;
 	return 0;
 }
@@ -162,6 +163,7 @@ void deploy_close(struct deploy *d, bool now)
 	if (!d->closing) {
 		uv_close((uv_handle_t *)&d->look, NULL);
 		uv_close((uv_handle_t *)&d->later, NULL);
+		verdicts_close(d);
 	}
 	d->closing = true;
 	LIST_FOREACH(at, &d->deployments, entry)

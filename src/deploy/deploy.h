@@ -16,6 +16,7 @@
 
 #include "base/hash.h"
 #include "deploy/companion.h"
+#include "verdict/verdict.h"
 
 struct buffer;
 struct crash;
@@ -60,6 +61,17 @@ struct deploy_crash {
 	const struct crash *crash; /* a copy, bounded; NULL: it left none */
 };
 
+/* Of what serves against what served before; all borrowed. */
+struct deploy_verdict {
+	const char *name;    /* of the deployment */
+	uint32_t from, generation;
+	struct verdict verdict;
+	const char *inputs[ROUND_MAX_COURSES];  /* "INPUT0 FP32[8,16]", of the verdict's inputs; NULL: there is none */
+	uint64_t recordings[ROUND_MAX_COURSES]; /* their numbers */
+	const char *reason;  /* a sentence: why nothing was measured; or NULL */
+	uint64_t took_ns;    /* since the swap */
+};
+
 struct deploy_callbacks {
 	/* A line that a deployment (or a library in its worker) printed. */
 	void (*line)(void *context, const char *name, uint32_t generation, int level,
@@ -82,6 +94,8 @@ struct deploy_callbacks {
 			  enum companion_news news, const char *reason);
 	/* What is known of the layout of the state of an image (state/layout.h), appended to @ret. */
 	void (*layout)(void *context, struct hash image, struct buffer *ret);
+	/* deployment_judge() has a verdict. */
+	void (*judged)(void *context, const struct deploy_verdict *v);
 	void *context;
 };
 
@@ -187,6 +201,12 @@ bool deployment_get_image(const struct deployment *d, struct deployment_image *r
 
 /* Its last calls (record/recorder.h). */
 struct recorder *deployment_recorder(struct deployment *d);
+
+/*
+ * Time what serves against what served before, soon and beside everything else; cb.judged tells, unless
+ * a newer one comes to serve first. Nothing where no call was recorded that both could answer.
+ */
+void deployment_judge(struct deployment *d);
 
 /* Drop what deployment_roll() was asked for: no `done` comes any more. */
 void deployment_stop_rolling(struct deployment *d);

@@ -158,6 +158,7 @@ void deployment_remove(struct deployment *d)
 	struct deploy *deploy = d->deploy;
 
 	companion_end(d, "the deployment was removed");
+	verdicts_drop(d);
 	d->removed = true;
 	LIST_REMOVE(d, entry);
 	deploy->n_deployments--;

@@ -232,6 +232,7 @@ struct deployment {
 	struct wish wish, next_wish;
 	bool has_next_wish;
 	struct trial *trial;
+	uint64_t unjudged_ns;     /* when it swapped to a generation whose speed is to be told; 0: none is */
 	uint64_t stage_ns, trial_ns, pause_ns;
 	int trial_error;
 	struct proof_summary proof; /* of the trial, */
@@ -263,6 +264,7 @@ struct deploy {
 	bool spares_held;             /* deployments get none yet */
 	bool any_cuda;                /* a deployment uses a GPU: blank workers prepare for that */
 	struct trial *trials;
+	struct verdicts *verdicts;
 	bool closing;
 	unsigned create_timeout_ms;
 	uint64_t proof_ns;            /* that recordings may take in a trial */
@@ -471,6 +473,12 @@ typedef void (*trial_done_fn)(void *context, const struct trial_result *result);
 struct trial *trial_start(struct deployment *d, const struct release *release, const struct proof_plan *plan,
 			  trial_done_fn done, void *context);
 struct trial *trial_cancel(struct trial *t);
+
+/* verdict.c: old and new against each other (deployment_judge()). */
+void verdicts_open(struct deploy *d);
+void verdicts_close(struct deploy *d);
+/* Nobody wants to know of @d's generations any more, or they go. */
+void verdicts_drop(struct deployment *d);
 
 /* crash.c: whether the innermost image on the stack is the one at @path */
 bool crash_is_in(const struct crash *c, const char *path);

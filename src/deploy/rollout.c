@@ -284,6 +284,7 @@ static void start_wish(struct deployment *d)
 {
 	const struct proof_plan plan = plan_of(d);
 
+	verdicts_drop(d);
 	d->stage_ns = clock_ns();
 	d->trial_ns = 0;
 	d->trial_error = 0;
@@ -375,6 +376,7 @@ bool rollout_fall_back(struct deployment *d, const char *why)
 		return false;
 	companion_end(d, "the generation that served crashed, and the one before serves again");
 	rollout_forget_answers(d, from);
+	verdicts_drop(d);
 	d->current = d->previous;
 	d->previous = (struct release){ .path = NULL };
 	spare_drop(d);

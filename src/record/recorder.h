@@ -26,6 +26,7 @@
 #include "replica/arena.h"
 #include "ring/recording.h"
 
+struct buffer;
 struct recorder;
 struct signature;
 struct tensor;
@@ -132,6 +133,9 @@ const struct recording *recorder_find(struct recorder *r, uint64_t id);
 
 /* The signature it was made for; borrowed, for as long as the recording is held. */
 struct signature *recorder_signature(struct recorder *r, uint64_t id);
+
+/* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]": what @r asked of a deployment with signature @s; NULL: with no names. */
+void recorder_describe(const struct recording *r, const struct signature *s, struct buffer *ret);
 
 static inline const struct recording *recorder_at(const struct recorder_view *v, unsigned i)
 {

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ struct replica {
 	struct sanitizer_report report;
 	struct crash *crash; /* our copy, at the end */
 	uint64_t oom_kills; /* of the machine when it started */
-	unsigned n_loads, n_swaps, n_unloads, n_proofs; /* answers that are still due */
+	unsigned n_loads, n_swaps, n_unloads, n_proofs, n_measurements; /* answers that are still due */
 	bool has_swapped;
 	unsigned n_handles;
 
@@ -420,11 +421,8 @@ static void set_path(char *ret, size_t size, const char *path)
 	snprintf(ret, size, "%s", path ? path : "");
 }
 
-void replica_load(struct replica *r, const struct replica_image *image)
+void replica_describe_load(struct link_load *load, const struct replica_image *image)
 {
-	struct link_load *load = &r->link->load;
-
-	r->n_loads++;
 	set_path(load->image, sizeof(load->image), image->path);
 	set_path(load->weights, sizeof(load->weights), image->weights);
 	set_path(load->state, sizeof(load->state), image->state);
@@ -433,6 +431,12 @@ void replica_load(struct replica *r, const struct replica_image *image)
 	load->hash[0] = '\0';
 	if (!hash_is_zero(image->hash))
 		hash_text(image->hash, load->hash);
+}
+
+void replica_load(struct replica *r, const struct replica_image *image)
+{
+	r->n_loads++;
+	replica_describe_load(&r->link->load, image);
 	order(r, &(struct message){ .kind = LINK_LOAD, .extra = (image->trial ? LINK_TRIAL : 0) |
 								(image->cuda ? LINK_CUDA : 0) });
 }
@@ -446,6 +450,17 @@ void replica_prove(struct replica *r, int fd)
 {
 	r->n_proofs++;
 	order(r, &(struct message){ .kind = LINK_PROVE, .extra = (uint64_t)fd });
+}
+
+void replica_measure(struct replica *r, int fd)
+{
+	r->n_measurements++;
+	order(r, &(struct message){ .kind = LINK_MEASURE, .extra = (uint64_t)fd });
+}
+
+void replica_yield(struct replica *r)
+{
+	sched_setscheduler(r->pid, SCHED_IDLE, &(struct sched_param){ .sched_priority = 0 });
 }
 
 void replica_drop(struct replica *r)
@@ -626,6 +641,8 @@ static bool is_due(struct replica *r, uint32_t kind)
 		return r->n_unloads && r->n_unloads--;
 	case LINK_PROVED:
 		return r->n_proofs && r->n_proofs--;
+	case LINK_MEASURED:
+		return r->n_measurements && r->n_measurements--;
 	default:
 		return true;
 	}
@@ -658,6 +675,10 @@ static void handle(struct replica *r, const struct message *m)
 	case LINK_PROVED:
 		if (r->callbacks->proved)
 			r->callbacks->proved(r->context, (int)(m->extra & 0xffff));
+		break;
+	case LINK_MEASURED:
+		if (r->callbacks->measured)
+			r->callbacks->measured(r->context, (int)(m->extra & 0xffff));
 		break;
 	case LINK_UNLOADED:
 		if (r->callbacks->unloaded)

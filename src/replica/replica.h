@@ -22,6 +22,7 @@ struct arena;
 struct child_end;
 struct crash;
 struct hub;
+struct link_load;
 struct link_shared;
 struct replica;
 
@@ -66,6 +67,8 @@ struct replica_callbacks {
 	void (*swapped)(void *context, uint64_t pause_ns);
 	/* The outcome of replica_prove(): 0, or an errno: nothing was run. */
 	void (*proved)(void *context, int error);
+	/* replica_measure() has ended: 0, or an errno and there is no report. */
+	void (*measured)(void *context, int error);
 	/* The image before is closed, as far as that went. */
 	void (*unloaded)(void *context, enum replica_unloaded how);
 	/* The call has ended: read its struct call. */
@@ -115,6 +118,12 @@ void replica_warm(struct replica *r);
 void replica_load(struct replica *r, const struct replica_image *image);
 /* Run the loaded image, which doesn't serve yet, on the struct proof (ring/proof.h) in our descriptor @fd. */
 void replica_prove(struct replica *r, int fd);
+/* What a worker is told of @image, where it isn't told by replica_load(). */
+void replica_describe_load(struct link_load *ret, const struct replica_image *image);
+/* Carry out the struct measurement (ring/measurement.h) in our descriptor @fd. The worker is of no other use afterwards. */
+void replica_measure(struct replica *r, int fd);
+/* A worker that was just started, with all threads that it will have: it runs where nobody else wants to. */
+void replica_yield(struct replica *r);
 /* Close the loaded image again: it will not serve. */
 void replica_drop(struct replica *r);
 /* Tensors of the calls to come lie in @arena. Before the first swap. */

@@ -54,6 +54,7 @@ enum link_message {
 	LINK_STOP,     /* checkpoint, destroy() and exit(0) */
 	LINK_WARM,     /* the GPU will be needed; no answer */
 	LINK_PROVE,    /* run the loaded image on the struct proof in the server's descriptor `extra` */
+	LINK_MEASURE,  /* time two images against each other; extra: the server's descriptor of a struct measurement */
 	/* to the server */
 	LINK_DONE,     /* slot: the call has ended, its struct call says how */
 	LINK_NEED,     /* slot, size: memory for an output, please; answered by a grant */
@@ -62,6 +63,7 @@ enum link_message {
 	LINK_SWAPPED,  /* extra: nanoseconds the swap took between two calls */
 	LINK_UNLOADED, /* the old image; extra: enum link_unloaded */
 	LINK_PROVED,   /* the struct proof says how; extra: errno, nothing was run */
+	LINK_MEASURED, /* the report is there; extra: 0, or errno and it isn't */
 };
 
 enum { /* of LINK_LOAD, or'ed */

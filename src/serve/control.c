@@ -183,6 +183,8 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_uint(json, "restarts", s.restarts);
 	json_uint(json, "compute_ns_mean", s.executions ? s.compute_ns / s.executions : 0);
 	describe_companion(json, p->deployment);
+	if (p->verdict)
+		json_raw(json, "verdict", p->verdict);
 	describe_settings(json, &s.settings);
 	json_object_end(json);
 }

@@ -23,6 +23,7 @@
 #include "deploy/companion.h"
 #include "serve/companions.h"
 #include "serve/proof_text.h"
+#include "serve/verdict_text.h"
 
 struct sink {
 	event_sink_fn fn; /* NULL: removed */
@@ -248,6 +249,8 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_loops(b, e);
 	proof_json(b, e->proof);
 	put_number(b, "count", e->count);
+	if (e->verdict)
+		verdict_json(e->verdict, b);
 	if (e->companion)
 		companion_json(e->companion, b);
 	put_deployments(b, e);

@@ -37,6 +37,7 @@ struct diagnostic;
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
 	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
 	X(LOOPS_CHANGED, "loops.changed")           /* from, loops: of a generation that serves */ \
+	X(VERDICT, "verdict")                       /* from, verdict, ratio, interval, control, rounds, inputs, reason, took_ns: after save.done */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
 	X(CRASH_REPORT, "crash.report")             /* pid, reason, signal, what, call, frames */ \
 	X(SANITIZER_REPORT, "sanitizer.report")     /* pid, reason, what, call, text, diagnostics, frames */ \
@@ -64,6 +65,7 @@ struct event_stage {
 };
 
 struct companion_facts;
+struct deploy_verdict;
 struct history_build;
 struct kernel_figures;
 struct loop_change;
@@ -104,6 +106,7 @@ struct event {
 	bool found_late;        /* when infer(), the only frame, had returned: where in it isn't known */
 	const struct event_frame *frames;
 	size_t n_frames;
+	const struct deploy_verdict *verdict; /* verdict */
 	const struct companion_facts *companion; /* canary.*, shadow.* */
 	uint64_t took_ns;       /* save.done: the save's first file event to the swap */
 	uint64_t count;

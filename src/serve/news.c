@@ -71,6 +71,13 @@ static void on_fell_back(void *context, const char *name, uint32_t from, uint32_
 	plugins_fell_back(n->plugins, name, from, to, why);
 }
 
+static void on_judged(void *context, const struct deploy_verdict *v)
+{
+	struct news *n = context;
+
+	plugins_judged(n->plugins, v);
+}
+
 static void on_companion(void *context, const char *name, const struct companion_facts *facts,
 			 enum companion_news news, const char *reason)
 {
@@ -103,6 +110,7 @@ struct deploy_callbacks news_callbacks(struct news *n)
 		.crashed = on_crashed,
 		.fell_back = on_fell_back,
 		.companion = on_companion,
+		.judged = on_judged,
 		.layout = on_layout,
 		.context = n,
 	};

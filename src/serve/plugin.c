@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
@@ -15,6 +17,7 @@
 #include "serve/plugin_name.h"
 #include "serve/record.h"
 #include "serve/save.h"
+#include "serve/verdict_text.h"
 
 static void plugin_remove(struct plugin *p);
 static void tell_clash(struct plugin *p);
@@ -287,6 +290,7 @@ static void plugin_free(struct plugin *p)
 	plugin_weights_fini(p);
 	recipe_fini(&p->recipe);
 	free(p->reason);
+	free(p->verdict);
 	figures_fini(&p->kernels);
 	plugin_loops_fini(p);
 	free(p->clash);
@@ -412,6 +416,24 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	events_emit(ps->events, &(struct event){ .kind = EVENT_DEPLOYMENT_FELL_BACK, .deployment = name,
 						 .generation = to, .from = from, .reason = why });
 	ps->settled(ps->context, p);
+}
+
+void plugins_judged(struct plugins *ps, const struct deploy_verdict *v)
+{
+	struct plugin *p = plugins_find(ps, v->name);
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	if (!p)
+		return;
+	json_object(&json, NULL);
+	json_uint(&json, "from", v->from);
+	verdict_json(v, &json);
+	json_object_end(&json);
+	free(p->verdict);
+	p->verdict = buffer_steal(&json);
+	events_emit(ps->events, &(struct event){ .kind = EVENT_VERDICT, .deployment = v->name,
+						 .generation = v->generation, .from = v->from, .verdict = v,
+						 .reason = v->reason, .took_ns = v->took_ns });
 }
 
 void plugins_count(const struct plugins *ps, unsigned *ret, unsigned *ret_serving)

@@ -24,6 +24,7 @@
 
 struct builder;
 struct cases;
+struct deploy_verdict;
 struct deploy;
 struct deployment;
 struct events;
@@ -43,6 +44,7 @@ struct plugins {
 	const char *root;
 	const char *state_dir;
 	enum deployment_gate gate; /* where deployment.yaml says none */
+	bool verdicts;     /* the speed of saves is told */
 	bool keep_records; /* false for `devserve check` */
 	struct history *history; /* NULL: nothing is kept */
 	uint64_t n_builds;
@@ -85,6 +87,7 @@ struct plugin {
 	struct plugin_loops loops;
 	bool record_due;               /* its number is still to be written down */
 	struct record kept;            /* what it is: the newest that served as it is built without sanitizers */
+	char *verdict;                 /* on its speed, JSON; or NULL: none yet */
 	const char *outcome;           /* of the newest save that ended: static, or NULL */
 	char *reason;                  /* why it doesn't serve */
 };
@@ -109,6 +112,9 @@ void plugins_write_records(struct plugins *ps);
 
 /* Generation @from of @name crashed, and @to serves again. */
 void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint32_t to, const char *why);
+
+/* How fast its generation is against the one before. */
+void plugins_judged(struct plugins *ps, const struct deploy_verdict *v);
 
 /* How many there are, and how many of them serve. */
 void plugins_count(const struct plugins *ps, unsigned *ret, unsigned *ret_serving);

@@ -272,11 +272,15 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	plugin_weights_serve(s->plugin, s->weights);
 	plugin_keep(s->plugin);
 	s->plugin->record_due = true;
+	free(s->plugin->verdict);
+	s->plugin->verdict = NULL; /* it was on the one before */
 	e.sanitized = s->sanitize;
 	e.from = result->from;
 	e.cached = s->cached;
 	emit(s, &e);
 	tell_state(s, result);
+	if (result->from && !s->identical && s->plugin->plugins->verdicts)
+		deployment_judge(s->plugin->deployment);
 	end_save(s, "swapped", NULL, result);
 }
 

@@ -450,6 +450,7 @@ static int start(struct serve *s, struct buffer *why)
 		.state_dir = s->dir.path,
 		.gate = gate_of(s->o->gate),
 		.keep_records = !s->checking,
+		.verdicts = !s->o->no_verdict,
 		.settled = on_settled,
 		.context = s,
 	};

@@ -35,6 +35,7 @@
 #include "serve/report.h"
 #include "serve/screen.h"
 #include "serve/style.h"
+#include "serve/verdict_text.h"
 
 #define FEW 10 /* plugins whose first builds need no line of their own */
 
@@ -393,6 +394,7 @@ static const struct telling {
 	[EVENT_SANITIZER_REPORT] = { .line = put_found, .after = finding_text },
 	[EVENT_WORKER_REPLACED] = { .line = put_worker_replaced },
 	[EVENT_DEPLOYMENT_FELL_BACK] = { .line = put_fell_back },
+	[EVENT_VERDICT] = { .line = verdict_text },
 	[EVENT_CANARY_STARTED] = { .line = companion_text_started },
 	[EVENT_CANARY_ENDED] = { .line = companion_text_ended },
 	[EVENT_SHADOW_STARTED] = { .line = companion_text_started },

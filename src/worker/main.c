@@ -31,6 +31,7 @@
 #include "worker/crash.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/measure.h"
 #include "worker/proof.h"
 #include "worker/replay.h"
 #include "worker/sanitizer.h"
@@ -256,6 +257,15 @@ static void prove(struct worker *w, const struct message *m)
 	if (w->has_loaded)
 		r = proof_carry_out(w->link, m->extra, &w->loaded);
 	send(w, &(struct message){ .kind = LINK_PROVED, .extra = (uint64_t)-r });
+	w->unrung = true;
+}
+
+/* In a worker that does nothing else. */
+static void measure(struct worker *w, const struct message *m)
+{
+	title_set(w->link->name);
+	limit_threads(w);
+	send(w, &(struct message){ .kind = LINK_MEASURED, .extra = (uint64_t)-measure_carry_out(w->link, m->extra) });
 }
 
 static void obey(struct worker *w, const struct message *m)
@@ -281,6 +291,9 @@ static void obey(struct worker *w, const struct message *m)
 		break;
 	case LINK_PROVE:
 		prove(w, m);
+		break;
+	case LINK_MEASURE:
+		measure(w, m);
 		break;
 	case LINK_STOP:
 		w->stopping = true;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Measurement
+ *
+ * Which two images a worker that serves nobody is to run by turns, on what, and what came of it. A
+ * memfd of its own, made for one LINK_MEASURE and gone with its answer.
+ *
+ * Who writes: the server all of the order, before LINK_MEASURE; the worker all of the report,
+ * before LINK_MEASURED. The worker believes the order. The server copies the report once and
+ * believes no more of it than that somebody will read it.
+ */
+
+#include <stdint.h>
+
+#include "ring/link.h"
+#include "verdict/verdict.h"
+
+#define MEASUREMENT_RECORDINGS 16
+
+struct measurement_order {
+	struct link_load old, new; /* the same state for both */
+	char recordings[64];       /* path of their memory */
+	uint64_t offsets[MEASUREMENT_RECORDINGS]; /* in it; those that both run count, the first few */
+	uint32_t n_recordings;
+	uint32_t reserved;
+	uint64_t budget_ns;        /* from the order to the report */
+	uint64_t seed;             /* of all that is left to chance */
+};
+
+struct measurement_report {
+	struct verdict verdict;
+	uint32_t courses[ROUND_MAX_COURSES]; /* which recording each of the verdict's inputs is */
+	char sentence[512];                  /* why nothing was measured; "": something was */
+};
+
+struct measurement {
+	struct measurement_order order;
+	struct measurement_report report;
+};

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One line: which was faster, and how sure that is. Inputs for which the opposite holds are named, as
+ * a mean of faster and slower is the answer to nobody's question.
+ */
+
+#include "serve/verdict_text.h"
+
+#include <inttypes.h>
+
+#include "base/buffer.h"
+#include "base/json.h"
+#include "deploy/deploy.h"
+#include "serve/event.h"
+#include "serve/style.h"
+#include "verdict/verdict.h"
+
+#define PLAINLY 0.02 /* an input on its own is named beyond that */
+
+static const char *color_of(const struct style *s, enum verdict_kind kind)
+{
+	return kind == VERDICT_FASTER ? GREEN(s) : kind == VERDICT_SLOWER ? RED(s) : DIM(s);
+}
+
+static bool is_against(enum verdict_kind kind, const struct verdict_course *c)
+{
+	return (kind != VERDICT_FASTER && c->low > 1 + PLAINLY) || (kind != VERDICT_SLOWER && c->high < 1 - PLAINLY);
+}
+
+/* "; but 1.20× slower with X FP32[1,64]" */
+static void put_exceptions(struct buffer *b, const struct deploy_verdict *v)
+{
+	const char *before = "; but ";
+
+	for (unsigned i = 0; i < ROUND_MAX_COURSES && v->verdict.n_courses > 1; i++) {
+		const struct verdict_course *c = &v->verdict.courses[i];
+
+		if (!c->old_ns || !v->inputs[i] || !is_against(v->verdict.kind, c))
+			continue;
+		if (c->ratio > 1)
+			buffer_printf(b, "%s%.2f× faster with ", before, c->ratio);
+		else
+			buffer_printf(b, "%s%.2f× slower with ", before, 1 / c->ratio);
+		style_sentence(b, v->inputs[i]);
+		before = ", ";
+	}
+}
+
+void verdict_text(const struct style *s, struct buffer *b, const struct event *e)
+{
+	const struct deploy_verdict *v = e->verdict;
+
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "gen %" PRIu32 "→%" PRIu32 "  %s", v->from, v->generation, color_of(s, v->verdict.kind));
+	if (v->reason) {
+		buffer_puts(b, "speed unknown: ");
+		style_sentence(b, v->reason);
+	} else {
+		verdict_describe(&v->verdict, b);
+	}
+	buffer_puts(b, PLAIN(s));
+	put_exceptions(b, v);
+	buffer_putc(b, '\n');
+}
+
+static void put_ratio(struct buffer *b, double ratio, double low, double high)
+{
+	json_double(b, "ratio", ratio);
+	json_array(b, "interval");
+	json_double(b, NULL, low);
+	json_double(b, NULL, high);
+	json_array_end(b);
+}
+
+static void put_input(struct buffer *b, const struct deploy_verdict *v, unsigned i)
+{
+	const struct verdict_course *c = &v->verdict.courses[i];
+
+	json_object(b, NULL);
+	json_uint(b, "recording", v->recordings[i]);
+	json_string(b, "input", v->inputs[i]);
+	put_ratio(b, c->ratio, c->low, c->high);
+	json_double(b, "before_us", c->old_ns / 1000);
+	json_double(b, "after_us", c->new_ns / 1000);
+	json_object_end(b);
+}
+
+void verdict_json(const struct deploy_verdict *v, struct buffer *b)
+{
+	json_string(b, "verdict", verdict_name(v->verdict.kind));
+	if (!v->verdict.n_courses)
+		return;
+	put_ratio(b, v->verdict.ratio, v->verdict.low, v->verdict.high);
+	json_double(b, "control", v->verdict.control);
+	json_uint(b, "rounds", v->verdict.n_rounds);
+	json_uint(b, "disturbed", v->verdict.n_disturbed);
+	json_uint(b, "mappings", v->verdict.n_lanes);
+	json_array(b, "inputs");
+	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++)
+		if (v->verdict.courses[i].old_ns)
+			put_input(b, v, i);
+	json_array_end(b);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Each image is mapped several times, at addresses and with a heap of its own: which cache lines and
+ * entries of the branch predictor code and data get is chance, and may be worth ten percent. One
+ * mapping against one would tell the luck of two. As the loader knows images by path and inode, each
+ * mapping but the first is of a copy. More are made while they are cheap; a create() that takes long,
+ * or much memory, is not run sixteen times for this.
+ *
+ * Everything runs here on the thread that would serve. The answers are the proof's business, not
+ * ours: who runs without an error counts.
+ */
+
+#include "worker/measure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "ring/measurement.h"
+#include "verdict/race.h"
+#include "worker/image.h"
+#include "worker/rehearsal.h"
+#include "worker/state.h"
+
+#define LOADING_SHARE 8                   /* of the budget: no more mappings after that */
+#define LOADING_MEMORY (UINT64_C(256) << 20) /* nor after that */
+#define SLOWEST_SHARE 24                  /* of the budget: a call that takes longer has too few rounds */
+
+struct lane {
+	struct image image;
+	bool has_state;
+};
+
+struct measuring {
+	const struct measurement_order *order;
+	struct measurement_report *report;
+	uint64_t started_ns;
+	struct rehearsal *rehearsal;
+	const char *recordings;
+	size_t size;
+	struct lane lanes[2][ROUND_MAX_LANES]; /* [0] of the new image, [1] of the old */
+	unsigned n_lanes;
+	const struct recording *courses[ROUND_MAX_COURSES];
+	unsigned n_courses;
+};
+
+static int say(struct measuring *m, int error, const char *sentence)
+{
+	snprintf(m->report->sentence, sizeof(m->report->sentence), "%s", sentence);
+	return error;
+}
+
+/* Mappings */
+
+static uint64_t own_bytes(void)
+{
+	unsigned long resident = 0, shared = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %lu %lu", &resident, &shared) != 2)
+		resident = shared = 0;
+	fclose(f);
+	return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What create() or the state has against it goes to the report. */
+static int map(struct measuring *m, const struct link_load *load, struct lane *ret)
+{
+	char *sentence = m->report->sentence;
+	size_t size = sizeof(m->report->sentence);
+	int e = image_open(&ret->image, load, 0, NULL, sentence, size);
+
+	if (e == 0)
+		e = state_try(&ret->image, load->state, sentence, size);
+	if (e == 0)
+		sentence[0] = '\0'; /* what they logged */
+	return -e;
+}
+
+static int map_copy(struct measuring *m, const struct link_load *load, unsigned index, struct lane *ret)
+{
+	static struct link_load copy; /* too large for a stack */
+	int n, e;
+
+	copy = *load;
+	n = snprintf(copy.image, sizeof(copy.image), "%s.%u-%u", load->image, (unsigned)getpid(), index);
+	if (n >= (int)sizeof(copy.image))
+		return -ENAMETOOLONG;
+	e = file_copy(load->image, copy.image);
+	if (e == 0)
+		e = map(m, &copy, ret);
+	unlink(copy.image);
+	return e;
+}
+
+static int map_pair(struct measuring *m)
+{
+	const struct measurement_order *o = m->order;
+	unsigned i = m->n_lanes;
+	int e = i ? map_copy(m, &o->old, i, &m->lanes[1][i]) : map(m, &o->old, &m->lanes[1][0]);
+
+	if (e == 0)
+		e = i ? map_copy(m, &o->new, i, &m->lanes[0][i]) : map(m, &o->new, &m->lanes[0][0]);
+	if (e == 0)
+		m->n_lanes++;
+	return e;
+}
+
+/* One pair there must be; a later one that fails is done without. */
+static int map_all(struct measuring *m)
+{
+	uint64_t before = own_bytes();
+	int e = map_pair(m);
+
+	while (e == 0 && m->n_lanes < ROUND_MAX_LANES &&
+	       clock_ns() - m->started_ns < m->order->budget_ns / LOADING_SHARE &&
+	       (own_bytes() - before) * (m->n_lanes + 1) / m->n_lanes < LOADING_MEMORY)
+		if (map_pair(m) < 0)
+			break;
+	if (e < 0 && !m->report->sentence[0])
+		say(m, e, strerror(-e));
+	else if (e == 0)
+		m->report->sentence[0] = '\0';
+	return e;
+}
+
+/* Inputs */
+
+static int run_once(struct measuring *m, bool old, unsigned lane, const struct recording *r, uint64_t *ret_ns)
+{
+	const struct call *call = rehearsal_call(m->rehearsal);
+
+	if (rehearsal_run(m->rehearsal, &m->lanes[old][lane].image, r) != 0 || call->status != 0)
+		return -EIO;
+	*ret_ns = call->compute_ns;
+	return 0;
+}
+
+/* Both take it, and it isn't too long for rounds enough; a first call may take any time. */
+static bool can_be_timed(struct measuring *m, const struct recording *r, bool *ret_too_long)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t ns;
+
+		if (run_once(m, i % 2, 0, r, &ns) < 0)
+			return false;
+		if (i > 1 && ns > m->order->budget_ns / SLOWEST_SHARE) {
+			*ret_too_long = true;
+			return false;
+		}
+	}
+	return true;
+}
+
+static int choose_courses(struct measuring *m)
+{
+	bool too_long = false;
+
+	for (uint32_t i = 0; i < m->order->n_recordings && m->n_courses < ROUND_MAX_COURSES; i++) {
+		const struct recording *r = (const struct recording *)(m->recordings + m->order->offsets[i]);
+
+		if (m->n_courses && clock_ns() - m->started_ns > m->order->budget_ns / 4)
+			break;
+		if (!can_be_timed(m, r, &too_long))
+			continue;
+		m->report->courses[m->n_courses] = i;
+		m->courses[m->n_courses++] = r;
+	}
+	if (m->n_courses)
+		return 0;
+	return say(m, -ENODATA, too_long ? "a call takes too long to be timed often enough" :
+					   "there is no recorded request that both generations answer");
+}
+
+/* Running */
+
+static int run(void *context, bool old, unsigned lane, unsigned course, unsigned n, uint64_t *ret_ns)
+{
+	struct measuring *m = context;
+	int e = 0;
+
+	*ret_ns = 0;
+	for (unsigned i = 0; i < n && e == 0; i++) {
+		uint64_t ns = 0;
+
+		e = run_once(m, old, lane, m->courses[course], &ns);
+		*ret_ns += ns;
+	}
+	return e;
+}
+
+static int race(struct measuring *m)
+{
+	uint64_t spent = clock_ns() - m->started_ns, budget = m->order->budget_ns;
+	const struct race r = {
+		.n_lanes = m->n_lanes,
+		.n_courses = m->n_courses,
+		.budget_ns = spent < budget / 2 ? budget - spent : budget / 2,
+		.seed = m->order->seed,
+		.run = run,
+		.context = m,
+	};
+	int e = race_run(&r, &m->report->verdict);
+
+	return e < 0 ? say(m, e, "a call that was answered before was refused when it was repeated") : 0;
+}
+
+static int prepare(struct measuring *m)
+{
+	int e = rehearsal_map(m->order->recordings, &m->recordings, &m->size);
+
+	m->rehearsal = e == 0 ? rehearsal_new() : NULL;
+	if (!m->rehearsal)
+		return say(m, -ENOMEM, "the recorded requests cannot be mapped");
+	rehearsal_attach(m->rehearsal, m->recordings, m->size);
+	return 0;
+}
+
+static void measure(struct measurement *shared)
+{
+	static struct measuring m;
+	int e;
+
+	m = (struct measuring){ .order = &shared->order, .report = &shared->report, .started_ns = clock_ns() };
+	e = prepare(&m);
+	if (e == 0)
+		e = map_all(&m);
+	if (e == 0)
+		e = choose_courses(&m);
+	if (e == 0)
+		race(&m);
+	rehearsal_free(m.rehearsal);
+}
+
+int measure_carry_out(const struct link_shared *link, uint64_t fd)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%u/fd/%llu", link->server_pid, (unsigned long long)fd);
+	int own = open(path, O_RDWR | O_CLOEXEC);
+	struct measurement *shared;
+
+	if (own < 0)
+		return -errno;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
+	close(own);
+	if (shared == MAP_FAILED)
+		return -errno;
+	measure(shared);
+	munmap(shared, sizeof(*shared));
+	return 0;
+}
