@@ -33,7 +33,7 @@ static int make_input(const char *text)
 	return fd;
 }
 
-static int start(const char *const *argv, int input, int output, pid_t *ret)
+static int start(const char *const *argv, char *const *environment, int input, int output, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -45,7 +45,7 @@ static int start(const char *const *argv, int input, int output, pid_t *ret)
 	posix_spawn_file_actions_adddup2(&actions, output, 2);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-	r = posix_spawnp(ret, argv[0], &actions, &attributes, (char *const *)argv, environ);
+	r = posix_spawnp(ret, argv[0], &actions, &attributes, (char *const *)argv, environment ? environment : environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return -r;
@@ -72,14 +72,14 @@ static int read_all(int fd, uint64_t until_ns, struct buffer *ret)
 	}
 }
 
-static int run(const char *const *argv, int input, unsigned timeout_ms, struct buffer *ret)
+static int run(const char *const *argv, char *const *environment, int input, unsigned timeout_ms, struct buffer *ret)
 {
 	int fds[2], status, r;
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	r = start(argv, input, fds[1], &pid);
+	r = start(argv, environment, input, fds[1], &pid);
 	close(fds[1]);
 	if (r == 0) {
 		r = read_all(fds[0], clock_ns() + timeout_ms * NS_PER_MS, ret);
@@ -94,13 +94,19 @@ static int run(const char *const *argv, int input, unsigned timeout_ms, struct b
 	return r;
 }
 
-int capture(const char *const *argv, const char *input, unsigned timeout_ms, struct buffer *ret)
+int capture_with(const char *const *argv, char *const *environment, const char *input, unsigned timeout_ms,
+		 struct buffer *ret)
 {
 	int fd = make_input(input), r;
 
 	if (fd < 0)
 		return fd;
-	r = run(argv, fd, timeout_ms, ret);
+	r = run(argv, environment, fd, timeout_ms, ret);
 	close(fd);
 	return r;
+}
+
+int capture(const char *const *argv, const char *input, unsigned timeout_ms, struct buffer *ret)
+{
+	return capture_with(argv, NULL, input, timeout_ms, ret);
 }

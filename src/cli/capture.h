@@ -9,3 +9,7 @@ struct buffer;
  * -ETIMEDOUT after it was killed, or -errno.
  */
 int capture(const char *const *argv, const char *input, unsigned timeout_ms, struct buffer *ret);
+
+/* The same, with that environment; NULL: ours. */
+int capture_with(const char *const *argv, char *const *environment, const char *input, unsigned timeout_ms,
+		 struct buffer *ret);

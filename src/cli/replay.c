@@ -135,8 +135,11 @@ static int read_facts(const char *directory, struct json_reader **ret, struct bu
 static int debug(const char *directory, const struct json_reader *facts, struct buffer *why)
 {
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
+	const char *runtime = json_reader_string(facts, "/runtime");
+	_cleanup_free_ char *preload = xasprintf("set environment LD_PRELOAD=%s", runtime ? runtime : "");
 	const char *argv[MAX_WORDS] = {
-		"gdb", "-q", "-iex", "set debuginfod enabled off", "-ex", "set confirm off",
+		"gdb", "-q", "-iex", "set debuginfod enabled off", "-iex", "set startup-with-shell off",
+		"-iex", runtime ? preload : "unset environment LD_PRELOAD", "-ex", "set confirm off",
 		"-ex", "tbreak devserve_replay_begin", "-ex", "run",
 		"-ex", "tbreak **(unsigned long *)&devserve_replay_infer", "-ex", "continue",
 		"--args", worker, "replay", directory,

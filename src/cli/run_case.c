@@ -18,6 +18,7 @@
 #include "cli/capture.h"
 #include "cli/json_reader.h"
 #include "infer/dtype.h"
+#include "replica/sanitizer.h"
 #include "ring/link.h"
 
 #define MAX_WORDS 8
@@ -84,6 +85,8 @@ static struct link_shared *share_link(void)
 static int start(const char *directory, const struct json_reader *facts, const char *got, bool link, struct buffer *said)
 {
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
+	const char *runtime = json_reader_string(facts, "/runtime");
+	char **environment = runtime ? sanitizer_environment(runtime) : NULL;
 	char *words[MAX_WORDS], *where = xasprintf("got=%s", got);
 	const char *argv[MAX_WORDS + 8] = { worker, "replay", directory };
 	size_t n_words = case_words(directory, facts, words, MAX_WORDS), n = 3;
@@ -95,7 +98,10 @@ static int start(const char *directory, const struct json_reader *facts, const c
 	for (size_t i = 0; i < n_words; i++)
 		argv[n++] = words[i];
 	argv[n] = NULL;
-	r = capture(argv, "", PATIENCE_MS, said);
+	r = capture_with(argv, environment, "", PATIENCE_MS, said);
+	for (size_t i = 0; environment && environment[i]; i++)
+		free(environment[i]);
+	free(environment);
 	free(where);
 	for (size_t i = 0; i < n_words; i++)
 		free(words[i]);
@@ -259,6 +265,25 @@ static char *last_line(const struct buffer *said)
 	return end ? xstrndup(said->data + at, end - at) : xstrdup("it ended without a word");
 }
 
+/* What a sanitizer found; NULL: nothing. */
+static char *describe_finding(const struct buffer *said)
+{
+	struct sanitizer_report report = { .over = false };
+	const char *line = buffer_text(said), *end;
+	struct buffer b = BUFFER_NULL;
+
+	for (; *line; line = *end ? end + 1 : end) {
+		end = line + strcspn(line, "\n");
+		sanitizer_report_take(&report, line, (size_t)(end - line));
+	}
+	if (report.text.size) {
+		buffer_printf(&b, "%s found ", sanitizer_tool(report.text.data));
+		sanitizer_describe(report.text.data, &b);
+	}
+	sanitizer_report_fini(&report);
+	return b.size ? buffer_steal(&b) : NULL;
+}
+
 static int conclude(const char *directory, const char *got, int status, const struct link_shared *link,
 		    struct case_run *ret, struct buffer *said, struct buffer *why)
 {
@@ -268,7 +293,10 @@ static int conclude(const char *directory, const char *got, int status, const st
 		buffer_printf(why, "cannot run devserve-worker: %s", strerror(-status));
 		return EXIT_FAILURE;
 	}
-	ret->outcome = status > 128 ? CASE_CRASHED : CASE_FAILED;
+	ret->sentence = describe_finding(said);
+	ret->outcome = status > 128 || ret->sentence ? CASE_CRASHED : CASE_FAILED;
+	if (ret->sentence)
+		return 0;
 	if (status == -ETIMEDOUT)
 		ret->sentence = xasprintf("it didn't end within %d s", PATIENCE_MS / 1000);
 	else

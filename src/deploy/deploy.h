@@ -194,6 +194,7 @@ struct handle *deployment_handle(struct deployment *d);
 /* What serves, borrowed until the loop goes on; false: nothing does. Paths may be NULL. */
 struct deployment_image {
 	const char *path, *weights, *device;
+	const char *runtime; /* of the sanitizer that it was built for */
 	uint32_t generation;
 	bool cuda, has_state;
 };

@@ -202,6 +202,7 @@ bool deployment_get_image(const struct deployment *d, struct deployment_image *r
 	if (!r->path)
 		return false;
 	*ret = (struct deployment_image){ .path = r->path, .weights = r->weights, .device = r->device,
+					  .runtime = r->runtime,
 					  .generation = r->generation, .cuda = r->signature->cuda,
 					  .has_state = r->signature->state.size > 0 };
 	return true;

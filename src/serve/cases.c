@@ -178,6 +178,7 @@ static void describe(const struct keeping *k, const struct case_facts *f, struct
 	json_string(json, "device", f->device ? "device" : NULL);
 	json_string(json, "state", f->state ? "state" : NULL);
 	json_string(json, "weights", f->weights);
+	json_string(json, "runtime", f->runtime);
 	json_bool(json, "cuda", f->cuda);
 	json_object_end(json);
 	buffer_putc(json, '\n');

@@ -28,7 +28,7 @@ struct case_facts {
 	const char *plugin;    /* path of its source */
 	uint32_t generation;   /* of the image; 0: it never served */
 	const char *image;     /* path */
-	const char *weights, *device, *state; /* paths, or NULL */
+	const char *weights, *device, *state, *runtime; /* paths, or NULL */
 	bool cuda;
 	const char *sentence;  /* what is wrong with the image, or NULL */
 };

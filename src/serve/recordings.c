@@ -205,6 +205,7 @@ static int keep(const struct plugin *p, uint64_t id, struct asker *a)
 		.weights = image.weights,
 		.device = image.device,
 		.state = state,
+		.runtime = image.runtime,
 		.cuda = image.cuda,
 	}, on_kept, a);
 }

@@ -231,6 +231,26 @@ def test_replay_tells_of_a_crash(twice, root, tmp_path):
     assert "crashed: it wrote through a null pointer" in result.stdout
 
 
+def test_an_image_for_a_sanitizer_is_replayed_under_it(root, serve, tmp_path):
+    root.write("heap.c", deployment(f"""\
+	int *block = malloc(40);
+
+	block[0] = 7;
+	block[access("{tmp_path}/flag", F_OK) == 0 ? 10 : 9] = 7;
+	*y = block[0];
+	free(block);""", "#include <stdlib.h>\n#include <unistd.h>"))
+    server = serve()
+    result = command(root, "asan", "heap")
+    assert result.returncode == 0, result.stderr
+    assert server.infer("heap", x(1)).value == 7
+    number = str(listed(root, "heap")[0]["id"])
+    assert "the same" in command(root, "replay", number).stdout
+    (tmp_path / "flag").touch()
+    result = command(root, "replay", number)
+    assert result.returncode == 1
+    assert "crashed: AddressSanitizer found heap-buffer-overflow" in result.stdout, result
+
+
 @pytest.mark.skipif(not shutil.which("gdb"), reason="there is no gdb")
 def test_replay_under_gdb_stops_in_infer_with_the_same_input(twice, root):
     ask(twice, [40, 41, 42])
