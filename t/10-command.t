@@ -139,7 +139,7 @@ sub completes {
 }
 
 is_deeply(bash('devserve '), [sort @commands, 'plugins', 'elsewhere'], 'bash: commands, or a directory');
-completes('devserve stat', 'status');
+completes('devserve statu', 'status');
 for (@commands) {
 	is_deeply(bash("devserve $_ --"), [sort map { "--$_" } @{$options{$_}}], "bash: devserve $_ --");
 }
@@ -160,7 +160,7 @@ SKIP: {
 	}
 }
 completes('devserve completion ', qw(bash fish zsh));
-completes('devserve help stat', 'status');
+completes('devserve help statu', 'status');
 is_deeply(bash('devserve help '), [sort @commands], 'bash: devserve help ');
 completes('devserve new --lang ', qw(c c++ cuda));
 completes('devserve new --lang=cu', 'cuda');

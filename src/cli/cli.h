@@ -38,6 +38,7 @@ extern const struct command cli_replay;
 extern const struct command cli_rollback;
 extern const struct command cli_schema;
 extern const struct command cli_shadow;
+extern const struct command cli_state;
 extern const struct command cli_status;
 extern const struct command cli_unpin;
 extern const struct command cli_version;

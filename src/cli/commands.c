@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
 	&cli_wait,
 	&cli_logs,
 	&cli_history,
+	&cli_state,
 	&cli_rollback,
 	&cli_pin,
 	&cli_unpin,

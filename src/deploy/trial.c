@@ -84,6 +84,7 @@ static void on_up(void *context)
 
 	image.state = t->state;
 	image.trial = true;
+	image.swaps = t->deployment->current.path != NULL;
 	replica_load(t->replica, &image);
 }
 

@@ -438,7 +438,8 @@ void replica_load(struct replica *r, const struct replica_image *image)
 	r->n_loads++;
 	replica_describe_load(&r->link->load, image);
 	order(r, &(struct message){ .kind = LINK_LOAD, .extra = (image->trial ? LINK_TRIAL : 0) |
-								(image->cuda ? LINK_CUDA : 0) });
+								(image->cuda ? LINK_CUDA : 0) |
+								(image->swaps ? LINK_SWAPS : 0) });
 }
 
 void replica_warm(struct replica *r)

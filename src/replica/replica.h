@@ -54,6 +54,7 @@ struct replica_image {
 	const char *state;   /* checkpoint that a trial tries to take over */
 	struct hash hash;    /* of the image; zero: not known */
 	bool trial;
+	bool swaps;          /* a generation serves, and leaves it its state */
 	bool cuda;           /* it needs a GPU */
 };
 

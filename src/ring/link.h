@@ -69,6 +69,7 @@ enum link_message {
 enum { /* of LINK_LOAD, or'ed */
 	LINK_TRIAL = 1, /* run the image's check, and its migrate() on a copy */
 	LINK_CUDA = 2,  /* it needs a GPU */
+	LINK_SWAPS = 4, /* a generation serves, and leaves it its state */
 };
 
 enum link_unloaded {

@@ -30,9 +30,10 @@ struct header {
 	uint16_t abi_major, machine;
 	uint64_t size; /* of the state */
 	uint32_t version;
-	uint32_t reserved;
+	uint32_t generation; /* that the newest was of; 0: not known */
 	uint64_t layout_size;      /* bytes of the layout's text, behind the slots; 0: not known */
 	_Atomic uint64_t sequence; /* slot sequence % 2 is the newest; 0: neither */
+	uint64_t image_low, image_high; /* where that generation's image was mapped; 0: not known */
 };
 
 struct checkpoint_writer {
@@ -105,9 +106,12 @@ int checkpoint_open(const char *path, struct checkpoint *ret, char *why, size_t 
 		.fd = fd,
 		.size = h.size,
 		.version = h.version,
+		.generation = h.generation,
 		.offset = slot_offset(h.size, h.sequence),
 		.sequence = h.sequence,
 		.layout_size = h.layout_size,
+		.image_low = h.image_low,
+		.image_high = h.image_high,
 	};
 	return 0;
 }
@@ -253,6 +257,13 @@ int checkpoint_write(struct checkpoint_writer *w, const void *state)
 		return -errno;
 	w->placed = true;
 	return 0;
+}
+
+void checkpoint_is_of(struct checkpoint_writer *w, uint32_t generation, uint64_t image_low, uint64_t image_high)
+{
+	w->header->generation = generation;
+	w->header->image_low = image_low;
+	w->header->image_high = image_high;
 }
 
 void checkpoint_was_written(struct checkpoint_writer *w)

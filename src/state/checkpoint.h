@@ -30,6 +30,8 @@ struct checkpoint {
 	uint64_t offset; /* of the newest slot */
 	uint64_t sequence; /* of it: counts checkpoints */
 	uint64_t layout_size; /* bytes of its text; 0: not known */
+	uint32_t generation;  /* that it is of; 0: not known */
+	uint64_t image_low, image_high; /* where its image was mapped; 0: not known */
 };
 
 enum { CHECKPOINT_E_FOREIGN = 1 }; /* not one that this program on this machine could have written */
@@ -60,5 +62,7 @@ struct checkpoint_writer *checkpoint_writer_free(struct checkpoint_writer *w);
  * nothing but memcpy() and rename(): a forked child may do it. 0, or -errno.
  */
 int checkpoint_write(struct checkpoint_writer *w, const void *state);
+/* Of which generation the next ones are, and where its image is mapped. */
+void checkpoint_is_of(struct checkpoint_writer *w, uint32_t generation, uint64_t image_low, uint64_t image_high);
 /* A child did. */
 void checkpoint_was_written(struct checkpoint_writer *w);

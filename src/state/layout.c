@@ -85,9 +85,10 @@ static bool has_good_size(const struct layout_member *m)
 		return m->bits == 16;
 	case LAYOUT_EXTENDED:
 		return m->bits == 128;
+	case LAYOUT_BOOL:
+		return m->bits <= 64;
 	case LAYOUT_SIGNED:
 	case LAYOUT_UNSIGNED:
-	case LAYOUT_BOOL:
 	case LAYOUT_UNION:
 	case LAYOUT_POINTER:
 	case LAYOUT_OTHER:

@@ -80,6 +80,22 @@ static int check(const struct devserve_deployment *entry, char *sentence, size_t
 	return 0;
 }
 
+static int find_end(struct dl_phdr_info *info, size_t size, void *context)
+{
+	struct image *image = context;
+
+	(void)size;
+	if (info->dlpi_addr != image->base)
+		return 0;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type == PT_LOAD && image->base + p->p_vaddr + p->p_memsz > image->end)
+			image->end = image->base + p->p_vaddr + p->p_memsz;
+	}
+	return 1;
+}
+
 static int open_entry(struct image *image, const char *path, char *sentence, size_t size)
 {
 	struct link_map *map;
@@ -91,6 +107,7 @@ static int open_entry(struct image *image, const char *path, char *sentence, siz
 		return refuse(sentence, size, ENOEXEC, dlerror());
 	if (dlinfo(image->dl, RTLD_DI_LINKMAP, &map) == 0)
 		image->base = map->l_addr;
+	dl_iterate_phdr(find_end, image);
 	image->entry = dlsym(image->dl, "devserve_entry");
 	return check(image->entry, sentence, size);
 }
@@ -145,14 +162,17 @@ static int run_check(const struct image *image, char *sentence, size_t size)
 	return r < 0 ? -r : EPROTO;
 }
 
-static int prove(const struct image *image, const struct link_load *load, char *sentence, size_t size)
+static int prove(const struct image *image, const struct link_load *load, unsigned flags, char *sentence, size_t size)
 {
 	int r = state_try(image, load->state, sentence, size);
 
 	if (r != 0)
 		return r;
 	sentence[0] = '\0'; /* what create() logged */
-	r = run_check(image, sentence, size);
+	if (flags & LINK_SWAPS)
+		r = state_try_swap(image, load->state, sentence, size);
+	if (r == 0)
+		r = run_check(image, sentence, size);
 	state_try_end(image);
 	return r;
 }
@@ -207,7 +227,7 @@ static int open_new(struct image *image, const struct link_load *load, unsigned 
 		r = create(image, sentence, size);
 	}
 	if (r == 0 && flags & LINK_TRIAL)
-		r = prove(image, load, sentence, size);
+		r = prove(image, load, flags, sentence, size);
 	return r;
 }
 

@@ -27,7 +27,7 @@ struct weights;
 struct image {
 	void *dl;
 	const struct devserve_deployment *entry; /* inside the mapping */
-	uintptr_t base;                          /* where it was mapped */
+	uintptr_t base, end;                     /* where it was mapped */
 	void *self;                              /* what create() left */
 	struct weights *weights;                 /* or NULL */
 	struct threads *threads;                 /* those that it starts */

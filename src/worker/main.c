@@ -172,9 +172,9 @@ static void swap(struct worker *w, const struct message *m)
 	state_set_period(w->state, w->link->checkpoint_ms);
 	if (m->size)
 		state_keep_private(w->state);
+	w->loaded.generation = (uint32_t)m->extra;
 	state_enter(w->state, &w->loaded, w->link->state_path);
 	w->serving = w->loaded;
-	w->serving.generation = (uint32_t)m->extra;
 	w->has_loaded = false;
 	send(w, &(struct message){ .kind = LINK_SWAPPED, .extra = clock_ns() - started });
 	w->unrung = true;

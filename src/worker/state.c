@@ -31,6 +31,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "state/address.h"
 #include "state/checkpoint.h"
 #include "state/fit.h"
 #include "worker/host.h"
@@ -50,11 +51,15 @@ struct memory {
 	uint64_t size;
 	uint32_t version;
 	struct layout *layout; /* counted; NULL: not known */
+	uint64_t image_low, image_high; /* from a checkpoint: where the image that wrote it was mapped */
+	uint32_t generation;            /* and which that was */
 };
 
 struct state {
 	struct memory live;
-	bool serving; /* the image that serves works on it */
+	bool serving; /* the image that serves works on it, */
+	uint32_t generation;            /* which is of that one, */
+	uint64_t image_low, image_high; /* and mapped there */
 	bool is_private; /* a copy that nobody else is to see */
 	char path[4096];
 	struct checkpoint_writer *writer; /* NULL: no path, or no room */
@@ -102,7 +107,9 @@ static int allocate(uint64_t size, uint32_t version, struct layout *layout, void
 	if (size > BY_CHILD)
 		madvise(at, size, MADV_HUGEPAGE); /* fewer page tables for fork() to copy */
 	sanitizer_poison_behind(at, size);
-	*ret = (struct memory){ at, size, version, layout ? layout_ref(layout) : NULL };
+	*ret = (struct memory){
+		.at = at, .size = size, .version = version, .layout = layout ? layout_ref(layout) : NULL
+	};
 	return 0;
 }
 
@@ -249,13 +256,18 @@ static int take_over(const struct image *image, const struct checkpoint *c, void
 	layout_unref(layout);
 	if (r != 0)
 		return say(sentence, size, r, "cannot read the checkpoint of the state: %s", strerror(r));
-	if (same) {
+	if (same)
 		*ret = old;
-		return 0;
-	}
-	r = pass(&p, image, &old, wanted, ret, sentence, size);
-	release(&old);
-	return r;
+	else
+		r = pass(&p, image, &old, wanted, ret, sentence, size);
+	if (!same)
+		release(&old);
+	if (r != 0)
+		return r;
+	ret->image_low = c->image_low;
+	ret->image_high = c->image_high;
+	ret->generation = c->generation;
+	return 0;
 }
 
 /*
@@ -278,6 +290,17 @@ static int make(const struct image *image, const char *path, void *wanted, struc
 	return say(sentence, size, -r, "cannot open %s: %s", path, strerror(-r));
 }
 
+/* Whether it has an address that nothing is at any more, or soon, with a clause about it. */
+static bool has_address(const struct memory *m, struct buffer *ret)
+{
+	_cleanup_buffer_ struct buffer member = BUFFER_NULL;
+
+	if (!address_find(m->layout, m->at, m->size, m->image_low, m->image_high, &member))
+		return false;
+	buffer_printf(ret, "%s holds an address in the image of generation %u", member.data, m->generation);
+	return true;
+}
+
 /* Trial */
 
 int state_try(const struct image *image, const char *path, char *sentence, size_t size)
@@ -291,9 +314,27 @@ int state_try(const struct image *image, const char *path, char *sentence, size_
 	r = make(image, path, NULL, &copy, sentence, size);
 	if (r == 0) {
 		set_slot(e, copy.at);
-		copy.layout = layout_unref(copy.layout);
+		layout_unref(copy.layout);
 	}
 	return r;
+}
+
+int state_try_swap(const struct image *image, const char *path, char *sentence, size_t size)
+{
+	const struct devserve_state_extension *e = declared(image);
+	_cleanup_buffer_ struct buffer clause = BUFFER_NULL;
+	struct checkpoint c;
+	struct memory copy;
+
+	if (!e || !path[0] || checkpoint_open(path, &c, (char[1]){ 0 }, 1) != 0)
+		return 0;
+	copy = (struct memory){ .size = e->size, .layout = image->layout, .generation = c.generation,
+				.image_low = c.image_low, .image_high = c.image_high };
+	memcpy(&copy.at, e->slot, sizeof(copy.at));
+	checkpoint_close(&c);
+	if (!has_address(&copy, &clause))
+		return 0;
+	return say(sentence, size, EFAULT, "%s, which goes with the swap; keep an index or the data itself", clause.data);
 }
 
 void state_try_end(const struct image *image)
@@ -379,6 +420,7 @@ static pid_t await_child(struct state *s, int flags)
 
 static void restore(struct state *s, const struct image *image, const char *path)
 {
+	_cleanup_buffer_ struct buffer clause = BUFFER_NULL;
 	char sentence[512] = "";
 
 	snprintf(s->path, sizeof(s->path), "%s", path);
@@ -388,6 +430,9 @@ static void restore(struct state *s, const struct image *image, const char *path
 		s->path[0] = '\0';
 	else if (sentence[0])
 		put_aside(path, sentence);
+	if (!s->is_private && has_address(&s->live, &clause))
+		report(DEVSERVE_WARNING, "%s, which went with the worker that wrote it; keep an index or the data itself",
+		       clause.data);
 }
 
 /* The next checkpoint is of another struct, or tells other names. */
@@ -438,6 +483,9 @@ void state_enter(struct state *s, const struct image *image, const char *path)
 	const struct devserve_state_extension *e = declared(image);
 
 	s->serving = e != NULL;
+	s->generation = image->generation;
+	s->image_low = image->base;
+	s->image_high = image->end;
 	if (!e)
 		return; /* what is there waits for an image that wants it */
 	if (s->live.at)
@@ -498,11 +546,18 @@ static void write_here(struct state *s)
 	s->retry_ns = clock_ns() + RETRY_NS;
 }
 
-static void write_checkpoint(struct state *s)
+static bool has_writer(struct state *s)
 {
 	open_writer(s);
+	if (s->writer)
+		checkpoint_is_of(s->writer, s->generation, s->image_low, s->image_high);
+	return s->writer != NULL;
+}
+
+static void write_checkpoint(struct state *s)
+{
 	s->last_ns = clock_ns();
-	if (!s->writer)
+	if (!has_writer(s))
 		return;
 	s->changed = false;
 	if (s->live.size <= BY_CHILD || !start_child(s))
@@ -550,9 +605,7 @@ void state_catch_up(struct state *s)
 void state_leave(struct state *s)
 {
 	await_child(s, 0);
-	if (s->changed)
-		open_writer(s);
-	if (s->changed && s->writer)
+	if (s->changed && has_writer(s))
 		write_here(s);
 	s->changed = false;
 	s->writer = checkpoint_writer_free(s->writer);

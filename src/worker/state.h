@@ -27,6 +27,8 @@ struct state *state_new(void);
  * there yet), migrate() included, on a copy. 0, or an errno with @sentence. [control]
  */
 int state_try(const struct image *image, const char *path, char *sentence, size_t size);
+/* The image that wrote it goes: whether no address in that one is left in the copy. The same. [control] */
+int state_try_swap(const struct image *image, const char *path, char *sentence, size_t size);
 /* The copy, which the image's check() could see, goes. [control] */
 void state_try_end(const struct image *image);
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A state outlives the code that works on it, the worker, and the server."""
 
+import json
 import os
 import signal
 import threading
 
 import pytest
 
-from devserve import TREE, Root
+from devserve import TREE, Root, devserve
 
 COUNTER = (TREE / "plugins/counter/counter.c").read_text()
 
@@ -398,3 +399,110 @@ def test_no_generation_comes_back_that_does_not_know_the_state_there_is(root, se
     answer = server.infer("counter", delta(1))
     assert (answer.output("COUNT")[0], answer.generation) == (3, 2), answer
     assert not server.seen("deployment.fell-back", mark)
+
+
+@pytest.mark.parametrize("struct, step, said", [
+    ("int64_t count; uintptr_t then[2];", "counter->then[1] = (uintptr_t)infer;", "counter.then[] (uintptr_t)"),
+    ("int64_t count; char bytes[20];",
+     'const char *text = "a text"; __builtin_memcpy(counter->bytes + 8, &text, sizeof(text));', "counter.bytes[] (char)"),
+    ("int64_t count; union { double d; uint64_t n; } any;", "counter->any.n = (uintptr_t)&devserve_entry;",
+     "counter.any (union)"),
+])
+def test_an_address_in_the_image_that_goes_is_found_and_its_member_named(root, serve, struct, step, said):
+    before = "static int infer(const struct devserve_call *); extern const struct devserve_deployment devserve_entry;"
+    root.write("counter/counter.c", source(struct, before=before, step="counter->count++; " + step))
+    server = serve()
+    assert add(server) == 1
+    text = source(struct, before=before, step="counter->count++;")
+    done = server.save("counter/counter.c", text)
+    assert done["outcome"] == "trial-failed", done
+    assert f"{said} holds an address in the image of generation 1, which goes with the swap" in done["reason"], done
+    assert add(server) == 2
+    mark = server.mark()
+    die(server)
+    line = server.wait("log", mark, deployment="counter", level="warning")["text"]
+    assert f"{said} holds an address in the image of generation 1, which went with the worker" in line
+    done = server.save("counter/counter.c", text.replace(struct.partition(";")[2], " char other;"))
+    assert done["outcome"] == "swapped", done  # what isn't kept does no harm
+    assert add(server) == 3
+
+
+def test_numbers_that_look_like_addresses_of_something_else_do_no_harm(root, serve):
+    struct = "int64_t count; int32_t pairs[64]; double d; uint64_t other;"
+    step = """counter->count++; counter->other = (uintptr_t)counter;
+	for (int i = 0; i < 64; i += 2) { uint64_t word = (uintptr_t)infer + i; __builtin_memcpy(counter->pairs + i, &word, 8); }"""
+    root.write("counter/counter.c", source(struct, before="static int infer(const struct devserve_call *);", step=step))
+    server = serve()
+    assert add(server) == 1
+    done = server.save("counter/counter.c", source(struct))
+    assert done["outcome"] == "swapped", done
+    assert add(server) == 2
+
+
+def show(root, *args):
+    return devserve("state", *args, "--root", str(root.path))
+
+
+def test_a_state_is_shown_by_the_names_of_its_struct_with_and_without_a_server(root, serve):
+    root.write("counter/counter.c", source("int64_t count; char name[8]; float history[20]; enum mode mode;",
+                                           before="enum mode { IDLE, BUSY };", step='counter->count += *delta; '
+                                           '__builtin_strcpy(counter->name, "a, \\"b"); counter->history[1] = 0.5f; '
+                                           'counter->mode = BUSY;'))
+    server = serve()
+    assert show(root, "counter").returncode == 1
+    assert "counter keeps no state, or no call has ended yet" in show(root, "counter").stderr
+    assert add(server, 7) == 7
+    shown = show(root, "counter")
+    assert shown.returncode == 0 and not shown.stderr, shown
+    assert shown.stdout.splitlines() == [
+        "counter  gen 1  104 bytes, version 1", "",
+        "count      int64_t    7", 'name[]     char[8]    "a, \\"b"',
+        "history[]  float[20]  [0, 0.5, 0, 0, 0, 0, 0, 0] …", 'mode       mode       "BUSY"']
+    server.stop()
+    told = json.loads(show(root, "counter", "--json").stdout)
+    assert told["values"] == {"count": 7, "name[]": 'a, "b', "history[]": [0, 0.5] + [0] * 18, "mode": "BUSY"}
+    assert (told["size"], told["version"], told["known"], told["type"]) == (104, 1, True, "counter")
+    assert told["members"][2] == {"name": "history[]", "type": "float", "offset": 16, "size": 4, "extents": [20]}
+    assert "[0, 0.5] …" in show(root, "counter", "--elements", "2").stdout
+
+
+def test_the_state_of_another_replica_and_of_none_is_asked_for_with_a_sentence(root, serve):
+    root.copy("counter")
+    server = serve()
+    assert add(server, 7) == 7
+    assert "no replica 1 that kept a state" in show(root, "counter", "--replica", "1").stderr
+    assert "did you mean 'counter'?" in show(root, "counte").stderr
+    assert show(root, "../counter").returncode == 1
+
+
+def test_a_state_without_debug_information_is_shown_by_its_size(root, serve):
+    root.copy("counter")
+    root.write("counter/deployment.yaml", "cflags: [-g0]\n")
+    server = serve()
+    assert add(server) == 1
+    assert "8 bytes, version 1" in show(root, "counter").stdout and "compiled without -g" in show(root, "counter").stdout
+    assert json.loads(show(root, "counter", "--json").stdout)["known"] is False
+
+
+def test_a_state_that_changes_with_every_call_is_shown_whole(root, serve):
+    step = "for (int i = 0; i < 512; i++) counter->count[i]++;"
+    root.write("counter/counter.c", source("int64_t count[512];", step=step, value="counter->count[511]"))
+    server = serve()
+    ended = threading.Event()
+
+    def count():
+        client = server.new_client()
+        while not ended.is_set():
+            client.infer("counter", delta(1))
+
+    assert add(server)
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        for _ in range(20):
+            shown = show(root, "counter", "--json")
+            assert shown.returncode == 0, shown
+            assert len(set(json.loads(shown.stdout)["values"]["count[]"])) == 1
+    finally:
+        ended.set()
+        thread.join()
