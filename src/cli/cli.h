@@ -22,6 +22,7 @@ extern const struct program cli_program;
 extern const struct command cli_serve;
 extern const struct command cli_canary;
 extern const struct command cli_asan;
+extern const struct command cli_accept;
 extern const struct command cli_check;
 extern const struct command cli_clean;
 extern const struct command cli_completion;
@@ -41,6 +42,7 @@ extern const struct command cli_shadow;
 extern const struct command cli_state;
 extern const struct command cli_status;
 extern const struct command cli_unpin;
+extern const struct command cli_test;
 extern const struct command cli_version;
 extern const struct command cli_wait;
 

@@ -9,6 +9,7 @@
 #include "cli/client.h"
 #include "cli/json_reader.h"
 #include "cli/names.h"
+#include "cli/wait.h"
 
 static const struct option_row rows[] = {
 	CLIENT_ROW(timeout, "timeout", 0, "SECONDS", UNSIGNED, "120", 1, 86400,
@@ -89,7 +90,7 @@ static int read_answer(const struct client_options *o, const struct client *c, c
 	return r;
 }
 
-static int wait_for_save(const struct client_options *o, const struct client *c, struct buffer *why)
+int wait_for_save(const struct client_options *o, const struct client *c, struct buffer *why)
 {
 	_cleanup_free_ char *path = path_of(o->name);
 	_cleanup_free_ char *late = xasprintf("%s: after %u s it isn't known whether the newest save serves; "

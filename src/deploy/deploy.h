@@ -85,6 +85,8 @@ struct deploy_callbacks {
 	/* Another worker serves in its place, @took_ns after the death. */
 	void (*worker_replaced)(void *context, const char *name, uint32_t generation, pid_t pid,
 				uint64_t took_ns);
+	/* A golden case has run in a trial; @outcome: enum proof_outcome, @why it is at fault or "". NULL: nobody asks. */
+	void (*golden_case)(void *context, const char *name, const char *golden, unsigned outcome, const char *why);
 	/* The swap to @generation waits: the worker has been busy with one call for seconds. */
 	void (*swap_waits)(void *context, const char *name, uint32_t generation, pid_t pid);
 	/* A fresh worker takes over from one that served well; @because is a clause. */

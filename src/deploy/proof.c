@@ -271,6 +271,22 @@ void proving_read(const struct proving *p, struct proof_summary *ret)
 		take_fault(p, ret);
 }
 
+void proving_tell(const struct proving *p)
+{
+	const struct deploy *d = p->deployment->deploy;
+	const struct proof_report *r = &p->shared->report;
+	char why[PROOF_SENTENCE];
+
+	for (uint32_t i = 0; i < p->n_golden && d->cb.golden_case; i++) {
+		uint32_t outcome = r->outcomes[i];
+
+		memcpy(why, r->sentences[i], sizeof(why));
+		cut(why, sizeof(why));
+		d->cb.golden_case(d->cb.context, p->deployment->name, p->golden[i], outcome,
+				  outcome == PROOF_NOT_RUN ? "the worker died before, or in it" : why);
+	}
+}
+
 void proof_describe(const struct proof_summary *s, struct buffer *ret)
 {
 	unsigned n = s->n_golden + s->n_recordings;

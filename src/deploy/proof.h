@@ -33,6 +33,7 @@ struct proof_summary {
 	uint64_t recording;    /* its id, 0: none, or */
 	char golden[PROOF_NAME]; /* the name of the golden case */
 	char request[256];     /* "X FP32[3], Y FP32[3]" */
+	uint64_t replay;       /* number under which it is kept (serve/cases.h); 0: it isn't */
 	bool acceptable;       /* it answers otherwise, which may be what was meant */
 	struct proof_fault fault;
 };
@@ -49,6 +50,9 @@ struct proof_plan {
 /* @r has the image loaded; NULL: there is nothing to run. What is borrowed stays until proving_end(). */
 struct proving *proving_start(struct deployment *d, const struct proof_plan *plan, struct replica *r);
 struct proving *proving_end(struct proving *p); /* NULL is fine. Returns NULL. */
+
+/* Tell of each golden case; those that the worker didn't come to failed as well. */
+void proving_tell(const struct proving *p);
 
 /* The worker has answered. */
 void proving_read(const struct proving *p, struct proof_summary *ret);

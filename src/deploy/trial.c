@@ -118,6 +118,7 @@ static void on_proved(void *context, int error)
 		end(t, error, sentence.data);
 		return;
 	}
+	proving_tell(t->proving);
 	proving_read(t->proving, &t->proof);
 	t->has_proof = true;
 	if (t->proof.n_faults)
@@ -132,6 +133,7 @@ static void blame_case(struct trial *t, const struct replica_end *replica_end, s
 	uint32_t running = replica_running(t->replica);
 	uint64_t took_ns, patience_ns = proving_patience_ns(t->proving, running, &took_ns);
 
+	proving_tell(t->proving);
 	t->has_proof = proving_at(t->proving, running, &t->proof, &what);
 	crash_tell_call(t->deployment, 0, t->proof.recording ? t->proof.request : NULL, replica_end);
 	if (!t->has_proof)

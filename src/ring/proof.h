@@ -18,6 +18,7 @@
 
 #define PROOF_MAX_CASES 256u
 #define PROOF_NAME 128
+#define PROOF_SENTENCE 512
 
 enum { /* of an order, or'ed */
 	PROOF_ACCEPT = 1, /* differences are intended: the answers become the golden ones */
@@ -71,7 +72,7 @@ struct proof_fault {
 	double error_before, error_after; /* against the reference; both 0: there is none */
 	char output[PROOF_NAME], place[96]; /* "[3,17]" */
 	char expected[64], got[64];
-	char sentence[512];
+	char sentence[PROOF_SENTENCE];
 };
 
 struct proof_report {
@@ -82,6 +83,7 @@ struct proof_report {
 	uint32_t is_stateful;    /* so recordings were run, not compared */
 	uint32_t reserved;
 	struct proof_fault fault;
+	char sentences[PROOF_MAX_CASES][PROOF_SENTENCE]; /* of those at fault */
 };
 
 struct proof {

@@ -32,6 +32,7 @@ struct diagnostic;
 	X(BUILD_STARTED, "build.started")           /* path */                            \
 	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
 	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
+	X(GOLDEN_CASE, "golden.case")               /* path, outcome, reason: in a check, each */ \
 	X(TRIAL_FAILED, "trial.failed")             /* reason, proof */                   \
 	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitized */         \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \

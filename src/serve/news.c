@@ -8,6 +8,7 @@
 #include "serve/event.h"
 #include "serve/log.h"
 #include "serve/plugin.h"
+#include "serve/proof_text.h"
 #include "serve/report.h"
 
 static void on_line(void *context, const char *name, uint32_t generation, int level,
@@ -92,6 +93,15 @@ static void on_companion(void *context, const char *name, const struct companion
 						.companion = facts });
 }
 
+static void on_golden_case(void *context, const char *name, const char *golden, unsigned outcome, const char *why)
+{
+	struct news *n = context;
+
+	events_emit(n->events, &(struct event){ .kind = EVENT_GOLDEN_CASE, .deployment = name, .path = golden,
+						.outcome = proof_outcome_name(outcome),
+						.reason = why[0] ? why : NULL });
+}
+
 static void on_layout(void *context, struct hash image, struct buffer *ret)
 {
 	struct news *n = context;
@@ -111,6 +121,7 @@ struct deploy_callbacks news_callbacks(struct news *n)
 		.fell_back = on_fell_back,
 		.companion = on_companion,
 		.judged = on_judged,
+		.golden_case = on_golden_case,
 		.layout = on_layout,
 		.context = n,
 	};

@@ -229,6 +229,14 @@ static void tell_misplaced_config(struct plugins *ps, const char *path)
 		tell_refused(ps, path, "is not read: a " CONFIG_FILE " lies in the directory of its deployment");
 }
 
+static bool is_asked_for(const struct plugins *ps, const char *name)
+{
+	for (size_t i = 0; i < ps->n_only; i++)
+		if (strcmp(ps->only[i], name) == 0)
+			return true;
+	return !ps->n_only;
+}
+
 static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 {
 	struct plugin_config config;
@@ -243,8 +251,9 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 	plugin_config_init(&config, path);
 	plugin_config_look(&config, &recipe);
 	name = plugin_first_name(ps, path, &config);
-	if (!config_name_is_good(name)) {
-		tell_bad_name(ps, path);
+	if (!config_name_is_good(name) || !is_asked_for(ps, name)) {
+		if (!config_name_is_good(name))
+			tell_bad_name(ps, path);
 		plugin_config_fini(&config);
 		recipe_fini(&recipe);
 		return;

@@ -45,6 +45,9 @@ struct plugins {
 	const char *state_dir;
 	enum deployment_gate gate; /* where deployment.yaml says none */
 	bool verdicts;     /* the speed of saves is told */
+	bool testing;      /* `devserve test`: golden cases, all of them, whatever a deployment.yaml says */
+	const char *const *only; /* names; NULL: all */
+	size_t n_only;
 	bool keep_records; /* false for `devserve check` */
 	struct history *history; /* NULL: nothing is kept */
 	uint64_t n_builds;

@@ -12,9 +12,17 @@
 
 /* Programs */
 
-static const char *name_outcome(uint32_t outcome)
+const char *proof_outcome_name(uint32_t outcome)
 {
 	switch (outcome) {
+	case PROOF_AGREES:
+		return "agrees";
+	case PROOF_UNCOMPARED:
+		return "uncompared";
+	case PROOF_FOREIGN:
+		return "foreign";
+	case PROOF_ACCEPTED:
+		return "accepted";
 	case PROOF_DIFFERS:
 		return "differs";
 	case PROOF_NAN:
@@ -57,10 +65,12 @@ static void put_fault(struct buffer *b, const struct proof_summary *p)
 	const struct proof_fault *f = &p->fault;
 
 	json_object(b, "fault");
-	json_string(b, "outcome", name_outcome(f->outcome));
+	json_string(b, "outcome", proof_outcome_name(f->outcome));
 	if (p->recording)
 		json_uint(b, "request", p->recording);
 	put_text(b, "golden", p->golden);
+	if (p->replay)
+		json_uint(b, "replay", p->replay);
 	put_text(b, "inputs", p->request);
 	put_text(b, "output", f->output);
 	put_text(b, "place", f->place);
@@ -142,9 +152,9 @@ void proof_text_advice(const struct style *s, struct buffer *b, const struct eve
 
 	if (!p || !p->n_faults || !e->deployment)
 		return;
-	if (p->recording)
-		buffer_printf(b, "    %sdevserve replay %" PRIu64 " --gdb%s  runs that request again, under gdb\n", BOLD(s),
-			      p->recording, PLAIN(s));
+	if (p->replay)
+		buffer_printf(b, "    %sdevserve replay %" PRIu64 " --gdb%s  runs it again, under gdb\n", BOLD(s), p->replay,
+			      PLAIN(s));
 	if (!p->acceptable)
 		return;
 	buffer_printf(b, "    %sy%s  or ", BOLD(s), PLAIN(s));

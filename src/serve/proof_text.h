@@ -7,10 +7,15 @@
  * What a trial's golden cases and recorded requests came to (deploy/proof.h).
  */
 
+#include <stdint.h>
+
 struct buffer;
 struct event;
 struct proof_summary;
 struct style;
+
+/* "differs"; of an enum proof_outcome. */
+const char *proof_outcome_name(uint32_t outcome);
 
 /* As a member "proof" of the object that is open. NULL: nothing. */
 void proof_json(struct buffer *b, const struct proof_summary *p);

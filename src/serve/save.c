@@ -25,7 +25,9 @@
 #include "image/inspect.h"
 #include "infer/signature.h"
 #include "serve/built.h"
+#include "serve/cases.h"
 #include "serve/event.h"
+#include "serve/fault.h"
 #include "serve/last_good.h"
 #include "serve/plugin.h"
 #include "serve/record.h"
@@ -297,6 +299,24 @@ static void not_swapped(struct save *s, enum event_kind kind, const char *outcom
 	fail(s, outcome, result->sentence, result);
 }
 
+/* What it failed is kept with its image. */
+static void trial_failed(struct save *s, const struct rollout_result *result)
+{
+	_cleanup_free_ char *state = xasprintf("%s/state/%s/0", s->plugin->plugins->state_dir, s->plugin->name);
+	struct proof_summary proof = result->proof ? *result->proof : (struct proof_summary){ .n_faults = 0 };
+	struct rollout_result mine = *result;
+
+	fault_keep(s->plugin, &(struct case_facts){ .plugin = s->plugin->path,
+						    .image = s->image,
+						    .weights = s->weights->index,
+						    .device = s->device,
+						    .state = s->signature->state.size ? state : NULL,
+						    .cuda = s->signature->cuda,
+						    .sentence = result->sentence }, &proof);
+	mine.proof = result->proof ? &proof : NULL;
+	not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed", &mine);
+}
+
 static void on_rolled(void *context, const struct rollout_result *result)
 {
 	struct save *s = context;
@@ -306,7 +326,7 @@ static void on_rolled(void *context, const struct rollout_result *result)
 		swapped(s, result);
 		break;
 	case ROLLOUT_TRIAL_FAILED:
-		not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed", result);
+		trial_failed(s, result);
 		break;
 	case ROLLOUT_REFUSED:
 		not_swapped(s, EVENT_SWAP_REFUSED, "refused", result);
@@ -562,6 +582,8 @@ void save_start(struct plugin *p, uint64_t since_ns)
 	s->config = p->config.config.hash;
 	s->libraries = plugin_config_libraries(&p->config.config);
 	plugin_config_settings(&p->config.config, p->plugins->gate, &s->settings);
+	if (p->plugins->testing)
+		s->settings.gate = GATE_GOLDEN;
 	s->accept = p->accepting;
 	p->accepting = false;
 	s->weights = weights_set_ref(p->weights.newest);

@@ -46,6 +46,7 @@
 #include "serve/stamp.h"
 #include "serve/state_dir.h"
 #include "serve/style.h"
+#include "serve/tap_sink.h"
 #include "serve/terminal.h"
 #include "watch/watch.h"
 #include "weights/weights.h"
@@ -82,7 +83,11 @@ struct serve {
 	char *root;
 	struct state_dir dir;
 	uint64_t n_overflows;
-	bool checking;          /* `devserve check`: ends by itself */
+	struct tap_sink *tap_sink;
+	const char *const *names; /* of deployments to test */
+	size_t n_names;
+	bool testing;           /* `devserve test` */
+	bool checking;          /* that and `devserve check`: ends by itself */
 	bool ready_told, stopping, now;
 	int status;
 };
@@ -343,9 +348,11 @@ static int make_deploy(struct serve *s, struct buffer *why)
 		.max_recordings = s->o->max_recordings,
 		.max_queue = s->o->queue,
 	};
-	const struct deploy_callbacks cb = news_callbacks(&s->news);
+	struct deploy_callbacks cb = news_callbacks(&s->news);
 	int r;
 
+	if (!s->checking)
+		cb.golden_case = NULL; /* the first at fault is enough */
 	core_allow(s->o->core);
 	r = deploy_new(&s->hub, &o, &cb, &s->deploy);
 	if (r < 0)
@@ -393,6 +400,8 @@ static void open_sinks(struct serve *s)
 	s->news = (struct news){ .events = s->events, .plugins = &s->plugins };
 	if (s->o->json)
 		s->json_sink = json_sink_new(s->events);
+	else if (s->testing)
+		s->tap_sink = tap_sink_new(s->events);
 	else
 		s->terminal = terminal_new(s->events, s->o);
 	s->news.reports = reports_new(&s->loop, s->events, on_reported, s);
@@ -449,6 +458,9 @@ static int start(struct serve *s, struct buffer *why)
 		.root = s->root,
 		.state_dir = s->dir.path,
 		.gate = gate_of(s->o->gate),
+		.testing = s->testing,
+		.only = s->names,
+		.n_only = s->n_names,
 		.keep_records = !s->checking,
 		.verdicts = !s->o->no_verdict,
 		.settled = on_settled,
@@ -584,6 +596,7 @@ static void dispose(struct serve *s)
 	s->news.reports = reports_free(s->news.reports);
 	s->terminal = terminal_free(s->terminal);
 	s->json_sink = json_sink_free(s->json_sink);
+	s->tap_sink = tap_sink_free(s->tap_sink);
 	s->events = events_free(s->events);
 	state_dir_close(&s->dir);
 	free(s->root);
@@ -616,6 +629,19 @@ static void leave_nothing(struct serve *s)
 	state_dir_take_back(&s->dir);
 }
 
+/* A name that is misspelt must not be a test that passes. */
+static void find_all(struct serve *s)
+{
+	for (size_t i = 0; i < s->plugins.n_only; i++) {
+		const char *name = s->plugins.only[i];
+
+		if (plugins_find(&s->plugins, name) || s->stopping)
+			continue;
+		fprintf(stderr, "devserve: there is no deployment '%s' in %s\n", name, s->root);
+		end(s, EXIT_FAILURE);
+	}
+}
+
 static int run(struct serve *s)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
@@ -639,6 +665,7 @@ static int run(struct serve *s)
 	if (!s->checking && s->terminal)
 		open_console(s);
 	plugins_scan(&s->plugins, s->started_ns);
+	find_all(s);
 	tell_if_ready(s);
 	hub_run(&s->hub);
 	if (!s->checking)
@@ -652,6 +679,17 @@ int serve_run(const struct options *o)
 	static struct serve s;
 
 	s.o = o;
+	return run(&s);
+}
+
+int serve_test(const struct options *o, const char *const *names, size_t n)
+{
+	static struct serve s;
+
+	s.o = o;
+	s.checking = s.testing = true;
+	s.names = names;
+	s.n_names = n;
 	return run(&s);
 }
 

@@ -423,7 +423,7 @@ static void put_event(struct terminal *t, struct buffer *b, const struct event *
 	if (how.line)
 		how.line(&t->style, &line, e);
 	put_folded(t, b, &line);
-	if (how.after)
+	if (how.after && !(t->checking && how.check)) /* which has nobody to give advice to */
 		how.after(&t->style, b, e);
 }
 

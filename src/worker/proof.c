@@ -200,7 +200,10 @@ static bool accepts(const struct stage *s, enum proof_outcome outcome)
 static void conclude(struct stage *s, uint32_t index, enum proof_outcome outcome, const struct proof_fault *fault)
 {
 	s->report->outcomes[index] = (uint8_t)outcome;
-	if (!proof_is_at_fault(outcome) || s->report->fault.index != UINT32_MAX)
+	if (!proof_is_at_fault(outcome))
+		return;
+	memcpy(s->report->sentences[index], fault->sentence, sizeof(fault->sentence));
+	if (s->report->fault.index != UINT32_MAX)
 		return;
 	s->report->fault = *fault;
 	s->report->fault.index = index;

@@ -3,48 +3,11 @@
 
 Each test saves a change as people make them, and a client goes on being answered by what was right."""
 
-import json
-
 import numpy as np
 import pytest
 
-from devserve import PATIENCE, constant, deployment, x
-
-
-def fp32(name, array):
-    array = np.asarray(array, np.float32)
-    return {"name": name, "datatype": "FP32", "shape": list(array.shape), "data": array.ravel().tolist()}
-
-
-def request(**inputs):
-    return {"inputs": [fp32(name, array) for name, array in inputs.items()]}
-
-
-def unary(body, extra="", entry=""):
-    """X FP32[n] → Y FP32[n]; `body` has x, y and n."""
-    return f"""\
-#include <devserve/deployment.h>
-#include <math.h>
-#include <stdlib.h>
-{extra}
-static int infer(const struct devserve_call *call)
-{{
-	const float *x = (const float *)call->in[0].data;
-	float *y = (float *)call->out[0].data;
-	size_t n = devserve_count(&call->in[0]);
-
-{body}
-	return 0;
-}}
-
-DEVSERVE_DEPLOYMENT(
-	.inputs = DEVSERVE_TENSORS({{ "X", DEVSERVE_FP32, {{ -1 }} }}),
-	.outputs = DEVSERVE_TENSORS({{ "Y", DEVSERVE_FP32, {{ -1 }} }}),
-	.shape = DEVSERVE_SAME_SHAPE,
-	.infer = infer,
-	{entry}
-)
-"""
+from devserve import constant, deployment, x
+from kernels import accept, request, unary
 
 
 MATMUL = """\
@@ -405,14 +368,6 @@ DEVSERVE_STATE(struct counter, .version = 1)
 # Acceptance
 
 
-def accept(server, name="k"):
-    client = server.new_client()
-    client.token = server.run_json()["token"]
-    mark = server.mark()
-    answer = client.call("POST", f"/-/accept?deployment={name}", b"")
-    return answer, server.wait("save.done", mark) if answer.status == 200 else None
-
-
 def test_a_difference_that_is_meant_is_accepted_and_asked_for_no_more(proved):
     server = proved(unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"), request(X=[1, 2, 3]))
     assert accept(server)[0].status == 409
@@ -432,82 +387,6 @@ def test_what_was_changed_since_is_not_accepted(proved, root):
     assert server.save("k/k.c", constant(2))["outcome"] == "trial-failed"
     assert server.save("k/k.c", constant(1, "/* again */"))["outcome"] == "swapped"
     assert accept(server)[0].status == 409
-
-
-# Golden cases
-
-
-def golden(root, name, case, inputs, outputs, tolerance=None):
-    for side, tensors in (("in", inputs), ("out", outputs)):
-        directory = root.path / name / "golden" / case / side
-        directory.mkdir(parents=True)
-        for tensor, array in tensors.items():
-            np.save(directory / f"{tensor}.npy", array)
-    if tolerance:
-        text = json.dumps({"tolerance": {t: {"rtol": r, "atol": a} for t, (r, a) in tolerance.items()}})
-        root.write(f"{name}/golden/{case}/case.json", text)
-
-
-def times(factor):
-    return unary(f"	for (size_t i = 0; i < n; i++)\n		y[i] = {factor} * x[i];")
-
-
-ONES = np.ones(3, np.float32)
-
-
-def test_golden_cases_are_asked_though_no_client_asked_anything(serve, root):
-    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
-    root.write("k/k.c", times(2))
-    server = serve("--gate", "golden")
-    assert server.seen("save.done")[0]["proof"]["golden"] == 1
-    done = server.save("k/k.c", times(3))
-    assert done["outcome"] == "trial-failed"
-    told = server.seen("trial.failed")[0]
-    assert told["proof"]["fault"]["golden"] == "ones"
-    assert told["reason"].startswith('golden case "ones": Y[0] is 3 and was 2')
-
-
-def test_a_golden_case_that_a_first_build_fails_leaves_nothing_to_serve(serve, root):
-    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
-    root.write("k/k.c", times(3))
-    server = serve("--gate", "replay")
-    assert server.infer("k", request(X=[1])).status == 503
-    answer, done = accept(server)
-    assert done["outcome"] == "swapped"
-    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [3, 3, 3]
-    assert server.save("k/k.c", times(3) + "/* */\n")["outcome"] == "swapped"
-    assert server.save("k/k.c", times(2))["outcome"] == "trial-failed"
-
-
-def test_a_golden_case_has_tolerances_of_its_own(serve, root):
-    golden(root, "k", "loose", {"X": ONES}, {"Y": 2 * ONES}, {"Y": (0.1, 0)})
-    root.write("k/k.c", times(2))
-    server = serve("--gate", "golden")
-    assert server.save("k/k.c", times(2.1))["outcome"] == "swapped"
-    assert server.save("k/k.c", times(2.3))["outcome"] == "trial-failed"
-    root.write("k/golden/loose/case.json", '{"tolerance": {"Y": 0.1}}')
-    assert server.save("k/k.c", times(2.2))["outcome"] == "trial-failed"
-    assert "loose/case.json" in server.seen("trial.failed")[-1]["reason"]
-
-
-def test_a_golden_case_that_cannot_be_read_is_told(serve, root):
-    golden(root, "k", "none", {}, {"Y": ONES})
-    root.write("k/k.c", times(2))
-    server = serve("--gate", "golden")
-    assert server.seen("save.done")[0]["outcome"] == "trial-failed"
-    assert "golden/none/in/X.npy" in server.seen("trial.failed")[0]["reason"]
-
-
-def test_a_golden_case_of_a_stateful_deployment_starts_from_nothing(serve, root):
-    golden(root, "k", "first", {"X": ONES[:1]}, {"Y": ONES[:1]})
-    root.write("k/k.c", unary(
-        "	devserve_state(call)->n++;\n	y[0] = devserve_state(call)->n;",
-        "#include <devserve/ext/state.h>\nstruct counter { int64_t n; };\nDEVSERVE_STATE(struct counter, .version = 1)\n",
-        ".extensions = { DEVSERVE_STATE_EXTENSION },"))
-    server = serve("--gate", "replay")
-    assert [server.infer("k", request(X=[1])).output()[0] for _ in range(3)] == [1, 2, 3]
-    done = server.save("k/k.c", root.read("k/k.c") + "/* */\n")
-    assert done["outcome"] == "swapped" and done["proof"]["golden"] == 1
 
 
 # Time

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Golden cases: in the trial of every save, and on the command line; and what is accepted."""
+
+import json
+import subprocess
+
+import numpy as np
+
+from devserve import BUILD, PATIENCE
+from kernels import accept, request, unary
+
+
+def golden(root, name, case, inputs, outputs, tolerance=None):
+    for side, tensors in (("in", inputs), ("out", outputs)):
+        directory = root.path / name / "golden" / case / side
+        directory.mkdir(parents=True)
+        for tensor, array in tensors.items():
+            np.save(directory / f"{tensor}.npy", array)
+    if tolerance:
+        text = json.dumps({"tolerance": {t: {"rtol": r, "atol": a} for t, (r, a) in tolerance.items()}})
+        root.write(f"{name}/golden/{case}/case.json", text)
+
+
+def times(factor):
+    return unary(f"	for (size_t i = 0; i < n; i++)\n		y[i] = {factor} * x[i];")
+
+
+ONES = np.ones(3, np.float32)
+
+
+def test_golden_cases_are_asked_though_no_client_asked_anything(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    assert server.seen("save.done")[0]["proof"]["golden"] == 1
+    done = server.save("k/k.c", times(3))
+    assert done["outcome"] == "trial-failed"
+    told = server.seen("trial.failed")[0]
+    assert told["proof"]["fault"]["golden"] == "ones"
+    assert told["reason"].startswith('golden case "ones": Y[0] is 3 and was 2')
+
+
+def test_a_golden_case_that_a_first_build_fails_leaves_nothing_to_serve(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(3))
+    server = serve("--gate", "replay")
+    assert server.infer("k", request(X=[1])).status == 503
+    answer, done = accept(server)
+    assert done["outcome"] == "swapped"
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [3, 3, 3]
+    assert server.save("k/k.c", times(3) + "/* */\n")["outcome"] == "swapped"
+    assert server.save("k/k.c", times(2))["outcome"] == "trial-failed"
+
+
+def test_a_golden_case_has_tolerances_of_its_own(serve, root):
+    golden(root, "k", "loose", {"X": ONES}, {"Y": 2 * ONES}, {"Y": (0.1, 0)})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    assert server.save("k/k.c", times(2.1))["outcome"] == "swapped"
+    assert server.save("k/k.c", times(2.3))["outcome"] == "trial-failed"
+    root.write("k/golden/loose/case.json", '{"tolerance": {"Y": 0.1}}')
+    assert server.save("k/k.c", times(2.2))["outcome"] == "trial-failed"
+    assert "loose/case.json" in server.seen("trial.failed")[-1]["reason"]
+
+
+def test_a_golden_case_that_cannot_be_read_is_told(serve, root):
+    golden(root, "k", "none", {}, {"Y": ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    assert server.seen("save.done")[0]["outcome"] == "trial-failed"
+    assert "golden/none/in/X.npy" in server.seen("trial.failed")[0]["reason"]
+
+
+def test_a_golden_case_of_a_stateful_deployment_starts_from_nothing(serve, root):
+    golden(root, "k", "first", {"X": ONES[:1]}, {"Y": ONES[:1]})
+    root.write("k/k.c", unary(
+        "	devserve_state(call)->n++;\n	y[0] = devserve_state(call)->n;",
+        "#include <devserve/ext/state.h>\nstruct counter { int64_t n; };\nDEVSERVE_STATE(struct counter, .version = 1)\n",
+        ".extensions = { DEVSERVE_STATE_EXTENSION },"))
+    server = serve("--gate", "replay")
+    assert [server.infer("k", request(X=[1])).output()[0] for _ in range(3)] == [1, 2, 3]
+    done = server.save("k/k.c", root.read("k/k.c") + "/* */\n")
+    assert done["outcome"] == "swapped" and done["proof"]["golden"] == 1
+
+
+# Commands
+
+
+def devserve(*args, **options):
+    return subprocess.run([BUILD / "devserve", *map(str, args)], capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def test_golden_cases_are_run_from_the_command_line_as_tap(root):
+    golden(root, "k", "twice", {"X": ONES}, {"Y": 2 * ONES})
+    golden(root, "k", "thrice", {"X": ONES}, {"Y": 3 * ONES})
+    root.write("k/k.c", times(2))
+    root.write("none/none.c", times(2))
+    root.write("k/deployment.yaml", "gate: off\n")
+    ran = devserve("test", "--root", root.path)
+    assert ran.returncode == 4
+    lines = ran.stdout.splitlines()
+    assert lines[0] == "TAP version 13" and lines[-1] == "1..3"
+    assert "ok - k: twice" in [line.replace(line.split()[1] + " - ", "- ") for line in lines if line.startswith("ok")]
+    wrong = next(i for i, line in enumerate(lines) if line.startswith("not ok"))
+    assert lines[wrong].endswith("k: thrice")
+    assert lines[wrong + 1].startswith("# Y[0] is 2 and was 3")
+    assert any(line.endswith("none: builds and loads # SKIP there are no golden cases") for line in lines)
+
+
+def test_all_is_well_where_all_cases_are(root):
+    golden(root, "k", "twice", {"X": ONES}, {"Y": 2 * ONES})
+    golden(root, "other", "wrong", {"X": ONES}, {"Y": ONES})
+    root.write("k/k.c", times(2))
+    root.write("other/other.c", times(2))
+    ran = devserve("test", "k", "--root", root.path)
+    assert (ran.returncode, ran.stdout) == (0, "TAP version 13\nok 1 - k: twice\n1..1\n")
+    assert devserve("test", "kk", "--root", root.path).returncode == 1
+
+
+def test_a_case_that_kills_the_worker_is_told_apart_from_those_before(root):
+    golden(root, "k", "1", {"X": ONES}, {"Y": 2 * ONES})
+    golden(root, "k", "2", {"X": np.ones(7, np.float32)}, {"Y": np.ones(7, np.float32)})
+    root.write("k/k.c", unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];\n"
+                              "	if (n == 7)\n		*(volatile int *)8 = 0;"))
+    ran = devserve("test", "--root", root.path)
+    assert ran.returncode == 4
+    assert ran.stdout.splitlines()[1:] == ["ok 1 - k: 1", "not ok 2 - k: 2", "# the worker died before, or in it", "1..2"]
+
+
+def test_what_does_not_build_is_a_test_that_fails(root):
+    root.write("k/k.c", "no C at all\n")
+    ran = devserve("test", "--root", root.path)
+    assert ran.returncode == 4
+    assert "not ok 1 - k: builds and loads" in ran.stdout
+
+
+def test_what_was_refused_is_accepted_on_the_command_line(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "replay")
+    assert devserve("accept", "k", "--root", root.path).returncode == 1
+    assert server.save("k/k.c", times(3))["outcome"] == "trial-failed"
+    ran = devserve("accept", "k", "--root", root.path)
+    assert (ran.returncode, ran.stdout) == (0, "k  gen 2  swapped\n"), ran
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [3, 3, 3]
+    ran = devserve("accept", "nothing", "--root", root.path)
+    assert ran.returncode == 1 and "nothing" in ran.stderr
+
+
+def test_what_was_refused_can_be_run_again_on_what_refused_it(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "replay")
+    server.infer("k", request(X=[1, 2, 3]))
+    for source, what in ((times(3), "golden"), (unary("	if (n == 3)\n		y[n - 1] = 0;\n	for (size_t i = 0; i < n; i++)\n"
+                                                     "		y[i] = x[i] > 1 ? 9 : 2;"), "request")):
+        assert server.save("k/k.c", source)["outcome"] == "trial-failed"
+        fault = server.seen("trial.failed")[-1]["proof"]["fault"]
+        assert what in fault
+        ran = devserve("replay", fault["replay"], "--root", root.path, "--json")
+        assert ran.returncode == 1, (ran.stdout, ran.stderr)
