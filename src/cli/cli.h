@@ -27,6 +27,7 @@ extern const struct command cli_check;
 extern const struct command cli_clean;
 extern const struct command cli_completion;
 extern const struct command cli_doctor;
+extern const struct command cli_gdb;
 extern const struct command cli_help;
 extern const struct command cli_history;
 extern const struct command cli_infer;

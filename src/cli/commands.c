@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&cli_unpin,
 	&cli_record,
 	&cli_replay,
+	&cli_gdb,
 	&cli_canary,
 	&cli_shadow,
 	&cli_asan,

@@ -386,11 +386,14 @@ static void tell_waits(struct seat *s)
 	deploy->cb.swap_waits(deploy->cb.context, d->name, generation, replica_pid(s->serving));
 }
 
-/* create() hangs, or infer() does, and the load or the swap behind it with it. */
+/* create() hangs, or infer() does, and the load or the swap behind it with it; or a debugger has it. */
 static void on_serving_slow(struct seat *s)
 {
-	uint64_t now = clock_ns(), left_ns = now < s->patient_until_ns ? s->patient_until_ns - now : 0;
+	uint64_t now = clock_ns(), left_ns;
 
+	if (replica_is_traced(s->serving))
+		s->patient_until_ns = now + s->deployment->deploy->create_timeout_ms * NS_PER_MS;
+	left_ns = now < s->patient_until_ns ? s->patient_until_ns - now : 0;
 	if (s->stage == SEAT_LOADING && !left_ns) {
 		s->must_replace = true; /* its control thread is stuck beside the old image */
 		load_again(s);

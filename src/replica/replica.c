@@ -25,6 +25,7 @@
 
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/oom.h"
 #include "replica/arena.h"
@@ -527,6 +528,19 @@ bool replica_runs_nothing(const struct replica *r)
 uint32_t replica_running(const struct replica *r)
 {
 	return atomic_load_explicit(&r->link->running, memory_order_acquire);
+}
+
+bool replica_is_traced(const struct replica *r)
+{
+	static const char key[] = "\nTracerPid:";
+	char path[32], status[512];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)r->pid);
+	if (file_read_line(path, status, sizeof(status)) < 0)
+		return false;
+	at = strstr(status, key);
+	return at && strtol(at + sizeof(key) - 1, NULL, 10) > 0;
 }
 
 int replica_call(struct replica *r, uint64_t offset, void *call)

@@ -157,6 +157,8 @@ bool replica_runs(const struct replica *r, const void *call);
 bool replica_runs_nothing(const struct replica *r);
 /* Which call infer() has now, by the worker's word; 0: none. */
 uint32_t replica_running(const struct replica *r);
+/* Whether a debugger has it: it may stand still for hours, and nothing is wrong. */
+bool replica_is_traced(const struct replica *r);
 bool replica_is_stopping(const struct replica *r);
 pid_t replica_pid(const struct replica *r);
 

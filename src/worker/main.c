@@ -402,6 +402,7 @@ static void be_killed_first(void)
 static void end_with_parent(uint32_t server_pid)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* a debugger of the user's, where only parents may (Yama) */
 	if ((uint32_t)getppid() != server_pid)
 		_exit(1); /* it ended before we asked to be told */
 	signal(SIGINT, SIG_IGN);
