@@ -142,7 +142,7 @@ static int clean(const char *state_dir, struct buffer *why)
 		bool (*goes)(const char *name);
 	} directories[] = {
 		{ "objects", is_stored }, { "images", is_stored }, { "manifests", is_stored },
-		{ "links", is_stored }, { "sources", is_stored }, { "loops", is_stored },
+		{ "links", is_stored }, { "sources", is_stored }, { "loops", is_stored }, { "layouts", is_stored },
 		{ "tmp", is_left_behind },
 		{ "generations", is_left_behind },
 		{ "toolchain", is_stored }, /* the last, for a running server needs it */

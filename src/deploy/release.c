@@ -111,6 +111,9 @@ enum state_fit release_fit(const struct release *from, const struct release *to,
 		tell_copied(&plan, ret);
 	else if (fit == STATE_MIGRATED)
 		buffer_puts(ret, "the state was made anew by its migrate()");
+	else if (fit == STATE_SAME && was.layout && !is.layout)
+		buffer_puts(ret, "the state was kept as it was, for size and .version are the same; without debug "
+				 "information (-g) nobody looked at its members");
 	return fit;
 }
 

@@ -146,6 +146,9 @@ static void on_rolled(void *context, const struct rollout_result *result)
 	write_books(r, result->generation);
 	set_aside(p);
 	tell(p, EVENT_SWAP_DONE, result->from, 0);
+	if (result->state)
+		events_emit(p->plugins->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = p->name,
+								 .generation = p->generation, .reason = result->state });
 	tell(p, EVENT_DEPLOYMENT_ROLLED_BACK, result->from, took_ns);
 	if (r->exchange)
 		answer(r->exchange, p, result->from, took_ns);

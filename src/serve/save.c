@@ -32,6 +32,7 @@
 #include "serve/plugin.h"
 #include "serve/record.h"
 #include "serve/state_layout.h"
+#include "state/layout.h"
 #include "weights/weights.h"
 
 struct save {
@@ -407,8 +408,12 @@ static void on_layout(void *context, const struct state_layout_result *result)
 static bool layout_is_known(const struct save *s)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	struct layout *l = NULL;
 
-	return builder_layout(s->plugin->plugins->builder, s->image_hash, &text) == 0;
+	if (builder_layout(s->plugin->plugins->builder, s->image_hash, &text) == 0)
+		l = layout_parse(buffer_text(&text), text.size);
+	layout_unref(l);
+	return l != NULL;
 }
 
 static void on_image(struct save *s, const char *image)

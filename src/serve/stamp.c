@@ -58,7 +58,7 @@ static int empty(const char *directory, bool *ret_any)
 static int forget(const char *state_dir, bool *ret_any)
 {
 	static const char *const parts[] = { "objects", "images", "manifests", "links", "sources", "toolchain",
-					"kept", "loops" };
+					"kept", "loops", "layouts" };
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {

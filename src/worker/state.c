@@ -53,6 +53,7 @@ struct memory {
 	struct layout *layout; /* counted; NULL: not known */
 	uint64_t image_low, image_high; /* from a checkpoint: where the image that wrote it was mapped */
 	uint32_t generation;            /* and which that was */
+	enum state_fit how;             /* it came from that */
 };
 
 struct state {
@@ -267,6 +268,7 @@ static int take_over(const struct image *image, const struct checkpoint *c, void
 	ret->image_low = c->image_low;
 	ret->image_high = c->image_high;
 	ret->generation = c->generation;
+	ret->how = p.how;
 	return 0;
 }
 
@@ -418,6 +420,16 @@ static pid_t await_child(struct state *s, int flags)
 	return pid;
 }
 
+/* The server tells it of what it rolls out; here the checkpoint was of another generation than it knows. */
+static void report_passage(const struct memory *m)
+{
+	if (m->how == STATE_COPIED)
+		report(DEVSERVE_INFO, "the state's members were copied by name from the checkpoint of generation %u",
+		       m->generation);
+	else if (m->how == STATE_MIGRATED)
+		report(DEVSERVE_INFO, "the state was made by migrate() from the checkpoint of generation %u", m->generation);
+}
+
 static void restore(struct state *s, const struct image *image, const char *path)
 {
 	_cleanup_buffer_ struct buffer clause = BUFFER_NULL;
@@ -430,6 +442,8 @@ static void restore(struct state *s, const struct image *image, const char *path
 		s->path[0] = '\0';
 	else if (sentence[0])
 		put_aside(path, sentence);
+	if (!s->is_private)
+		report_passage(&s->live);
 	if (!s->is_private && has_address(&s->live, &clause))
 		report(DEVSERVE_WARNING, "%s, which went with the worker that wrote it; keep an index or the data itself",
 		       clause.data);

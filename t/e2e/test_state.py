@@ -439,6 +439,65 @@ def test_numbers_that_look_like_addresses_of_something_else_do_no_harm(root, ser
     assert add(server) == 2
 
 
+def test_the_generation_before_finds_the_members_again_when_the_one_after_crashes_or_is_rolled_back(root, serve):
+    root.write("counter/counter.c", source("int64_t count; int32_t old;"))
+    server = serve()
+    assert add(server, 7) == 7
+    done = server.save("counter/counter.c", source("float fresh; int32_t old; int64_t count;"))
+    assert done["outcome"] == "swapped", done
+    assert add(server, 1) == 8
+    mark = server.mark()
+    back = devserve("rollback", "counter", "--root", str(root.path))
+    assert back.returncode == 0, back
+    assert "copied by name: counter.fresh is gone" in server.wait("notice", mark, deployment="counter")["reason"]
+    assert add(server, 1) == 9
+    done = server.save("counter/counter.c", source("double fresh; int64_t count, other;"))
+    assert done["outcome"] == "swapped", done
+    mark = server.mark()
+    for _ in range(4):
+        if server.seen("deployment.fell-back", mark):
+            break
+        die(server, signal.SIGSEGV)
+    answer = server.infer("counter", delta(1))
+    assert (answer.output("COUNT")[0], answer.generation) == (10, 1), answer
+
+
+def test_no_generation_comes_back_into_which_the_state_would_not_fit(root, serve):
+    root.write("counter/counter.c", source("int32_t count;"))
+    server = serve()
+    assert add(server) == 1
+    done = server.save("counter/counter.c", source("int64_t count;"))
+    assert done["outcome"] == "swapped", done
+    back = devserve("rollback", "counter", "--root", str(root.path))
+    assert back.returncode == 1 and "counter.count narrows from int64_t to int32_t" in back.stderr, back
+    assert add(server, 2**40) == 2**40 + 1
+
+
+def test_a_worker_says_that_it_found_the_state_of_another_struct(root, serve):
+    root.write("counter/counter.c", source("int32_t count;"))
+    server = serve()
+    assert add(server, 5) == 5
+    server.stop()
+    root.write("counter/counter.c", source("char other; int64_t count;"))
+    server = serve()
+    line = server.wait("log", deployment="counter", level="info")["text"]
+    assert line == "the state's members were copied by name from the checkpoint of generation 1"
+    assert add(server, 1) == 6
+
+
+def test_without_debug_information_a_state_whose_layout_was_known_is_kept_by_its_size_and_that_is_said(root, serve):
+    root.write("counter/counter.c", source("int32_t a; int32_t count;"))
+    server = serve()
+    assert add(server, 5) == 5
+    mark = server.mark()
+    root.write("counter/deployment.yaml", "cflags: [-g0]\n")
+    assert server.wait("save.done", mark, deployment="counter")["outcome"] == "swapped"
+    assert any("nobody looked at its members" in e["reason"] for e in server.seen("notice", mark))
+    assert add(server) == 6
+    done = server.save("counter/counter.c", source("int64_t count;\n\tint64_t b;"))
+    assert done["outcome"] == "refused" and "without debug information of both (-g)" in done["reason"], done
+
+
 def show(root, *args):
     return devserve("state", *args, "--root", str(root.path))
 
