@@ -155,28 +155,30 @@ def test_one_that_hangs_is_ended(root, serve):
 
 
 def test_state_is_a_copy_that_nobody_else_sees(root, serve):
+    """The shadow counts by tens: were one of its counts in the checkpoint, a new worker would go on from there."""
     root.copy("counter")
+    source = root.read("counter/counter.c")
+    root.write("counter/counter.c", source.replace("*delta, count", "*delta * 10, count"))
     server = serve()
-    request = {"inputs": [{"name": "ADD", "datatype": "INT64", "shape": [1], "data": [1]}]}
-    names = server.client.call("GET", "/v2/models/counter").json
-    request["inputs"][0].update(name=names["inputs"][0]["name"], datatype=names["inputs"][0]["datatype"])
 
     def count():
-        answer = server.infer("counter", request)
-        return answer.output(names["outputs"][0]["name"])[0]
+        return server.infer("counter", {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1], "data": [1]}]}
+                            ).output("COUNT")[0]
 
-    assert [count() for _ in range(3)] == [1, 2, 3]
-    server.save("counter/counter.c", root.read("counter/counter.c") + "\n/* another */\n", "counter")
-    said = ask(server, "shadow", "counter", "1")
-    assert "there is state" in said, said
-    assert [count() for _ in range(5)] == [4, 5, 6, 7, 8]
+    assert [count() for _ in range(3)] == [10, 20, 30]
+    server.save("counter/counter.c", source, "counter")
+    assert count() == 31
+    assert "there is state" in ask(server, "shadow", "counter", "1")
+    assert [count() for _ in range(5)] == [32, 33, 34, 35, 36]
     facts = compared(server, 5, "counter")
     assert facts["values"] is False and facts["differing"] == 0, facts
     for pid in server.worker_pids("counter"):
-        os.kill(pid, signal.SIGKILL)  # the next one starts from the checkpoint: is it the right one's?
-    assert count() == 9
+        os.kill(pid, signal.SIGKILL)  # the next one starts from the checkpoint
+    assert count() == 37
     ask(server, "shadow", "counter", "off")
-    assert count() == 10
+    server.stop()
+    assert serve().infer("counter", {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1], "data": [1]}]}
+                         ).output("COUNT")[0] == 38
 
 
 def test_batches_are_copied_as_they_were_joined(root, serve):
