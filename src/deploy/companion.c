@@ -480,7 +480,7 @@ static bool refuse_state(const struct deployment *d, enum companion_kind kind, c
 
 static int check(const struct deployment *d, enum companion_kind kind, const struct rollout *r, struct buffer *why)
 {
-	if (d->handle.state != HANDLE_READY || !d->current.path)
+	if (d->removed || d->deploy->closing || d->handle.state != HANDLE_READY || !d->current.path)
 		buffer_printf(why, "no generation of %s serves", d->name);
 	else if (kind == COMPANION_CANARY && r->generation == d->current.generation)
 		buffer_printf(why, "generation %u is the one that serves: it answers all requests", r->generation);

@@ -92,7 +92,7 @@ int deploy_new(struct hub *hub, const struct deploy_options *o, const struct dep
 	d->max_worker_memory = o->max_worker_memory;
 	d->create_timeout_ms = o->create_timeout_ms;
 	d->proof_ns = o->proof_ms * NS_PER_MS;
-	d->budget.limit = o->max_memory;
+	d->budget = (struct arena_budget){ .limit = o->max_memory, .press = shadow_press, .context = d };
 	d->recorders.each = o->max_recordings;
 	d->recorders.limit = 4 * o->max_recordings;
 	LIST_INIT(&d->recorders.list);

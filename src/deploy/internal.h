@@ -427,6 +427,8 @@ void shadow_end(struct shadow *s);
 struct arena *shadow_arena(struct shadow *s);
 void shadow_get(const struct shadow *s, struct companion_facts *ret);
 void shadow_trim(struct shadow *s);
+/* A request needs memory: shadows do without, as far as that is possible at once. */
+void shadow_press(void *deploy);
 /* @of has been answered, its members are still there. */
 void shadow_offer(struct shadow *s, struct batch *of, uint64_t compute_ns);
 bool shadow_dispatch(struct deployment *d);

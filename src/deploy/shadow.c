@@ -8,7 +8,7 @@
  *
  *	memory   it works in an arena of its own: what it writes past its outputs hits nobody's tensors.
  *	         All copies, and the answers that are kept for them, may take an eighth of
- *	         --max-memory, and there are none while half of that is in use.
+ *	         --max-memory, there are none while half of that is in use, and who finds no memory gets theirs.
  *	time     its worker runs where nobody else wants to (SCHED_IDLE), has two calls at most,
  *	         and SHADOW_MAX copies wait at most. One that finds no place is dropped and counted.
  *	state    a copy of the last checkpoint, of which none is made again. It has not seen what came
@@ -33,9 +33,12 @@
 #define IN_ADVANCE 2       /* of them, that run or are being compared */
 #define SMALL (16 * 1024)  /* bytes that are copied, and compared, at once */
 
+enum copy_stage { COPY_UNUSED, COPY_COPYING, COPY_READY, COPY_RUNNING, COPY_COMPARING };
+
 struct shadow_copy {
 	struct shadow *shadow;
-	struct batch *of, *call;
+	enum copy_stage stage;
+	struct batch *of, *call; /* `of` NULL: it was given back, and nothing will be compared */
 	struct call_tensor from[DEVSERVE_MAX_TENSORS]; /* inputs of `of` */
 	uint64_t inputs, cost; /* bytes; all that is kept for it */
 	uint64_t of_compute_ns, compute_ns;
@@ -94,8 +97,10 @@ static void drop(struct shadow_copy *c)
 	struct shadow *s = c->shadow;
 
 	batch_drop_user(c->call);
-	batch_drop_user(c->of);
+	if (c->of)
+		batch_drop_user(c->of);
 	c->call = c->of = NULL;
+	c->stage = COPY_UNUSED;
 	s->held -= c->cost;
 	s->n_used--;
 	TAILQ_INSERT_HEAD(&s->unused, c, entry);
@@ -138,6 +143,30 @@ void shadow_trim(struct shadow *s)
 		arena_trim(&s->arena);
 }
 
+/* Giving back */
+
+static void give_back(struct shadow_copy *c)
+{
+	if (c->stage == COPY_READY) {
+		TAILQ_REMOVE(&c->shadow->ready, c, entry);
+		c->shadow->n_dropped++;
+		drop(c);
+	} else if (c->stage == COPY_RUNNING && c->of) {
+		batch_drop_user(c->of);
+		c->of = NULL;
+	}
+}
+
+void shadow_press(void *deploy)
+{
+	const struct deploy *d = deploy;
+	const struct deployment *at;
+
+	LIST_FOREACH(at, &d->deployments, entry)
+		for (unsigned i = 0; i < SHADOW_MAX && at->companion.shadow; i++)
+			give_back(&at->companion.shadow->copies[i]);
+}
+
 /* Copying */
 
 static uint64_t sum_of_outputs(const struct batch *b)
@@ -173,10 +202,12 @@ static void on_copy(uv_work_t *work)
 
 static void be_ready(struct shadow_copy *c)
 {
-	if (c->shadow->ended)
+	if (c->shadow->ended) {
 		drop(c);
-	else
-		TAILQ_INSERT_TAIL(&c->shadow->ready, c, entry);
+		return;
+	}
+	c->stage = COPY_READY;
+	TAILQ_INSERT_TAIL(&c->shadow->ready, c, entry);
 }
 
 static void on_copied(uv_work_t *work, int status)
@@ -218,6 +249,7 @@ void shadow_offer(struct shadow *s, struct batch *of, uint64_t compute_ns)
 	c->of_compute_ns = compute_ns;
 	c->n_requests = of->n_members;
 	batch_keep(of);
+	c->stage = COPY_COPYING;
 	if (c->inputs > SMALL) {
 		uv_queue_work(s->deployment->deploy->hub->loop, &c->work, on_copy, on_copied);
 		return;
@@ -236,6 +268,7 @@ bool shadow_dispatch(struct deployment *d)
 	while (d->companion.serves && s->n_running < IN_ADVANCE && replica_room(r) && (c = TAILQ_FIRST(&s->ready))) {
 		TAILQ_REMOVE(&s->ready, c, entry);
 		s->n_running++;
+		c->stage = COPY_RUNNING;
 		batch_launch(c->call, &d->companion.seat);
 		any = true;
 	}
@@ -288,12 +321,21 @@ static void on_compared(uv_work_t *work, int status)
 
 static void compare_answers(struct shadow_copy *c)
 {
+	c->stage = COPY_COMPARING;
 	if (c->shadow->values && sum_of_outputs(c->of) > SMALL) {
 		uv_queue_work(c->shadow->deployment->deploy->hub->loop, &c->work, on_compare, on_compared);
 		return;
 	}
 	on_compare(&c->work);
 	conclude(c);
+}
+
+/* It ran, or was going to, and nothing is known of it. */
+static void forget(struct shadow_copy *c)
+{
+	c->shadow->n_running--;
+	c->shadow->n_dropped++;
+	drop(c);
 }
 
 void shadow_done(struct batch *b)
@@ -304,6 +346,10 @@ void shadow_done(struct batch *b)
 
 	c->compute_ns = call->compute_ns < elapsed ? call->compute_ns : elapsed;
 	LIST_REMOVE(b, flying);
+	if (!c->of) {
+		forget(c);
+		return;
+	}
 	c->difference = (struct difference){ .kind = DIFFERENCE_NONE };
 	if (call->status < 0)
 		c->difference.kind = DIFFERENCE_ERROR;
@@ -317,12 +363,8 @@ void shadow_done(struct batch *b)
 
 void shadow_lost(struct batch *b)
 {
-	struct shadow_copy *c = b->copy;
-
 	LIST_REMOVE(b, flying);
-	c->shadow->n_running--;
-	c->shadow->n_dropped++;
-	drop(c);
+	forget(b->copy);
 }
 
 uint64_t shadow_grant(struct batch *b, uint64_t size)

@@ -117,18 +117,28 @@ static bool fits(const struct arena_budget *b, uint64_t size, uint64_t most)
 	return size <= most && b->used <= most - size;
 }
 
+static bool fits_after_all(struct arena_budget *b, uint64_t size, uint64_t most)
+{
+	if (fits(b, size, most))
+		return true;
+	if (!b->press || (size > most && size > SMALL))
+		return false;
+	b->press(b->context);
+	return fits(b, size, most);
+}
+
 /*
  * Of the budget, the last eighth is left to small requests and to outputs, the last sixteenth to
  * small ones of both. Else a few clients that announce much and send it slowly, or ask for
  * much and take it slowly, would keep out all others, and what was received couldn't be run.
  */
-static int check_request(const struct arena_budget *b, uint64_t size)
+static int check_request(struct arena_budget *b, uint64_t size)
 {
 	uint64_t most = b->limit - b->limit / 8;
 
 	if (size > SMALL && size > most)
 		return -EFBIG;
-	return fits(b, size, most) ? 0 : -ENOMEM;
+	return fits_after_all(b, size, most) ? 0 : -ENOMEM;
 }
 
 static int memory_reserve(struct infer_memory *m, size_t size, void **ret, uint64_t *ret_block)
@@ -234,7 +244,7 @@ uint64_t arena_reserve(struct arena *a, uint64_t size)
 	unsigned order;
 	uint32_t unit;
 
-	if (!fits(a->budget, size, arena_most(a->budget)))
+	if (!fits_after_all(a->budget, size, arena_most(a->budget)))
 		return 0;
 	order = order_of(size);
 	if (order < N_KEPT_ORDERS && b->n_kept[order])

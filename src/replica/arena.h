@@ -21,6 +21,9 @@
 /* What all arenas together may hand out, and requests take beside. */
 struct arena_budget {
 	uint64_t limit, used; /* bytes */
+	/* Asked to give back what it can do without, before somebody gets nothing. NULL: nobody can. */
+	void (*press)(void *context);
+	void *context;
 };
 
 struct arena {

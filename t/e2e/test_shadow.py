@@ -144,6 +144,33 @@ def test_a_slow_one_drops_copies_and_delays_nobody(root, serve, gate):
     assert facts["compared"] + facts["dropped"] == 100 and facts["differing"] == facts["compared"] > 0, facts
 
 
+def test_who_needs_memory_gets_that_of_copies(root, serve, gate):
+    def source(statement):
+        return deployment(f"\t{statement}\n\t*y = 1;", gate.source).replace("int32_t x = ((const int32_t *)", "int32_t x = ((const uint8_t *)"
+                          ).replace('"X", DEVSERVE_INT32, { 1 }', '"X", DEVSERVE_UINT8, { -1 }')
+
+    root.write("one/one.c", source("pass_gate();"))
+    server = serve("--max-memory", "64M")
+    server.save("one/one.c", source(""))
+    ask(server, "shadow", "one", "1")
+    gate.shut()
+
+    def call(size):
+        return server.client.call("POST", "/v2/models/one/infer", bytes(size), {"Inference-Header-Content-Length": "0"})
+
+    for _ in range(12):
+        assert call(500_000).status == 200
+    facts = companion(server)
+    assert facts["queued"] + facts["in_flight"] >= 6, facts
+    answer = call(54_500_000)
+    assert answer.status == 200, answer
+    assert companion(server)["queued"] == 0
+    gate.open()
+    assert compared(server, 13)["compared"] == 0  # what ran had no answer left to be compared with
+    assert call(1000).status == 200
+    assert compared(server, 14)["compared"] == 1
+
+
 def test_one_that_hangs_is_ended(root, serve):
     root.write("one/one.c", deployment("\tfor (volatile int i = 0; x == 7; i++) ;\n\t*y = 1;"))
     root.write("one/deployment.yaml", "request_timeout_s: 0.2\n")
