@@ -28,6 +28,7 @@
 #include "cli/names.h"
 #include "cli/recorded.h"
 #include "compare/compare.h"
+#include "golden/cases.h"
 #include "infer/dtype.h"
 #include "serve/style.h"
 
@@ -219,15 +220,22 @@ static int write_one(const struct record_options *o, const struct client *c, con
 static char *directory_for(const struct record_options *o, const struct json_reader *r)
 {
 	const char *path = json_reader_string(r, "/path");
-	size_t size = path ? strlen(path) - strlen(path_suffix(path)) : 0;
 
 	if (o->out)
 		return xstrdup(o->out);
-	if (!path || !file_exists(path))
-		return NULL;
-	if (file_is_directory(path))
-		return path_join(path, "golden");
-	return xasprintf("%.*s/golden", (int)size, path);
+	return path && file_is_directory(path) ? path_join(path, GOLDEN_DIRECTORY) : NULL;
+}
+
+static int refuse_place(const struct json_reader *r, struct buffer *why)
+{
+	const char *path = json_reader_string(r, "/path");
+
+	if (path && file_exists(path))
+		buffer_printf(why, "%s is one file, which golden cases can't lie beside; make it a directory with that "
+			      "file, or say where they go: --out DIR", path);
+	else
+		buffer_puts(why, "the plugin lies where it can't be reached from here; say where the cases go: --out DIR");
+	return EXIT_FAILURE;
 }
 
 static int write_all(const struct record_options *o, const struct client *c, const struct json_reader *r,
@@ -239,10 +247,8 @@ static int write_all(const struct record_options *o, const struct client *c, con
 	double id = 0;
 	int e = 0;
 
-	if (!out) {
-		buffer_puts(why, "the plugin lies where it can't be reached from here; say where the cases go: --out DIR");
-		return EXIT_FAILURE;
-	}
+	if (!out)
+		return refuse_place(r, why);
 	if (!o->id && !n)
 		return refuse_empty(o, why);
 	json_object(&w.json, NULL);

@@ -11,11 +11,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "array/array.h"
@@ -34,10 +36,19 @@ struct cases {
 	uv_loop_t *loop;
 	char *state_dir, *directory;
 	unsigned n_kept;
+	LIST_HEAD(, keeping) keepings;
+};
+
+/* Somebody who wants to know of one. */
+struct listener {
+	SLIST_ENTRY(listener) entry;
+	cases_kept_fn kept;
+	void *context;
 };
 
 /* One that is being written. */
 struct keeping {
+	LIST_ENTRY(keeping) entry;
 	uv_work_t work;
 	struct cases *cases;
 	struct handle *handle; /* so that the recorder stays */
@@ -48,8 +59,7 @@ struct keeping {
 	char *made, *path, *state;
 	char *golden; /* folder to copy, instead of a recording */
 	struct buffer json, why;
-	cases_kept_fn kept;
-	void *context;
+	SLIST_HEAD(, listener) listeners;
 };
 
 struct cases *cases_new(uv_loop_t *loop, const char *state_dir)
@@ -262,6 +272,17 @@ static int copy_golden(struct keeping *k)
 	return r == 0 ? file_write(facts, k->json.data, k->json.size, 0666) : r;
 }
 
+/* There is always one under the name, the old or the new. */
+static int put_in_place(const struct keeping *k)
+{
+	if (renameat2(AT_FDCWD, k->made, AT_FDCWD, k->path, RENAME_EXCHANGE) == 0 || rename(k->made, k->path) == 0)
+		return 0;
+	if (errno != EEXIST && errno != ENOTEMPTY)
+		return -errno;
+	file_remove_tree(k->path); /* a file system that can't exchange */
+	return rename(k->made, k->path) < 0 ? -errno : 0;
+}
+
 static void on_work(uv_work_t *work)
 {
 	struct keeping *k = work->data;
@@ -270,19 +291,17 @@ static void on_work(uv_work_t *work)
 
 	if (r == 0 || r == -ENOENT) /* a state that hasn't been written yet is zero */
 		r = k->golden ? copy_golden(k) : write_tensors(k);
-	if (r == 0) {
-		file_remove_tree(k->path);
-		r = rename(k->made, k->path) < 0 ? -errno : 0;
-	}
+	if (r == 0)
+		r = put_in_place(k);
 	if (r < 0 && !k->why.size)
 		buffer_printf(&k->why, "cannot write %s: %s", k->path, strerror(-r));
-	if (r < 0)
-		file_remove_tree(k->made);
+	file_remove_tree(k->made); /* or what it took the place of */
 	tidy(k->cases->directory);
 }
 
 static void keeping_free(struct keeping *k)
 {
+	LIST_REMOVE(k, entry);
 	if (k->view.n)
 		recorder_release(k->recorder, &k->view);
 	handle_unref(k->handle);
@@ -300,9 +319,14 @@ static void on_kept(uv_work_t *work, int status)
 {
 	struct keeping *k = work->data;
 
+	struct listener *l;
+
 	(void)status; /* nobody cancels it */
-	if (k->kept)
-		k->kept(k->context, k->id, k->path, k->why.size ? k->why.data : NULL);
+	while ((l = SLIST_FIRST(&k->listeners))) {
+		SLIST_REMOVE_HEAD(&k->listeners, entry);
+		l->kept(l->context, k->id, k->path, k->why.size ? k->why.data : NULL);
+		free(l);
+	}
 	keeping_free(k);
 }
 
@@ -315,9 +339,33 @@ static struct keeping *keeping_new(struct cases *c, struct deployment *d, uint64
 	k->handle = handle_ref(deployment_handle(d));
 	k->recorder = deployment_recorder(d);
 	k->id = id;
+	SLIST_INIT(&k->listeners);
+	LIST_INSERT_HEAD(&c->keepings, k, entry);
 	k->path = cases_path(c->state_dir, id);
 	k->made = xasprintf("%s.%d-%u.new", k->path, (int)getpid(), ++c->n_kept);
 	return k;
+}
+
+static void add_listener(struct keeping *k, cases_kept_fn kept, void *context)
+{
+	struct listener *l = xcalloc(1, sizeof(*l));
+
+	l->kept = kept;
+	l->context = context;
+	SLIST_INSERT_HEAD(&k->listeners, l, entry);
+}
+
+bool cases_await(struct cases *c, uint64_t id, cases_kept_fn kept, void *context)
+{
+	struct keeping *k;
+
+	LIST_FOREACH(k, &c->keepings, entry) {
+		if (k->id != id)
+			continue;
+		add_listener(k, kept, context);
+		return true;
+	}
+	return false;
 }
 
 /* @r: whether there is something to keep. @k is gone after an error. */
@@ -331,8 +379,8 @@ static int start(struct keeping *k, const struct case_facts *f, cases_kept_fn ke
 		return r;
 	}
 	k->state = f->state ? xstrdup(f->state) : NULL;
-	k->kept = kept;
-	k->context = context;
+	if (kept)
+		add_listener(k, kept, context);
 	describe(k, f, &k->json);
 	uv_queue_work(k->cases->loop, &k->work, on_work, on_kept);
 	return 0;

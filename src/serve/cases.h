@@ -53,6 +53,12 @@ int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct 
 	       void *context);
 
 /*
+ * Whether that case is being written: then @kept comes once, later. One that is there already lies at
+ * cases_path().
+ */
+bool cases_await(struct cases *c, uint64_t id, cases_kept_fn kept, void *context);
+
+/*
  * The same of a golden case, whose folder is @directory. It gets the next number, in *@ret_id at once. 0, or
  * -errno: the image can't be kept.
  */

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "deploy/deploy.h"
@@ -171,21 +172,26 @@ static void on_gone(void *context)
 	a->x = NULL;
 }
 
+static void tell_path(struct exchange *x, uint64_t id, const char *path)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_uint(&json, "id", id);
+	json_string(&json, "path", path);
+	json_object_end(&json);
+	buffer_putc(&json, '\n');
+	exchange_respond(x, 200, "application/json", json.data, json.size);
+}
+
 static void on_kept(void *context, uint64_t id, const char *path, const char *why)
 {
 	struct asker *a = context;
-	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
-	if (a->x && why) {
+	if (a->x && why)
 		respond_error(a->x, 500, why);
-	} else if (a->x) {
-		json_object(&json, NULL);
-		json_uint(&json, "id", id);
-		json_string(&json, "path", path);
-		json_object_end(&json);
-		buffer_putc(&json, '\n');
-		exchange_respond(a->x, 200, "application/json", json.data, json.size);
-	}
+	else if (a->x)
+		tell_path(a->x, id, path);
 	free(a);
 }
 
@@ -210,21 +216,50 @@ static int keep(const struct plugin *p, uint64_t id, struct asker *a)
 	}, on_kept, a);
 }
 
+static void answer_later(struct exchange *x, struct asker *a)
+{
+	a->x = x;
+	exchange_defer(x, on_gone, a);
+}
+
+/* What is there already, or about to be, is about the image that was refused because of it. */
+static bool is_kept(const struct plugins *ps, uint64_t id, struct exchange *x)
+{
+	_cleanup_free_ char *path = cases_path(ps->state_dir, id);
+	struct asker *a;
+
+	if (!id)
+		return false;
+	a = xcalloc(1, sizeof(*a));
+	if (cases_await(ps->cases, id, on_kept, a)) {
+		answer_later(x, a);
+		return true;
+	}
+	free(a);
+	if (!file_is_directory(path))
+		return false;
+	tell_path(x, id, path);
+	return true;
+}
+
 void recordings_keep(void *context, struct exchange *x)
 {
-	const struct plugin *p = find_or_refuse(context, x);
+	uint64_t id = number_in(x, "id");
+	const struct plugin *p;
 	struct asker *a;
 	int r;
 
+	if (is_kept(context, id, x))
+		return;
+	p = find_or_refuse(context, x);
 	if (!p)
 		return;
 	a = xcalloc(1, sizeof(*a));
-	r = keep(p, number_in(x, "id"), a);
-	if (r < 0) {
-		respond_error(x, 500, r == -ENOEXEC ? "no image serves" : strerror(-r));
-		free(a);
+	r = keep(p, id, a);
+	if (r == 0) {
+		answer_later(x, a);
 		return;
 	}
-	a->x = x;
-	exchange_defer(x, on_gone, a);
+	respond_error(x, 500, r == -ENOEXEC ? "no image serves" : strerror(-r));
+	free(a);
 }

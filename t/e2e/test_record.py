@@ -129,8 +129,7 @@ def test_large_calls_are_recorded_to_the_last_byte(twice, root, tmp_path):
     answer = twice.new_client().call("POST", "/v2/models/twice/infer", head + bits.tobytes(),
                                      {"Inference-Header-Content-Length": str(len(head))})
     assert answer.status == 200
-    ask(twice, [1])  # the copy ended before the next answer, or a little later
-    while len(listed(root)) < 2:
+    while 1 not in [r["id"] for r in listed(root)]:  # it is being copied
         ask(twice, [1, 2])
     assert command(root, "record", "twice", "--id", "1", "--out", tmp_path).returncode == 0
     [case] = cases(tmp_path)
@@ -182,7 +181,7 @@ def test_nothing_is_recorded_where_there_is_no_memory_for_it(root, serve):
     server = serve("--max-recordings", "0")
     assert server.infer("seven", x(1)).value == 7
     assert listed(root, "seven") == []
-    result = command(root, "record", "seven")
+    result = command(root, "record", "seven", "--list")
     assert result.returncode == 1 and "nothing was recorded for seven yet" in result.stderr
 
 
@@ -228,7 +227,64 @@ def test_replay_tells_of_a_crash(twice, root, tmp_path):
     (tmp_path / "flag").touch()
     result = command(root, "replay", "1")
     assert result.returncode == 1
-    assert "crashed: it wrote through a null pointer" in result.stdout
+    assert "crashed: it wrote through a null pointer in infer (twice.c:11: *(volatile int *)8 = 1;)" in result.stdout
+
+
+def refuse(server, text):
+    mark = server.mark()
+    assert server.save("twice/twice.c", text, "twice")["outcome"] == "trial-failed"
+    event = server.wait("trial.failed", mark)
+    return {**event["proof"]["fault"], "reason": event["reason"]}
+
+
+@pytest.fixture
+def proved(root, serve):
+    """A server with the whole gate, whose deployment has been asked for [1, 2, 3]."""
+    root.write("twice/twice.c", TWICE)
+    server = serve("--gate", "replay")
+    ask(server, [1, 2, 3])
+    return server
+
+
+def test_what_a_save_crashed_on_is_kept_with_the_image_that_crashed(proved, root):
+    fault = refuse(proved, TWICE.replace("if (access(", "if (n == 3 || access("))
+    assert fault["replay"] == fault["request"] == 1
+    result = command(root, "replay", fault["replay"])
+    assert result.returncode == 1, result
+    assert "crashed: it wrote through a null pointer in infer (twice.c:11" in result.stdout
+    assert f"kept because: {fault['reason'].splitlines()[0]}" in result.stdout
+    assert json.loads((root.path / ".devserve/cases/1/case.json").read_text())["sentence"] == fault["reason"]
+
+
+def test_what_another_save_answers_otherwise_takes_its_place(proved, root):
+    refuse(proved, TWICE.replace("if (access(", "if (n == 3 || access("))
+    command(root, "replay", 1)
+    fault = refuse(proved, TWICE.replace("2 * x[i]", "2 * x[i] + (i == 1)"))
+    while "first at [1]: expected 4, got 5" not in (result := command(root, "replay", fault["replay"])).stdout:
+        assert "crashed" in result.stdout  # it is being written
+
+
+def test_a_golden_case_that_a_save_failed_gets_a_number(proved, root):
+    assert command(root, "record", "twice").returncode == 0
+    [case] = cases(root.path / "twice/golden")
+    numpy.save(case / "out/Y.npy", numpy.array([2, 4, 6.5], "float32"))
+    (case / "case.json").write_text(json.dumps({"tolerance": {"Y": {"rtol": 0, "atol": 0.25}}}))
+    fault = refuse(proved, TWICE + "/* another */")
+    assert fault["golden"] == case.name and fault["replay"] == 2
+    result = command(root, "replay", 2)
+    assert result.returncode == 1, result
+    assert "1 of 3 elements is off; the first at [2]: expected 6.5, got 6" in result.stdout
+    golden = root.path / ".devserve/cases/2/golden.json"
+    golden.write_text(golden.read_text().replace("0.25", "0.5"))
+    assert command(root, "replay", 2).returncode == 0
+
+
+def test_golden_cases_want_a_directory(root, serve, tmp_path):
+    root.write("seven.c", constant(7))
+    serve().infer("seven", x(1))
+    result = command(root, "record", "seven")
+    assert result.returncode == 1 and "seven.c is one file" in result.stderr
+    assert command(root, "record", "seven", "--out", tmp_path / "here").returncode == 0
 
 
 def test_an_image_for_a_sanitizer_is_replayed_under_it(root, serve, tmp_path):
