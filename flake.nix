@@ -21,7 +21,7 @@
         (builtins.filter builtins.isString (builtins.split "\n" (builtins.readFile ./Makefile))));
 
       # Plugins are compiled while it serves: the compiler and what they link come along.
-      compilers = pkgs: [ pkgs.gcc pkgs.binutils pkgs.openblas ];
+      compilers = pkgs: [ pkgs.gcc pkgs.binutils pkgs.diffutils pkgs.openblas ];
 
       devserve = pkgs: pkgs.stdenv.mkDerivation {
         pname = "devserve";

@@ -52,7 +52,7 @@ static int start(const char *const *argv, char *const *environment, int input, i
 }
 
 /* Until everybody who could write has closed the pipe. */
-static int read_all(int fd, uint64_t until_ns, struct buffer *ret)
+static int read_all(int fd, uint64_t until_ns, size_t most, struct buffer *ret)
 {
 	for (;;) {
 		uint64_t now = clock_ns();
@@ -67,12 +67,13 @@ static int read_all(int fd, uint64_t until_ns, struct buffer *ret)
 			return 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n > 0 && ret->size < MOST)
+		if (n > 0 && ret->size < most)
 			buffer_append(ret, bytes, (size_t)n);
 	}
 }
 
-static int run(const char *const *argv, char *const *environment, int input, unsigned timeout_ms, struct buffer *ret)
+static int run(const char *const *argv, char *const *environment, int input, unsigned timeout_ms, size_t most,
+	       struct buffer *ret)
 {
 	int fds[2], status, r;
 	pid_t pid;
@@ -82,7 +83,7 @@ static int run(const char *const *argv, char *const *environment, int input, uns
 	r = start(argv, environment, input, fds[1], &pid);
 	close(fds[1]);
 	if (r == 0) {
-		r = read_all(fds[0], clock_ns() + timeout_ms * NS_PER_MS, ret);
+		r = read_all(fds[0], clock_ns() + timeout_ms * NS_PER_MS, most, ret);
 		if (r < 0)
 			kill(-pid, SIGKILL);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -94,19 +95,30 @@ static int run(const char *const *argv, char *const *environment, int input, uns
 	return r;
 }
 
-int capture_with(const char *const *argv, char *const *environment, const char *input, unsigned timeout_ms,
-		 struct buffer *ret)
+static int feed(const char *const *argv, char *const *environment, const char *input, unsigned timeout_ms, size_t most,
+		struct buffer *ret)
 {
 	int fd = make_input(input), r;
 
 	if (fd < 0)
 		return fd;
-	r = run(argv, environment, fd, timeout_ms, ret);
+	r = run(argv, environment, fd, timeout_ms, most, ret);
 	close(fd);
 	return r;
 }
 
+int capture_with(const char *const *argv, char *const *environment, const char *input, unsigned timeout_ms,
+		 struct buffer *ret)
+{
+	return feed(argv, environment, input, timeout_ms, MOST, ret);
+}
+
+int capture_all(const char *const *argv, const char *input, unsigned timeout_ms, size_t most, struct buffer *ret)
+{
+	return feed(argv, NULL, input, timeout_ms, most, ret);
+}
+
 int capture(const char *const *argv, const char *input, unsigned timeout_ms, struct buffer *ret)
 {
-	return capture_with(argv, NULL, input, timeout_ms, ret);
+	return feed(argv, NULL, input, timeout_ms, MOST, ret);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stddef.h>
+
 struct buffer;
 
 /*
@@ -13,3 +15,6 @@ int capture(const char *const *argv, const char *input, unsigned timeout_ms, str
 /* The same, with that environment; NULL: ours. */
 int capture_with(const char *const *argv, char *const *environment, const char *input, unsigned timeout_ms,
 		 struct buffer *ret);
+
+/* The same with up to @most bytes of what it prints; the other takes a megabyte. */
+int capture_all(const char *const *argv, const char *input, unsigned timeout_ms, size_t most, struct buffer *ret);

@@ -26,6 +26,7 @@ extern const struct command cli_accept;
 extern const struct command cli_check;
 extern const struct command cli_clean;
 extern const struct command cli_completion;
+extern const struct command cli_diff;
 extern const struct command cli_doctor;
 extern const struct command cli_gdb;
 extern const struct command cli_help;

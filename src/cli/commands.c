@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&cli_accept,
 	&cli_logs,
 	&cli_history,
+	&cli_diff,
 	&cli_state,
 	&cli_rollback,
 	&cli_pin,

@@ -11,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "history/database.h"
 #include "history/kept.h"
+
+#define LONGEST_SOURCE (1 << 26) /* more than was ever kept: a size that a damaged file tells is not believed */
 
 struct history_reader {
 	struct database database;
@@ -71,7 +74,7 @@ static int finish(struct history_reader *r, sqlite3_stmt *s, struct buffer *why)
 	return result;
 }
 
-/* ?1 deployment, ?2 failures too, ?3 how many, ?4 with JSON, ?5 now or 0 */
+/* ?1 deployment, ?2 failures too, ?3 how many, ?4 with JSON, ?5 now or 0, ?6 a number */
 #define ROWS(which)                                                                                                 \
 	"WITH served AS (SELECT deployment, generation, max(until IS NULL) AS serves, sum(coalesce(until,"          \
 	"    CASE WHEN ?5 THEN ?5 ELSE (SELECT max(at) FROM save) END, since) - since) AS ms"                      \
@@ -80,7 +83,7 @@ static int finish(struct history_reader *r, sqlite3_stmt *s, struct buffer *why)
 	"  GROUP BY deployment, generation)"                                                                        \
 	" SELECT * FROM (SELECT s.id, s.deployment, s.at, coalesce(g.number, 0), s.outcome, s.reason, s.took_us,"   \
 	"  g.cached, g.pinned, g.compiler, g.flags, g.source, g.image, g.verdict, g.ratio, g.low, g.high,"          \
-	"  coalesce(v.ms, 0), v.serves, coalesce(c.n, 0), g.before, CASE WHEN ?4 THEN g.json END"                   \
+	"  coalesce(v.ms, 0), v.serves, coalesce(c.n, 0), g.before, CASE WHEN ?4 THEN g.json END, g.device"         \
 	"  FROM save AS s LEFT JOIN generation AS g ON g.deployment = s.deployment AND g.number = s.generation"     \
 	"   AND g.at = s.at AND s.outcome = 'swapped'"                                                              \
 	"  LEFT JOIN served AS v ON v.deployment = g.deployment AND v.generation = g.number"                        \
@@ -113,6 +116,7 @@ static void read_row(const struct history_reader *r, sqlite3_stmt *s, const stru
 		.n_crashes = (unsigned)sqlite3_column_int(s, 19),
 		.before = (uint32_t)sqlite3_column_int64(s, 20),
 		.json = database_text(s, 21),
+		.device = database_text(s, 22),
 	};
 	ret->kept = is_kept(r, ret->image);
 }
@@ -140,7 +144,8 @@ int history_reader_deployments(struct history_reader *r, history_deployment_fn o
 		&r->database,
 		"SELECT deployment, count(*), max(at), (SELECT count(*) FROM generation AS g WHERE g.deployment ="
 		" s.deployment), (SELECT generation FROM serving AS v WHERE v.deployment = s.deployment AND until IS NULL"
-		" ORDER BY v.id DESC LIMIT 1) FROM save AS s GROUP BY deployment ORDER BY deployment", "");
+		" ORDER BY v.id DESC LIMIT 1), (SELECT max(number) FROM generation AS g WHERE g.deployment = s.deployment)"
+		" FROM save AS s GROUP BY deployment ORDER BY deployment", "");
 
 	while (database_row(s))
 		on_deployment(context, &(struct history_deployment){
@@ -149,6 +154,64 @@ int history_reader_deployments(struct history_reader *r, history_deployment_fn o
 					       .last_ms = sqlite3_column_int64(s, 2),
 					       .n_generations = (unsigned)sqlite3_column_int(s, 3),
 					       .serving = (uint32_t)sqlite3_column_int64(s, 4),
+					       .newest = (uint32_t)sqlite3_column_int64(s, 5),
 				       });
+	return finish(r, s, why);
+}
+
+int history_reader_generation(struct history_reader *r, const char *deployment, uint32_t number,
+			      history_row_fn on_row, void *context, struct buffer *why)
+{
+	const struct history_selection q = { .json = true };
+	sqlite3_stmt *s = database_ask(&r->database, ROWS("s.deployment = ?1 AND g.number = ?6"), "siiiii", deployment,
+				       INT64_C(0), INT64_C(1), INT64_C(1), INT64_C(0), (int64_t)number);
+	bool found = database_row(s);
+	struct history_row row;
+	int result;
+
+	if (found) {
+		read_row(r, s, &q, &row);
+		on_row(context, &row);
+	}
+	result = finish(r, s, why);
+	if (result != DATABASE_OK || found)
+		return result;
+	buffer_printf(why, "there is no generation %u of %s; 'devserve history %s' lists them", number, deployment,
+		      deployment);
+	return DATABASE_MISSING;
+}
+
+static void unpack(sqlite3_stmt *s, history_source_fn on_source, void *context)
+{
+	uLongf size = (uLongf)sqlite3_column_int64(s, 1);
+	_cleanup_free_ char *text = xcalloc(1, size + 1);
+
+	if (size <= LONGEST_SOURCE && uncompress((Bytef *)text, &size, sqlite3_column_blob(s, 2),
+						 (uLong)sqlite3_column_bytes(s, 2)) == Z_OK)
+		on_source(context, database_text(s, 0), text, size);
+}
+
+int history_reader_sources(struct history_reader *r, const char *deployment, uint32_t number,
+			   history_source_fn on_source, void *context, struct buffer *why)
+{
+	sqlite3_stmt *s = database_ask(&r->database,
+				       "SELECT s.path, c.size, c.packed FROM source AS s JOIN content AS c USING (hash)"
+				       " WHERE s.deployment = ? AND s.generation = ? ORDER BY s.path", "si", deployment,
+				       (int64_t)number);
+
+	while (database_row(s))
+		unpack(s, on_source, context);
+	return finish(r, s, why);
+}
+
+int history_reader_events(struct history_reader *r, const char *deployment, uint32_t number, const char *name,
+			  void (*on_event)(void *context, const char *json), void *context, struct buffer *why)
+{
+	sqlite3_stmt *s = database_ask(&r->database,
+				       "SELECT json FROM event WHERE deployment = ? AND generation = ? AND name = ? ORDER BY id",
+				       "sis", deployment, (int64_t)number, name);
+
+	while (database_row(s))
+		on_event(context, database_text(s, 0));
 	return finish(r, s, why);
 }

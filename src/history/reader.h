@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct buffer;
@@ -23,7 +24,7 @@ struct history_row {
 	const char *outcome, *reason; /* "swapped", …; "" */
 	int64_t took_us;
 	bool cached, pinned, kept; /* kept: it can be rolled back to */
-	const char *compiler, *flags, *source, *image; /* "" where not known */
+	const char *compiler, *flags, *source, *image, *device; /* "" where not known */
 	const char *verdict; /* "FASTER", …; "": none */
 	double ratio, low, high; /* old time by new time; 0: not known */
 	int64_t served_ms;   /* in all, as of now */
@@ -58,6 +59,7 @@ struct history_deployment {
 	unsigned n_saves, n_generations;
 	int64_t last_ms;   /* when the last save had ended */
 	uint32_t serving;  /* 0: none, as far as the history knows */
+	uint32_t newest;   /* the highest number; 0: none */
 };
 
 typedef void (*history_deployment_fn)(void *context, const struct history_deployment *d);
@@ -65,3 +67,17 @@ typedef void (*history_deployment_fn)(void *context, const struct history_deploy
 /* In order of names. Likewise. */
 int history_reader_deployments(struct history_reader *r, history_deployment_fn on_deployment, void *context,
 			       struct buffer *why);
+
+/* One generation, with its JSON. 0; DATABASE_MISSING, or another result, with a sentence. */
+int history_reader_generation(struct history_reader *r, const char *deployment, uint32_t number,
+			      history_row_fn on_row, void *context, struct buffer *why);
+
+typedef void (*history_source_fn)(void *context, const char *path, const char *text, size_t size);
+
+/* The files that a generation was made of, in order of their paths. 0, or a result with a sentence. */
+int history_reader_sources(struct history_reader *r, const char *deployment, uint32_t number,
+			   history_source_fn on_source, void *context, struct buffer *why);
+
+/* The events of that name about a generation, as JSON, the oldest first. Likewise. */
+int history_reader_events(struct history_reader *r, const char *deployment, uint32_t number, const char *name,
+			  void (*on_event)(void *context, const char *json), void *context, struct buffer *why);

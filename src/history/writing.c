@@ -203,7 +203,7 @@ static int record_verdict(const struct writing *w)
 		return r;
 	return database_run(w->database,
 			    "UPDATE generation SET verdict = json_extract(?1, '$.verdict'), ratio = json_extract(?1, '$.ratio'),"
-			    " low = json_extract(?1, '$.low'), high = json_extract(?1, '$.high')"
+			    " low = json_extract(?1, '$.interval[0]'), high = json_extract(?1, '$.interval[1]')"
 			    " WHERE deployment = ?2 AND number = ?3", "ssi", e->json, e->deployment, (int64_t)e->generation);
 }
 

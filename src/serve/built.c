@@ -30,6 +30,7 @@ static void add_file(struct built *b, const struct plugin *p, const char *path, 
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	struct stat st;
 	struct hash now;
+	size_t size;
 
 	if (!path_is_below(path, p->plugins->root) || stat(path, &st) < 0 || st.st_size > LONGEST ||
 	    file_read(path, &text) < 0)
@@ -37,9 +38,10 @@ static void add_file(struct built *b, const struct plugin *p, const char *path, 
 	now = hash_bytes(buffer_text(&text), text.size);
 	if (hash && !hash_equal(now, *hash))
 		return;
+	size = text.size;
 	b->files[b->build.n_files++] = (struct history_file){ .path = xstrdup(path + strlen(p->plugins->root) + 1),
-							      .size = text.size, .hash = now,
-							      .text = text.size ? buffer_steal(&text) : xstrdup("") };
+							      .size = size, .hash = now,
+							      .text = size ? buffer_steal(&text) : xstrdup("") };
 }
 
 struct history_build *built_new(const struct plugin *p, const struct build_result *result)

@@ -11,6 +11,7 @@
         "clang"
         "criterion"
         "curl"
+        "diffutils"
         "elfutils"
         "gcc"
         "gdb"

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Two generations side by side: source, answers, code."""
+
+import contextlib
+import json
+import sqlite3
+
+import pytest
+
+from devserve import constant, deployment, devserve, x
+
+
+def diff(root, *args):
+    return devserve("diff", "--root", str(root.path), *args)
+
+
+def data(root, *args):
+    said = diff(root, "--json", *args)
+    assert said.returncode == 0, said.stderr
+    return json.loads(said.stdout)
+
+
+def test_it_shows_the_source_that_changed_and_no_other(root, serve):
+    root.write("shared.h", "#define STEP 1\n")
+    root.write("one/one.c", '#include "shared.h"\n' + deployment("\t*y = x + STEP;"))
+    server = serve()
+    server.save("shared.h", "#define STEP 2\n", deployment="one")
+    server.stop()
+    lines = diff(root, "one").stdout.splitlines()
+    assert lines[0] == "one  gen 1→2"
+    assert "--- shared.h (gen 1)" in lines and "+++ shared.h (gen 2)" in lines
+    assert "-#define STEP 1" in lines and "+#define STEP 2" in lines
+    assert not any("one.c" in line for line in lines), lines
+    assert data(root, "one")["source"].startswith("--- shared.h (gen 1)\n+++ shared.h (gen 2)\n@@ -1 +1 @@\n")
+
+
+def test_files_that_came_and_went_and_flags(root, serve):
+    root.write("one/one.c", constant(1))
+    root.write("one/two.c", "int two(void);\nint two(void) { return 2; }\n")
+    server = serve()
+    mark = server.mark()
+    (root.path / "one/two.c").unlink()
+    server.wait("save.done", mark, outcome="swapped")
+    server.save("one/deployment.yaml", "cflags: [-O1]\n")
+    server.stop()
+    gone = diff(root, "one", "1", "2").stdout
+    assert "--- one/two.c (gen 1)\n+++ /dev/null\n" in gone and "flags were" not in gone
+    flags = diff(root, "one", "2", "3").stdout
+    assert "--- /dev/null\n+++ one/deployment.yaml (gen 3)\n" in flags
+    assert "flags are" in flags and "-O1" in flags
+
+
+CODE = """
+int helper(int);
+__attribute__((noinline)) int helper(int n) { return n * %d; }
+"""
+
+
+def test_it_shows_the_functions_that_changed(root, serve):
+    root.write("one/one.c", deployment("\t*y = helper(x);", CODE % 3))
+    server = serve()
+    server.save("one/one.c", deployment("\t*y = helper(x);", CODE % 1000))
+    server.stop()
+    both = data(root, "one")
+    assert [f["name"] for f in both["functions"]] == ["helper"], both["functions"]
+    assert "0x3e8" in both["functions"][0]["after"] and "0x3e8" not in both["functions"][0]["before"]
+    said = diff(root, "one", "--code").stdout
+    assert "code  1 function changed" in said and "--- helper (gen 1)" in said and "$0x3e8" in said
+
+
+def test_what_only_moved_has_not_changed(root, serve):
+    root.write("one/one.c", deployment("\t*y = helper(x);", CODE % 3))
+    server = serve()
+    server.save("one/one.c", deployment("\t*y = helper(x);", "int more(int);\nint more(int n) { return n / 7; }\n" + CODE % 3))
+    server.stop()
+    assert [(f["name"], f["before"]) for f in data(root, "one")["functions"]] == [("more", None)]
+
+
+def test_answers_are_compared_with_those_of_the_other(root, serve):
+    root.write("one/one.c", deployment("\t*y = x * 2;"))
+    server = serve()
+    for n in (1, 2, 3):
+        server.infer("one", x(n))
+    server.save("one/one.c", deployment("\t*y = x > 2 ? x * 2 + 1 : x * 2;"))
+    assert server.infer("one", x(1)).value == 2
+    answers = data(root, "one")["answers"]
+    assert sorted(a["outcome"] for a in answers)[:1] == ["differs"] and {a["outcome"] for a in answers} == {"differs", "same"}
+    wrong = next(a for a in answers if a["outcome"] == "differs")
+    assert "expected 6, got 7" in wrong["reason"] and wrong["max_abs"] == 1
+    back = data(root, "one", "2", "1")["answers"]
+    assert any("expected 7, got 6" in (a["reason"] or "") for a in back)
+
+
+def test_golden_cases_are_requests_too(root, serve):
+    root.write("one/one.c", deployment("\t*y = x * 2;"))
+    server = serve()
+    server.infer("one", x(5))
+    assert devserve("record", "one", "--root", str(root.path), "--out", str(root.path / "one/golden")).returncode == 0
+    server.save("one/one.c", deployment("\t*y = x + x;", "int other(void);\nint other(void) { return 1; }\n"))
+    server.stop()
+    answers = data(root, "one")["answers"]
+    assert answers and all(a["request"].startswith("golden/") and a["outcome"] == "same" for a in answers), answers
+
+
+def test_which_two_it_means(root, serve):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    server.save("one/one.c", constant(1))
+    server.save("one/one.c", constant(2))
+    assert diff(root, "one").stdout.startswith("one  gen 2→3\n")
+    assert diff(root, "one", "1").stdout.startswith("one  gen 1→3\n")
+    assert diff(root, "one", "3", "1").stdout.startswith("one  gen 3→1\n")
+    assert diff(root, "1", "2").stdout.startswith("one  gen 1→2\n")  # there is but one deployment
+    assert "there is no generation 9 of one" in diff(root, "one", "9").stderr
+    assert "are numbers of generations" in diff(root, "one", "first").stderr
+    assert "nothing is known of a deployment 'two'" in diff(root, "two").stderr
+
+
+def verdict(root, generation, kind, ratio, low, high):
+    with contextlib.closing(sqlite3.connect(root.path / ".devserve/history.db")) as db, db:
+        db.execute("UPDATE generation SET verdict = ?, ratio = ?, low = ?, high = ? WHERE number = ?",
+                   (kind, ratio, low, high, generation))
+
+
+@pytest.mark.parametrize("a, b, said", [
+    ("1", "2", "1.50× faster [1.40, 1.60]"), ("2", "1", "1.50× slower [1.40, 1.60]"),
+    ("2", "3", "1.20× slower [1.10, 1.30]"), ("1", "3", "1.25× faster, by the 2 verdicts in between"),
+    ("3", "4", "same"), ("4", "5", "not known: there is no verdict about generation 5"),
+    ("1", "5", "not known: there is no verdict about generation 5"),
+])
+def test_speed_is_what_the_verdicts_on_the_way_say(root, serve, a, b, said):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    for i in range(1, 5):
+        server.save("one/one.c", constant(i))
+    server.stop()
+    verdict(root, 2, "FASTER", 1.5, 1.4, 1.6)
+    verdict(root, 3, "SLOWER", 1 / 1.2, 1 / 1.3, 1 / 1.1)
+    verdict(root, 4, "SAME", 1.001, 0.99, 1.01)
+    lines = diff(root, "one", a, b).stdout.splitlines()
+    assert f"speed  {said}" in lines, lines
