@@ -211,6 +211,22 @@ def test_saves_stay_under_it_until_it_ends(root, serve):
     assert server.infer("one", x(-1)).value == 7
 
 
+def test_what_clients_asked_before_is_enough_to_find_it(root, serve, compilers):
+    root.write("one.c", bad("r = x[1];"))
+    server = serve("--gate", "replay", env=compilers)
+    assert server.infer("one", x(-1)).value == 7
+    said = toggle(server, "one")
+    found = "AddressSanitizer: heap-buffer-overflow: read 4 bytes, 0 bytes to the right of the input X[1]"
+    assert said.returncode == 1 and found in said.stderr, said
+    report = server.wait("sanitizer.report", deployment="one")
+    assert report["diagnostics"][0]["line"] == line_of(root, "one.c", "r = x[1];"), report
+    answer = server.infer("one", x(-1))
+    assert (answer.value, answer.generation, answer.stale) == (7, 1, "trial-failed"), answer
+    done = server.save("one.c", bad("r = x[0];"))
+    assert done["outcome"] == "swapped" and done["sanitized"] and done["generation"] == 2, done
+    assert server.infer("one", x(-1)).value == 7
+
+
 def delta(n):
     return {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1], "data": [n]}]}
 
