@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/json_reader.h"
 #include "cli/names.h"
+#include "verdict/verdict.h"
 
 #define TIMEOUT_MS 120000 /* create() may load weights */
 
@@ -46,12 +47,21 @@ static void put_side(const struct json_reader *r, const char *companion, const c
 		buffer_printf(b, ", median %.1f us", median / 1e3);
 }
 
-static void put_ratio(double ratio, struct buffer *b)
+/* "; generation 7 is 1.34× faster [1.31, 1.37]" */
+static void put_verdict(const struct json_reader *r, const char *path, struct buffer *b)
 {
-	if (ratio >= 1)
-		buffer_printf(b, "; %.2f× as fast", ratio);
-	else if (ratio > 0)
-		buffer_printf(b, "; %.2f× as slow", 1 / ratio);
+	const char *name = json_reader_string(r, "%s/verdict", path);
+	struct verdict v = { .kind = VERDICT_UNSURE };
+
+	if (!name || !json_reader_number(r, &v.ratio, "%s/ratio", path) ||
+	    !json_reader_number(r, &v.low, "%s/interval/0", path) ||
+	    !json_reader_number(r, &v.high, "%s/interval/1", path))
+		return;
+	for (enum verdict_kind kind = VERDICT_UNSURE; kind <= VERDICT_SLOWER; kind++)
+		if (strcmp(name, verdict_name(kind)) == 0)
+			v.kind = kind;
+	buffer_puts(b, "; ");
+	verdict_describe(&v, b);
 }
 
 static void put_comparison(const struct json_reader *r, const char *path, struct buffer *b)
@@ -78,7 +88,7 @@ void companion_describe(const struct json_reader *r, const char *path, struct bu
 	put_side(r, path, "beside", ret);
 	buffer_puts(ret, "; ");
 	put_side(r, path, "serving", ret);
-	put_ratio(number(r, path, "ratio"), ret);
+	put_verdict(r, path, ret);
 	if (strcmp(kind, "shadow") == 0)
 		put_comparison(r, path, ret);
 }

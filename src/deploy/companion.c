@@ -25,6 +25,8 @@
 
 #define STOP_GRACE_MS 5000
 #define MAX_KILLED 3 /* from outside, after which it is given up */
+#define LOOK_MS 1000 /* whether it should be measured (again) */
+#define AGAIN_NS (20 * NS_PER_S)
 
 static const struct replica_callbacks coming, beside, retired;
 
@@ -64,30 +66,6 @@ static uint64_t median(const struct companion_times *t)
 	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-static int compare_ratios(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Call by call where both had the same ones, else of the medians. */
-static double ratio(const struct companion *c)
-{
-	const struct companion_times *a = &c->counts[0].times, *b = &c->counts[1].times;
-	unsigned n = b->n < COMPANION_TIMES ? (unsigned)b->n : COMPANION_TIMES;
-	double ratios[COMPANION_TIMES];
-
-	if (!a->n || !n)
-		return 0;
-	if (!c->shadow)
-		return (double)median(a) / (double)(median(b) ? median(b) : 1);
-	for (unsigned i = 0; i < n; i++)
-		ratios[i] = (double)a->ns[i] / (double)(b->ns[i] ? b->ns[i] : 1);
-	qsort(ratios, n, sizeof(*ratios), compare_ratios);
-	return ratios[n / 2];
-}
-
 static struct companion_side side(const struct companion_count *c)
 {
 	return (struct companion_side){ .requests = c->requests, .failures = c->failures, .calls = c->calls,
@@ -110,7 +88,8 @@ void companion_get(const struct deployment *d, struct companion_facts *ret)
 	ret->diverted = c->n_diverted;
 	ret->serving = side(&c->counts[0]);
 	ret->beside = side(&c->counts[1]);
-	ret->ratio = ratio(c);
+	ret->judged = c->judged_ns != 0;
+	ret->verdict = c->verdict;
 	if (c->shadow)
 		shadow_get(c->shadow, ret);
 }
@@ -171,6 +150,37 @@ void companion_tell(struct deployment *d, enum companion_news news, const char *
 	tell(d, &facts, news, reason);
 }
 
+/* Judging */
+
+static uint64_t calls_of(const struct companion *c)
+{
+	return c->counts[0].calls + c->counts[1].calls;
+}
+
+/* As long as clients ask; and the verdict of a save comes first. */
+static void on_look(uv_timer_t *timer)
+{
+	struct seat *s = timer->data;
+	const struct companion *c = &s->deployment->companion;
+
+	if (calls_of(c) != c->judged_calls && (!c->judged_ns || clock_ns() - c->judged_ns >= AGAIN_NS))
+		verdicts_judge_companion(s->deployment);
+}
+
+void companion_judged(struct deployment *d, const struct verdict *v)
+{
+	struct companion *c = &d->companion;
+	bool is_news = v && (!c->judged_ns || v->kind != c->verdict.kind);
+
+	if (!v)
+		return;
+	c->verdict = *v;
+	c->judged_ns = clock_ns();
+	c->judged_calls = calls_of(c);
+	if (is_news)
+		companion_tell(d, COMPANION_JUDGED, NULL);
+}
+
 /* Ending */
 
 static void settle(struct companion *c, int error, const char *sentence)
@@ -206,6 +216,8 @@ static void give_back(struct deployment *d)
 static void leave(struct seat *s, bool at_once)
 {
 	uv_timer_stop(&s->patience);
+	uv_timer_stop(&s->restart);
+	verdicts_drop_companion(s->deployment);
 	s->incoming = replica_abandon(s->incoming);
 	if (s->serving) {
 		deployment_ref(s->deployment);
@@ -381,6 +393,8 @@ static void on_swapped(void *context, uint64_t pause_ns)
 	if (c->told)
 		return;
 	c->told = true;
+	uv_update_time(s->deployment->deploy->hub->loop);
+	uv_timer_start(&s->restart, on_look, LOOK_MS, LOOK_MS);
 	settle(c, 0, NULL);
 	companion_tell(s->deployment, COMPANION_STARTED, NULL);
 }
@@ -504,6 +518,7 @@ static void begin(struct deployment *d, enum companion_kind kind, double share, 
 	c->n_offered = c->n_diverted = 0;
 	memset(c->counts, 0, sizeof(c->counts));
 	c->window_ns = 0;
+	c->judged_ns = c->judged_calls = 0;
 	c->seat.n_failures = 0;
 	c->release.generation = r->generation;
 	c->release.signature = signature_ref(r->signature);

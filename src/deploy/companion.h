@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "verdict/verdict.h"
+
 struct buffer;
 struct deployment;
 struct rollout;
@@ -25,6 +27,7 @@ enum companion_kind { COMPANION_NONE, COMPANION_CANARY, COMPANION_SHADOW };
 enum companion_news {
 	COMPANION_STARTED, /* it serves */
 	COMPANION_ENDED,
+	COMPANION_JUDGED,  /* there is a first verdict on its speed, or another one */
 	COMPANION_DIFFERS, /* a shadow's answer does; told at the 1st, the 10th, the 100th … */
 };
 
@@ -41,7 +44,8 @@ struct companion_facts {
 	double share;   /* of the requests; 1 for a shadow */
 	pid_t pid;      /* 0: its worker is coming */
 	unsigned waiting, in_flight;
-	double ratio;   /* time of a call in the one that serves, to that in this one; 0: not known yet */
+	bool judged;
+	struct verdict verdict; /* on its speed, against the one that serves; if judged */
 	uint64_t diverted; /* requests of a canary's that found it behind, and went to the other */
 	uint64_t compared, differing; /* calls of a shadow */
 	uint64_t dropped;  /* that found it behind */

@@ -190,6 +190,8 @@ struct companion {
 	unsigned n_waiting;
 	uint64_t window_ns;       /* as the deployment's */
 	struct shadow *shadow;    /* or NULL: it is a canary */
+	struct verdict verdict;   /* the last, if judged_ns */
+	uint64_t judged_ns, judged_calls; /* when, and how many there had been; 0: never */
 	struct companion_count counts[2]; /* of the one that serves, of this one */
 	companion_done_fn done;   /* who waits for it to serve; or NULL */
 	void *done_context;
@@ -233,6 +235,7 @@ struct deployment {
 	bool has_next_wish;
 	struct trial *trial;
 	uint64_t unjudged_ns;     /* when it swapped to a generation whose speed is to be told; 0: none is */
+	bool unjudged_beside;    /* that is its companion */
 	uint64_t stage_ns, trial_ns, pause_ns;
 	int trial_error;
 	struct proof_summary proof; /* of the trial, */
@@ -413,6 +416,8 @@ void companion_saw(struct batch *b, enum infer_status status, uint64_t compute_n
 /* A shadow has answered a copy of a call that took @of_ns. */
 void companion_saw_copy(struct deployment *d, unsigned n_requests, bool failed, uint64_t of_ns, uint64_t copy_ns);
 void companion_tell(struct deployment *d, enum companion_news news, const char *reason);
+/* verdict.c has measured it; NULL: it couldn't. */
+void companion_judged(struct deployment *d, const struct verdict *v);
 /* Calls of one that has ended still run. */
 bool companion_drains(const struct deployment *d);
 
@@ -481,6 +486,9 @@ void verdicts_open(struct deploy *d);
 void verdicts_close(struct deploy *d);
 /* Nobody wants to know of @d's generations any more, or they go. */
 void verdicts_drop(struct deployment *d);
+/* The companion against what serves, once nothing else is due; then companion_judged(). Or not any more. */
+void verdicts_judge_companion(struct deployment *d);
+void verdicts_drop_companion(struct deployment *d);
 
 /* crash.c: whether the innermost image on the stack is the one at @path */
 bool crash_is_in(const struct crash *c, const char *path);

@@ -9,6 +9,9 @@
  * killed when it has answered, when its time is over, or when a newer save comes. One at a time in
  * the whole server, as two would measure each other; others wait their turn.
  *
+ * While another generation runs beside the one that serves (companion.c) it is measured against that,
+ * again and again, in the same way.
+ *
  * Of the report nothing is believed: numbers that can't be are no verdict.
  */
 
@@ -38,6 +41,7 @@ struct verdicts {
 	struct recorder_view view;
 	struct measurement *shared;
 	int fd;
+	bool beside;       /* its companion is measured against what serves */
 	uint64_t since_ns; /* the swap */
 	uv_timer_t timer;
 };
@@ -124,7 +128,10 @@ static void tell(struct verdicts *v, const struct measurement_report *r, const c
 
 static void end(struct verdicts *v, const struct measurement_report *r, const char *reason)
 {
-	tell(v, r, reason);
+	if (v->beside)
+		companion_judged(v->of, r ? &r->verdict : NULL);
+	else
+		tell(v, r, reason);
 	let_go(v);
 	consider(v);
 }
@@ -186,6 +193,16 @@ static void order_image(struct link_load *ret, const struct release *release, co
 	replica_describe_load(ret, &image);
 }
 
+static const struct release *old_of(const struct deployment *d, bool beside)
+{
+	return beside ? &d->current : &d->previous;
+}
+
+static const struct release *new_of(const struct deployment *d, bool beside)
+{
+	return beside ? &d->companion.release : &d->current;
+}
+
 static bool make_order(struct verdicts *v)
 {
 	struct deployment *d = v->of;
@@ -201,8 +218,8 @@ static bool make_order(struct verdicts *v)
 	snprintf(v->shared->order.recordings, sizeof(v->shared->order.recordings), "%s", v->view.path);
 	v->shared->order.budget_ns = BUDGET_NS;
 	v->shared->order.seed = clock_ns();
-	order_image(&v->shared->order.old, &d->previous, state);
-	order_image(&v->shared->order.new, &d->current, state);
+	order_image(&v->shared->order.old, old_of(d, v->beside), state);
+	order_image(&v->shared->order.new, new_of(d, v->beside), state);
 	return v->view.n > 0;
 }
 
@@ -226,9 +243,9 @@ static bool start(struct verdicts *v)
 /* Whose turn it is */
 
 /* A sanitizer's times say nothing of those without; a GPU's are a matter of their own. */
-static bool can_be_measured(const struct deployment *d)
+static bool can_be_measured(const struct deployment *d, bool beside)
 {
-	const struct release *now = &d->current, *before = &d->previous;
+	const struct release *now = new_of(d, beside), *before = old_of(d, beside);
 
 	return now->path && before->path && !now->runtime && !before->runtime && !now->signature->cuda &&
 	       !before->signature->cuda;
@@ -264,6 +281,7 @@ static void consider(struct verdicts *v)
 	if (!v->of)
 		return;
 	v->since_ns = v->of->unjudged_ns;
+	v->beside = v->of->unjudged_beside;
 	v->of->unjudged_ns = 0;
 	uv_update_time(v->deploy->hub->loop);
 	uv_timer_start(&v->timer, on_timer, DELAY_MS, 0);
@@ -271,10 +289,35 @@ static void consider(struct verdicts *v)
 
 void deployment_judge(struct deployment *d)
 {
-	if (!d->deploy->verdicts || !can_be_measured(d))
+	if (!d->deploy->verdicts || !can_be_measured(d, false))
 		return;
 	d->unjudged_ns = clock_ns();
+	d->unjudged_beside = false;
 	consider(d->deploy->verdicts);
+}
+
+void verdicts_judge_companion(struct deployment *d)
+{
+	struct verdicts *v = d->deploy->verdicts;
+
+	if (!v || d->unjudged_ns || v->of == d || !can_be_measured(d, true))
+		return;
+	d->unjudged_ns = clock_ns();
+	d->unjudged_beside = true;
+	consider(v);
+}
+
+void verdicts_drop_companion(struct deployment *d)
+{
+	struct verdicts *v = d->deploy->verdicts;
+
+	if (d->unjudged_beside)
+		d->unjudged_ns = 0;
+	d->unjudged_beside = false;
+	if (!v || v->of != d || !v->beside)
+		return;
+	let_go(v);
+	consider(v);
 }
 
 void verdicts_drop(struct deployment *d)

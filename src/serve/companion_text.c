@@ -22,6 +22,17 @@ void companion_text_started(const struct style *s, struct buffer *b, const struc
 		      f->kind == COMPANION_CANARY ? "the others" : "answers them");
 }
 
+void companion_text_verdict(const struct style *s, struct buffer *b, const struct event *e)
+{
+	const struct companion_facts *f = e->companion;
+
+	style_head(s, b, e->deployment);
+	buffer_printf(b, "%s: generation %" PRIu32 " beside %" PRIu32 "  ", companion_name(f->kind), f->generation,
+		      f->serving_generation);
+	verdict_describe(&f->verdict, b);
+	buffer_putc(b, '\n');
+}
+
 void companion_text_differs(const struct style *s, struct buffer *b, const struct event *e)
 {
 	const struct companion_facts *f = e->companion;

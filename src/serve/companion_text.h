@@ -8,5 +8,6 @@ struct event;
 struct style;
 
 void companion_text_started(const struct style *s, struct buffer *b, const struct event *e);
+void companion_text_verdict(const struct style *s, struct buffer *b, const struct event *e);
 void companion_text_differs(const struct style *s, struct buffer *b, const struct event *e);
 void companion_text_ended(const struct style *s, struct buffer *b, const struct event *e);

@@ -57,6 +57,18 @@ static void put_side(struct buffer *json, const char *key, uint32_t generation, 
 	json_object_end(json);
 }
 
+static void put_verdict(struct buffer *json, const struct verdict *v)
+{
+	json_string(json, "verdict", verdict_name(v->kind));
+	if (!v->n_courses)
+		return;
+	json_double(json, "ratio", v->ratio);
+	json_array(json, "interval");
+	json_double(json, NULL, v->low);
+	json_double(json, NULL, v->high);
+	json_array_end(json);
+}
+
 static void put_shadow(struct buffer *json, const struct companion_facts *f)
 {
 	json_uint(json, "compared", f->compared);
@@ -73,8 +85,8 @@ void companion_json(const struct companion_facts *f, struct buffer *json)
 		json_int(json, "pid", f->pid);
 	json_uint(json, "queued", f->waiting);
 	json_uint(json, "in_flight", f->in_flight);
-	if (f->ratio > 0)
-		json_double(json, "ratio", f->ratio);
+	if (f->judged)
+		put_verdict(json, &f->verdict);
 	if (f->kind == COMPANION_SHADOW)
 		put_shadow(json, f);
 	else

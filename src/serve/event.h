@@ -46,8 +46,10 @@ struct diagnostic;
 	X(DEPLOYMENT_FELL_BACK, "deployment.fell-back") /* from, reason: it crashed, the generation before serves */ \
 	X(DEPLOYMENT_ROLLED_BACK, "deployment.rolled-back") /* from, took_ns: somebody asked for it */ \
 	X(CANARY_STARTED, "canary.started")         /* share, serving, beside: a second generation answers, too */ \
+	X(CANARY_VERDICT, "canary.verdict")         /* verdict, ratio, interval: serving's time, by beside's */ \
 	X(CANARY_ENDED, "canary.ended")             /* reason, share, serving, beside */  \
 	X(SHADOW_STARTED, "shadow.started")         /* share, serving, beside: a second generation gets copies */ \
+	X(SHADOW_VERDICT, "shadow.verdict")         /* verdict, ratio, interval: serving's time, by beside's */ \
 	X(SHADOW_DIFFERS, "shadow.differs")         /* reason: which element; serving, beside, differing */ \
 	X(SHADOW_ENDED, "shadow.ended")             /* reason, share, serving, beside */  \
 	X(WATCH_OVERFLOW, "watch.overflow")         /* count */                           \

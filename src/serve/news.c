@@ -82,9 +82,10 @@ static void on_judged(void *context, const struct deploy_verdict *v)
 static void on_companion(void *context, const char *name, const struct companion_facts *facts,
 			 enum companion_news news, const char *reason)
 {
-	static const enum event_kind kinds[][3] = {
-		[COMPANION_CANARY] = { EVENT_CANARY_STARTED, EVENT_CANARY_ENDED },
-		[COMPANION_SHADOW] = { EVENT_SHADOW_STARTED, EVENT_SHADOW_ENDED, EVENT_SHADOW_DIFFERS },
+	static const enum event_kind kinds[][4] = {
+		[COMPANION_CANARY] = { EVENT_CANARY_STARTED, EVENT_CANARY_ENDED, EVENT_CANARY_VERDICT },
+		[COMPANION_SHADOW] = { EVENT_SHADOW_STARTED, EVENT_SHADOW_ENDED, EVENT_SHADOW_VERDICT,
+				       EVENT_SHADOW_DIFFERS },
 	};
 	struct news *n = context;
 

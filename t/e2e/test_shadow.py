@@ -5,9 +5,13 @@ import os
 import signal
 import struct
 import threading
+import time
 
-from devserve import constant, deployment, wait_until_gone, x
+import pytest
+
+from devserve import PATIENCE, constant, deployment, wait_until_gone, x
 from test_canary import ask, companion, two  # noqa: F401 (a fixture)
+from test_verdict import kernel
 
 
 def compared(server, n, name="one"):
@@ -30,7 +34,7 @@ def test_nothing_of_it_reaches_a_client_and_differences_are_told(two):
         compared(two, i)
     facts = companion(two)
     assert (facts["compared"], facts["differing"], facts["dropped"]) == (10, 10, 0), facts
-    assert facts["beside"]["requests"] == facts["serving"]["requests"] == 10 and facts["ratio"] > 0, facts
+    assert facts["beside"]["requests"] == facts["serving"]["requests"] == 10, facts
     two.wait("shadow.differs", differing=10)
     told = two.seen("shadow.differs")
     assert [t["differing"] for t in told] == [1, 10], told
@@ -206,6 +210,24 @@ def test_state_is_a_copy_that_nobody_else_sees(root, serve):
     server.stop()
     assert serve().infer("counter", {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1], "data": [1]}]}
                          ).output("COUNT")[0] == 38
+
+
+@pytest.mark.parametrize("words", [("shadow",), ("canary", "50%")])
+def test_its_speed_is_told_by_the_verdict_of_saves(root, serve, words):
+    """Measured apart, on recorded calls: neither does a shadow's being behind everybody count, nor a canary's share."""
+    root.write("one/one.c", kernel(4000))
+    server = serve()
+    server.save("one/one.c", kernel(2000))
+    ask(server, words[0], "one", "1", *words[1:])
+    deadline = time.monotonic() + PATIENCE
+    while not (told := server.seen(f"{words[0]}.verdict")):  # clients go on asking
+        assert server.infer("one", x(3)).value == 3 and time.monotonic() < deadline
+    told = told[0]
+    low, high = told["interval"]
+    assert told["verdict"] in ("SLOWER", "UNSURE") and low <= told["ratio"] <= high < 1, told
+    facts = companion(server)
+    assert (facts["verdict"], facts["interval"]) == (told["verdict"], told["interval"]), facts
+    assert "[" in ask(server, words[0], "one") and not server.seen("verdict", generation=1)
 
 
 def test_batches_are_copied_as_they_were_joined(root, serve):
