@@ -218,8 +218,9 @@ static int prepare(const struct keeping *k, const struct case_facts *f)
 	return r;
 }
 
-static void borrow(const struct keeping *k, const struct signature_port *ports, const struct call_tensor *tensors,
-		   uint32_t n, struct array *ret)
+/* A plugin that wrote to its inputs may have left text whose lengths don't add up. */
+static int borrow(struct keeping *k, const struct signature_port *ports, const struct call_tensor *tensors, uint32_t n,
+		  struct array *ret)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		const struct call_tensor *t = &tensors[i];
@@ -227,7 +228,12 @@ static void borrow(const struct keeping *k, const struct signature_port *ports, 
 		ret[i] = (struct array){ .name = ports[i].name, .dtype = t->dtype, .rank = t->rank, .size = t->size,
 					 .data = (unsigned char *)k->view.base + t->offset };
 		memcpy(ret[i].shape, t->shape, sizeof(t->shape));
+		if (array_is_whole(&ret[i]))
+			continue;
+		buffer_printf(&k->why, "%s holds fewer or more elements than its shape says", ports[i].name);
+		return -EINVAL;
 	}
+	return 0;
 }
 
 static int write_tensors(struct keeping *k)
@@ -235,8 +241,9 @@ static int write_tensors(struct keeping *k)
 	struct array in[DEVSERVE_MAX_TENSORS], out[DEVSERVE_MAX_TENSORS];
 	const struct recording *r = recorder_at(&k->view, 0);
 
-	borrow(k, k->signature->inputs, r->tensors, r->n_in, in);
-	borrow(k, k->signature->outputs, r->tensors + r->n_in, r->n_out, out);
+	if (borrow(k, k->signature->inputs, r->tensors, r->n_in, in) < 0 ||
+	    borrow(k, k->signature->outputs, r->tensors + r->n_in, r->n_out, out) < 0)
+		return -EINVAL;
 	return case_fill(k->made, in, r->n_in, out, r->n_out, k->json.data, &k->why);
 }
 

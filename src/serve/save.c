@@ -311,6 +311,7 @@ static void trial_failed(struct save *s, const struct rollout_result *result)
 						    .image = s->image,
 						    .weights = s->weights->index,
 						    .device = s->device,
+						    .runtime = s->runtime,
 						    .state = s->signature->state.size ? state : NULL,
 						    .cuda = s->signature->cuda,
 						    .sentence = result->sentence }, &proof);

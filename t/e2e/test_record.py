@@ -279,6 +279,20 @@ def test_a_golden_case_that_a_save_failed_gets_a_number(proved, root):
     assert command(root, "replay", 2).returncode == 0
 
 
+def test_what_a_sanitizer_found_in_a_save_is_found_again(proved, root):
+    assert command(root, "asan", "twice").returncode == 0
+    fault = refuse(proved, "#include <stdlib.h>\n" + TWICE.replace("	if (access(", """\
+	float *copy = (float *)malloc(3 * sizeof(float));
+
+	for (size_t i = 0; i < n + (n == 3); i++)
+		copy[i] = x[i < n ? i : 0];
+	free(copy);
+	if (access(""", 1))
+    assert fault["replay"] == 1, fault
+    result = command(root, "replay", 1)
+    assert "crashed: AddressSanitizer found heap-buffer-overflow" in result.stdout, result
+
+
 def test_golden_cases_want_a_directory(root, serve, tmp_path):
     root.write("seven.c", constant(7))
     serve().infer("seven", x(1))

@@ -135,6 +135,19 @@ Test(recorder, a_shape_that_came_once_stays_beside_one_that_comes_all_the_time)
 	cr_expect_null(recorder_find(&recorder, last - RECORDER_MAX + 1));
 }
 
+Test(recorder, the_shape_that_there_is_most_of_gives_way)
+{
+	uint64_t few = record(1000, 1), many;
+
+	record(1000, 1);
+	many = record(256, 1);
+	for (int i = 3; i < RECORDER_MAX; i++)
+		record(256, 1);
+	record(512, 1);
+	cr_expect(recorder_find(&recorder, few), "though it is the oldest");
+	cr_expect_null(recorder_find(&recorder, many));
+}
+
 Test(recorder, of_more_shapes_than_there_is_room_for_the_last_ones_stay)
 {
 	uint64_t first = 0, last = 0;
