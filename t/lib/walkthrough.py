@@ -138,7 +138,7 @@ class Walkthrough:
             (self.directory / "build").symlink_to(BUILD)
         self.env = {key: value for key, value in os.environ.items()
                     if not key.startswith("DEVSERVE_") or key == "DEVSERVE_INCLUDE"}
-        self.env |= {"HOME": str(self.directory), "DEVSERVE_GATE": "load", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "COLUMNS": "100",
+        self.env |= {"HOME": str(self.directory), "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "COLUMNS": "100",
                      "PATH": os.pathsep.join([str(BUILD), str(pathlib.Path(sys.executable).parent), self.env["PATH"]])}
         if not (BUILD.parent / "include/devserve").exists():
             self.env.setdefault("DEVSERVE_INCLUDE", str(TREE / "include"))
