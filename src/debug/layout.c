@@ -26,6 +26,7 @@
 #define MAX_DEPTH 32
 #define MAX_LOOKED_AT 100000
 #define MAX_CONSTANTS 256
+#define MAX_TYPE 200u /* bytes of its name: templates may go on for ever */
 
 /* Exit statuses; layout.h has their meaning. */
 enum { FINE = 0, UNUSABLE = 1, POINTER = 3 };
@@ -96,7 +97,7 @@ static void put_type(struct buffer *b, Dwarf_Die *type, unsigned depth)
 	Dwarf_Die target;
 
 	if (name) {
-		buffer_puts(b, name);
+		buffer_append(b, name, strlen(name) < MAX_TYPE ? strlen(name) : MAX_TYPE);
 		return;
 	}
 	if (depth == 8) {

@@ -10,6 +10,9 @@
 #include "base/half.h"
 #include "state/plan.h"
 
+#define PIECE 4096u
+#define MAYBE_SPARSE (UINT64_C(1) << 20) /* bytes; a smaller state is copied in no time */
+
 /* Integers */
 
 /* At most 64 bits, wherever they begin. */
@@ -118,28 +121,53 @@ static void put_float(uint64_t bits, long double value, void *to)
 
 /* Elements */
 
-static void copy_element(const struct copy *c, const unsigned char *from, unsigned char *to)
+/* Bytes that are zero are in the new state already, and where a page has no others nobody wrote to it. */
+static void copy_bytes(const unsigned char *from, unsigned char *to, uint64_t size, bool is_sparse)
+{
+	static const unsigned char zero[PIECE];
+
+	for (uint64_t at = 0; is_sparse && at < size; at += PIECE) {
+		size_t n = size - at < PIECE ? size - at : PIECE;
+
+		if (memcmp(from + at, zero, n) != 0)
+			memcpy(to + at, from + at, n);
+	}
+	if (!is_sparse)
+		memcpy(to, from, size);
+}
+
+static bool is_zero(const struct copy *c, const unsigned char *from)
+{
+	for (uint64_t i = c->from / 8; i <= (c->from + c->from_bits - 1) / 8; i++)
+		if (from[i])
+			return false;
+	return true;
+}
+
+static void copy_element(const struct copy *c, const unsigned char *from, unsigned char *to, bool is_sparse)
 {
 	if (c->how == COPY_BYTES)
-		memcpy(to + c->to / 8, from + c->from / 8, c->from_bits / 8);
+		copy_bytes(from + c->from / 8, to + c->to / 8, c->from_bits / 8, is_sparse);
+	else if (is_sparse && is_zero(c, from))
+		return;
 	else if (c->how == COPY_INTEGER)
 		copy_integer(c, from, to);
 	else
 		put_float(c->to_bits, get_float(c->from_kind, c->from_bits, from + c->from / 8), to + c->to / 8);
 }
 
-static void copy_extent(const struct copy *c, unsigned i, const unsigned char *from, unsigned char *to)
+static void copy_extent(const struct copy *c, unsigned i, const unsigned char *from, unsigned char *to, bool is_sparse)
 {
 	if (i == c->n_extents) {
-		copy_element(c, from, to);
+		copy_element(c, from, to, is_sparse);
 		return;
 	}
 	for (uint64_t n = 0; n < c->extents[i].n; n++)
-		copy_extent(c, i + 1, from + n * c->extents[i].from_stride, to + n * c->extents[i].to_stride);
+		copy_extent(c, i + 1, from + n * c->extents[i].from_stride, to + n * c->extents[i].to_stride, is_sparse);
 }
 
 void plan_apply(const struct plan *p, const void *from, void *to)
 {
 	for (size_t i = 0; i < p->n_copies; i++)
-		copy_extent(&p->copies[i], 0, from, to);
+		copy_extent(&p->copies[i], 0, from, to, p->from_size > MAYBE_SPARSE);
 }

@@ -118,18 +118,21 @@ static bool lies_within(const struct layout_member *m, uint64_t size)
 	return true;
 }
 
-static bool is_text(const char *s)
+static bool is_text(const char *s, size_t at_most)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
+	size_t n = 0;
+
+	for (; s[n]; n++)
+		if ((unsigned char)s[n] < ' ' || s[n] == 0x7f)
 			return false;
-	return true;
+	return n <= at_most;
 }
 
 bool layout_add(struct layout *l, const struct layout_member *m)
 {
 	if (l->n_members == LAYOUT_MAX_MEMBERS || l->size > DEVSERVE_MAX_STATE || !has_good_size(m) ||
-	    !lies_within(m, l->size) || !is_text(m->name) || !is_text(m->type) || !is_text(m->inside))
+	    !lies_within(m, l->size) || !is_text(m->name, LAYOUT_MAX_NAME) || !is_text(m->type, LAYOUT_MAX_NAME) ||
+	    !is_text(m->inside, LAYOUT_MAX_TEXT))
 		return false;
 	if (l->n_members % 64 == 0)
 		l->members = xrealloc(l->members, (l->n_members + 64) * sizeof(*l->members));
@@ -258,7 +261,8 @@ static struct layout *parse_first(char *line)
 	char *at = line + sizeof(FIRST_LINE) - 1;
 	uint64_t size;
 
-	if (strncmp(line, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0 || !take_number(&at, ' ', &size) || !is_text(at))
+	if (strncmp(line, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0 || !take_number(&at, ' ', &size) ||
+	    !is_text(at, LAYOUT_MAX_NAME))
 		return NULL;
 	return layout_new(at, size);
 }

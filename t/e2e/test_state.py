@@ -159,6 +159,73 @@ def test_nothing_that_was_told_is_lost_or_doubled_while_workers_die_and_swap(roo
     assert told <= add(server, 0) <= told + unsure
 
 
+def test_nothing_is_lost_or_doubled_while_the_struct_changes_under_load_and_workers_die(root, serve):
+    structs = ["int64_t count;", "double a; int64_t count; char b[30];", "char b[60]; float c[9]; int64_t count;"]
+    root.write("counter/counter.c", source(structs[0]))
+    server = serve()
+    ended, wrong = threading.Event(), []
+    told = unsure = 0  # what we heard last, and calls since that ended without a count
+
+    def count():
+        nonlocal told, unsure
+        client = server.new_client()
+        while not ended.is_set() and not wrong:
+            answer = client.infer("counter", delta(1))
+            if answer.status != 200:
+                unsure += 1
+                continue
+            value = answer.output("COUNT")[0]
+            if not told < value <= told + 1 + unsure:
+                wrong.append((told, unsure, value))
+            told, unsure = value, 0
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    for i in range(1, 13):
+        done = server.save("counter/counter.c", source(structs[i % 3]))
+        assert done["outcome"] == "swapped", done
+        if i % 4 == 0:
+            die(server)
+    ended.set()
+    thread.join()
+    assert not wrong
+    assert told > 12
+    assert told <= add(server, 0) <= told + unsure
+
+
+def test_each_replica_finds_the_members_of_its_own_state(root, serve):
+    root.write("counter/counter.c", source("int32_t count;"))
+    root.write("counter/deployment.yaml", "num_replicas: 2\n")
+    server = serve()
+    clients = [server.new_client() for _ in range(4)]
+
+    def count(client):
+        for _ in range(20):
+            client.infer("counter", delta(1))
+
+    def counts():
+        shown = [show(root, "counter", "--replica", str(n), "--json") for n in range(2)]
+        return [json.loads(one.stdout)["values"]["count"] if one.returncode == 0 else 0 for one in shown]
+
+    def all_count():
+        threads = [threading.Thread(target=count, args=(c,)) for c in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for _ in range(50):
+        all_count()
+        if all(counts()):
+            break
+    before = counts()
+    assert all(before)
+    assert server.save("counter/counter.c", source("double other; int64_t count;"))["outcome"] == "swapped"
+    all_count()
+    after = counts()
+    assert sum(after) == sum(before) + 80 and all(a >= b for a, b in zip(after, before)), (before, after)
+
+
 def test_another_version_is_made_by_migrate(root, serve):
     root.write("counter/counter.c", source())
     server = serve()

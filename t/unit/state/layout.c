@@ -90,6 +90,24 @@ Test(layout, what_is_no_layout_is_refused)
 	cr_expect_null(layout_parse("state 1 8 s\n\0", 13));
 }
 
+Test(layout, names_are_bounded_and_members_too)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	struct layout_member m = { .name = (char[]){ "a" }, .type = (char[]){ "char" }, .inside = (char[]){ "" },
+				   .kind = LAYOUT_SIGNED, .bits = 8 };
+	struct layout *l = layout_new("s", 8);
+
+	buffer_puts(&text, "state 1 8 s\ni 8 0 - ");
+	for (unsigned i = 0; i <= LAYOUT_MAX_NAME; i++)
+		buffer_putc(&text, 'a');
+	buffer_puts(&text, "\tchar\t\n");
+	cr_expect_not(is_one(text.data));
+	for (unsigned i = 0; i < LAYOUT_MAX_MEMBERS; i++)
+		cr_assert(layout_add(l, &m));
+	cr_expect_not(layout_add(l, &m));
+	layout_unref(l);
+}
+
 Test(layout, two_of_the_same_name_are_seen)
 {
 	struct layout *once = layout_of(8, "i 32 0 - a\tint\t\ni 32 32 - b\tint\t\n");

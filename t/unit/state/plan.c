@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "support.h"
 
@@ -208,4 +209,43 @@ Test(plan, many_names_are_counted)
 				"", 0);
 
 	cr_expect_str_eq(o.added, "counter.a, counter.b, counter.c, counter.d and 2 more");
+}
+
+/* Pages of @state that are in memory. */
+static size_t pages_of(void *state, size_t size)
+{
+	unsigned char there[(8 << 20) / 4096];
+	size_t n = 0;
+
+	cr_assert(mincore(state, size, there) == 0);
+	for (size_t i = 0; i < size / 4096; i++)
+		n += there[i] & 1;
+	return n;
+}
+
+static void *mapped(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	cr_assert(at != MAP_FAILED);
+	madvise(at, size, MADV_NOHUGEPAGE);
+	return at;
+}
+
+Test(plan, pages_of_a_large_state_that_nobody_wrote_cost_nothing_afterwards_either)
+{
+	struct layout *from = layout_of(8 << 20, "i 8 0 4194304x1 a[]\tchar\t\ni 16 33554432 2097152x2 b[]\tshort\t\n");
+	struct layout *to = layout_of(8 << 20, "i 16 0 2097152x2 b[]\tshort\t\ni 8 33554432 4194304x1 a[]\tchar\t\n");
+	char *old = mapped(8 << 20), *new = mapped(8 << 20);
+	struct plan p;
+
+	old[5000] = 1;
+	old[(4 << 20) + 9001] = 2;
+	plan_make(from, to, &p);
+	plan_apply(&p, old, new);
+	cr_expect(new[(4 << 20) + 5000] == 1 && new[9001] == 2);
+	cr_expect_eq(pages_of(new, 8 << 20), 2);
+	plan_fini(&p);
+	layout_unref(from);
+	layout_unref(to);
 }
