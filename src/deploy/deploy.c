@@ -61,7 +61,7 @@ static void on_look(uv_timer_t *timer)
 		if (!busy && at->recorder.has_arena && at->recorder.arena.dirty)
 			arena_trim(&at->recorder.arena);
 	}
-	if (busy)
+	if (busy || d->budget.used) /* what a slow client still holds is given back later */
 		return;
 	json_trim();
 	uv_timer_stop(&d->look);

@@ -72,7 +72,7 @@ def output(answer):
 def server(root, serve):
     root.write("echo.c", ECHO)
     root.write("y.c", constant(7))
-    return serve("--max-body", "4M")
+    return serve("--max-body", "4M", "--max-recordings", "0")  # they are shared memory, too
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_slow_bodies_that_have_promised_much(root, serve, beside):
 
 
 def test_slow_readers_of_much(root, serve, beside):
-    server = served(root, serve, "--max-memory", "64M", "--send-timeout", "2")
+    server = served(root, serve, "--max-memory", "64M", "--max-recordings", "0", "--send-timeout", "2")
     with Wire(server.url) as wire:
         turn(wire)
         before = Footprint(server)

@@ -119,7 +119,7 @@ def test_a_connection_that_asks_nothing_is_closed(root, serve, gate):
 
 def test_a_client_that_takes_nothing_of_its_answer_is_dropped_and_its_memory_freed(root, serve):
     root.write("grow.c", GROW)
-    server = serve("--send-timeout", "1")
+    server = serve("--send-timeout", "3", "--max-recordings", "0")  # longer than the server waits before it tidies up
     with Wire(server.url) as beside, Wire(server.url, receive_buffer=4096) as wire:
         turn(beside)
         before = Footprint(server)
