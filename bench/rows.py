@@ -99,7 +99,7 @@ class Author:
         self.bench, self.file, self.n = bench, file, 0
         self.template = (BENCH / "plugins" / file).read_text()
         self.language, self.pattern, tensor, self.compiler = SAVED[file]
-        self.server = Server(bench, BENCH / "plugins" / file, PLUGINS / "simple")
+        self.server = Server(bench, BENCH / "plugins" / file, PLUGINS / "simple", env={"DEVSERVE_NO_VERDICT": "no"})
         port, name = self.server.port, file.partition(".")[0]
         self.loads = [Load(bench, port, simple_file(bench, port), "-r", 200, "-c", 4),
                       Load(bench, port, bench.file("probe.http", binary_request(port, name, [tensor])),

@@ -257,7 +257,6 @@ static void prove(struct worker *w, const struct message *m)
 	if (w->has_loaded)
 		r = proof_carry_out(w->link, m->extra, &w->loaded);
 	send(w, &(struct message){ .kind = LINK_PROVED, .extra = (uint64_t)-r });
-	w->unrung = true;
 }
 
 /* In a worker that does nothing else. */
