@@ -92,6 +92,7 @@ class Recorder:
         mark = len(self.t.text)
         self.t.press(command.replace(":8000/", f":{self.port}/") + "\n")
         self.t.wait_text("\n", self.t.wait_text(awaited, mark))
+        self.t.wait(lambda: self.t.text.rfind("\033[K") >= self.t.text.rfind("building "), "the line without progress")
         time.sleep(0 if fast else PAUSE_S)
 
     def events(self):
