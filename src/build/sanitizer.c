@@ -108,6 +108,16 @@ static void tell_missing(struct build *b, const struct compiler *c)
 	b->unsupported = true;
 }
 
+/* The compiler was killed, or could not run: that says nothing of the library. */
+static void tell_disturbed(struct build *b, const struct compiler *c, const struct job_end *end)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	build_explain(b, end, c->name, &text);
+	build_say(b, buffer_text(&text));
+	b->failed = true;
+}
+
 static void on_answer(void *context, const struct job_end *end)
 {
 	struct build *b = context;
@@ -118,7 +128,9 @@ static void on_answer(void *context, const struct job_end *end)
 		b->runtime = path_with(end->text, CLANGS_LIBRARY);
 	else
 		b->runtime = behind_script(path_with(end->text, LIBRARY));
-	if (!b->runtime)
+	if (end->error || end->signal || end->timed_out)
+		tell_disturbed(b, c, end);
+	else if (!b->runtime)
 		tell_missing(b, c);
 	build_sanitizer_found(b);
 }

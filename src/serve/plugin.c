@@ -271,14 +271,14 @@ static void plugin_add(struct plugins *ps, const char *path, uint64_t since_ns)
 	deploy_it(p, since_ns);
 }
 
-static void write_record(struct plugin *p)
+void plugin_write_record(struct plugin *p)
 {
 	struct record record = p->kept;
 	const struct plugins *ps = p->plugins;
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 	int r;
 
-	record.last = p->last_generation;
+	record.last = p->last_generation + (save_is_under_way(p) ? 1 : 0); /* it may serve before we come again */
 	record.crashed = p->crashed;
 	record.aside = p->aside;
 	r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;
@@ -293,7 +293,7 @@ static void write_record(struct plugin *p)
 static void plugin_free(struct plugin *p)
 {
 	if (p->record_due)
-		write_record(p);
+		plugin_write_record(p);
 	LIST_REMOVE(p, entry);
 	plugin_config_fini(&p->config);
 	plugin_weights_fini(p);
@@ -370,7 +370,7 @@ void plugins_write_records(struct plugins *ps)
 
 	LIST_FOREACH(p, &ps->list, entry)
 		if (p->record_due)
-			write_record(p);
+			plugin_write_record(p);
 }
 
 struct plugin *plugins_find(const struct plugins *ps, const char *name)

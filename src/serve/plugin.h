@@ -113,6 +113,9 @@ void plugins_check(struct plugins *ps, const char *name);
 /* Write down the numbers of generations that came to serve; later, for swaps can't wait for it. */
 void plugins_write_records(struct plugins *ps);
 
+/* Of one of them, now; with a save under way: that the next number may be taken. */
+void plugin_write_record(struct plugin *p);
+
 /* Generation @from of @name crashed, and @to serves again. */
 void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint32_t to, const char *why);
 

@@ -180,6 +180,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 		figures_copy(&p->kernels, s->kernels.at, s->kernels.n);
 	if (roll && roll->outcome == ROLLOUT_SWAPPED)
 		look_at_loops(s, roll->from);
+	p->record_due |= s->rolling;
 	save_free(s);
 	p->plugins->settled(p->plugins->context, p);
 }
@@ -361,9 +362,17 @@ static uint32_t number_to_keep(const struct save *s)
 	return hash_equal(record.source, s->source) ? record.generation : 0;
 }
 
+/*
+ * A client may be told the number before it is written down that it was given (that waits for the
+ * swap's answers), and no server after us is to give it to something else.
+ */
 static void roll(struct save *s)
 {
+	uint32_t kept = number_to_keep(s);
+
 	s->rolling = true;
+	if (!kept)
+		plugin_write_record(s->plugin);
 	deployment_roll(s->plugin->deployment,
 			&(struct rollout){ .image = s->image,
 					   .weights = s->weights->index,
@@ -376,7 +385,7 @@ static void roll(struct save *s)
 					   .signature = s->signature,
 					   .golden = s->golden,
 					   .accept = s->accept,
-					   .generation = number_to_keep(s) },
+					   .generation = kept },
 			on_rolled, s);
 }
 
