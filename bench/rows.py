@@ -95,11 +95,12 @@ class Author:
     first answer of each generation, `probe` requests a second to the deployment saved.
     """
 
-    def __init__(self, bench, file, probe):
-        self.bench, self.file, self.n = bench, file, 0
+    def __init__(self, bench, file, probe, gate="load"):
+        self.bench, self.file, self.n, self.gate = bench, file, 0, gate
         self.template = (BENCH / "plugins" / file).read_text()
         self.language, self.pattern, tensor, self.compiler = SAVED[file]
-        self.server = Server(bench, BENCH / "plugins" / file, PLUGINS / "simple", env={"DEVSERVE_NO_VERDICT": "no"})
+        self.server = Server(bench, BENCH / "plugins" / file, PLUGINS / "simple",
+                             env={"DEVSERVE_GATE": gate, "DEVSERVE_NO_VERDICT": "no"})
         port, name = self.server.port, file.partition(".")[0]
         self.loads = [Load(bench, port, simple_file(bench, port), "-r", 200, "-c", 4),
                       Load(bench, port, bench.file("probe.http", binary_request(port, name, [tensor])),
@@ -109,7 +110,9 @@ class Author:
         self.aside.mkdir()
 
     def text(self, n):
-        return re.sub(self.pattern, rf"\g<1>{n}.5f", self.template)
+        """Each another; with a gate that compares answers they differ in the last digits alone."""
+        value = f"{n}.5f" if self.gate == "load" else f"1.0f + {n} * 0x1p-22f"
+        return re.sub(self.pattern, rf"\g<1>{value}", self.template)
 
     def new_text(self):
         self.n += 1
@@ -155,8 +158,8 @@ def tell_stages(saves):
     return ", ".join(f"{name} {value:.1f}" for name, value in stage_times(saves).items())
 
 
-def save(bench, name, file, must, aim):
-    author = Author(bench, file, probe=500)
+def save(bench, name, file, must, aim, gate="load"):
+    author = Author(bench, file, probe=500, gate=gate)
     theirs = []
     author.compile(author.new_text())
     for i in range(bench.rounds(15)):
@@ -174,6 +177,38 @@ def save(bench, name, file, must, aim):
 
 def save_c(bench):
     return save(bench, "save-c", "save_c.c", 1.0, 0.75)
+
+
+def save_proved(bench):
+    return save(bench, "save-proved", "save_c.c", 1.1, 0.85, gate="replay")
+
+
+def proof(bench):
+    """The trial of a save in turn on a server that proves it by 64 recordings and on one that only loads it."""
+    servers = [Server(bench, BENCH / "plugins/save_c.c", env={"DEVSERVE_GATE": gate}) for gate in ("replay", "load")]
+    template = (BENCH / "plugins/save_c.c").read_text()
+    pattern = SAVED["save_c.c"][1]
+    requests = [bench.file(f"rows{n}.http", binary_request(s.port, "save_c", [("X", "FP32", [n, 64], floats(64 * n))]))
+                for s in servers[:1] for n in range(1, 33)]
+    for request in requests:
+        load(bench, servers[0].port, request, 1, 0.05)
+    took, plain, proofs = [], [], []
+    for i in range(bench.rounds(9)):
+        bench.say(f"proof: save {i + 1}")
+        for server, times in zip(servers, (took, plain)):
+            text = re.sub(pattern, rf"\g<1>1.0f + {i + 1} * 0x1p-22f", template)
+            done = server.save_and_wait("save_c.c", text)[1]
+            times.append(next(s["ms"] for s in done["stages"] if s["name"] == "trial") * MS)
+            if server is servers[0]:
+                proofs.append(done["proof"])
+            time.sleep(0.3)
+    for server in servers:
+        server.stop()
+    extra = [a - b for a, b in zip(took, plain)]
+    yield Row("proof", "trial with the last requests, minus without", ms(median(extra)), f"{ms(median(plain))} the trial alone",
+              median(extra) / MS, must=15, aim=5, unit="ms", spread=[q / MS for q in quartiles(extra)],
+              note=f"{median([p['requests'] for p in proofs]):.0f} requests, {median([p['left_out'] for p in proofs]):.0f} "
+                   f"left out; running and comparing them took {median([p['took_ms'] for p in proofs]):.2f} ms")
 
 
 def save_cc(bench):
@@ -482,7 +517,7 @@ def starting(bench):
 
 # name of each row -> the function that measures it, in the order of the table
 ROWS = {
-    "save-c": save_c, "save-cc": save_cc, "undo": undo, "gap": gap, "memory": memory,
+    "save-c": save_c, "save-cc": save_cc, "save-proved": save_proved, "proof": proof, "undo": undo, "gap": gap, "memory": memory,
     "c64-binary": serving, "c64-json": serving, "c4-binary": serving, "c1": serving,
     "gate": gate, "large": large, "cpu-idle": processor, "cpu-100": processor, "matmul": matmul,
     "start": starting,
