@@ -211,8 +211,10 @@ struct devserve_deployment {
 
 	/*
 	 * Compute call->out from call->in. Inputs are checked against the
-	 * declaration before. Every output has memory of its full size already,
-	 * unless it has free extents or is BYTES. Required. [infer]
+	 * declaration before. Every output has memory of its full size already, not
+	 * zeroed, unless it has free extents or is BYTES. Before an image serves it
+	 * is tried on requests that were answered earlier (docs/proof.md), so what
+	 * infer() does beside answering may happen again. Required. [infer]
 	 */
 	int (*infer)(const struct devserve_call *call) DEVSERVE_ABSENT;
 

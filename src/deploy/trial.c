@@ -114,7 +114,7 @@ static void on_proved(void *context, int error)
 	if (replica_is_stopping(t->replica) || !t->proving)
 		return;
 	if (error) {
-		buffer_printf(&sentence, "the worker of the trial could not read what it was to run: %s", strerror(error));
+		buffer_printf(&sentence, "the worker of the trial could not run golden cases and requests: %s", strerror(error));
 		end(t, error, sentence.data);
 		return;
 	}

@@ -295,7 +295,8 @@ static void prove_recordings(struct stage *s, const char *state)
 	munmap((void *)s->recordings, s->size);
 }
 
-static void run(struct proof *p, const struct image *image, const char *state, _Atomic uint32_t *running)
+/* 0 or -ENOMEM. */
+static int run(struct proof *p, const struct image *image, const char *state, _Atomic uint32_t *running)
 {
 	struct stage s = { .order = &p->order, .report = &p->report, .image = image, .running = running,
 			   .started_ns = clock_ns() };
@@ -305,7 +306,7 @@ static void run(struct proof *p, const struct image *image, const char *state, _
 	p->report.is_stateful = s.stateful;
 	s.rehearsal = rehearsal_new();
 	if (!s.rehearsal)
-		return; /* nothing was run, and that is what the report says */
+		return -ENOMEM;
 	rehearsal_poison(s.rehearsal, true);
 	for (uint32_t i = 0; i < p->order.n_cases; i++)
 		if (!p->order.cases[i].id)
@@ -313,12 +314,13 @@ static void run(struct proof *p, const struct image *image, const char *state, _
 	prove_recordings(&s, state);
 	rehearsal_free(s.rehearsal);
 	p->report.took_ns = clock_ns() - s.started_ns;
+	return 0;
 }
 
 int proof_carry_out(struct link_shared *link, uint64_t fd, const struct image *image)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%u/fd/%llu", link->server_pid, (unsigned long long)fd);
-	int own = open(path, O_RDWR | O_CLOEXEC);
+	int own = open(path, O_RDWR | O_CLOEXEC), r;
 	struct proof *p;
 
 	if (own < 0)
@@ -327,7 +329,7 @@ int proof_carry_out(struct link_shared *link, uint64_t fd, const struct image *i
 	close(own);
 	if (p == MAP_FAILED)
 		return -errno;
-	run(p, image, link->load.state, &link->running);
+	r = run(p, image, link->load.state, &link->running);
 	munmap(p, sizeof(*p));
-	return 0;
+	return r;
 }

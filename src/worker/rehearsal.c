@@ -29,11 +29,13 @@
 #include "worker/image.h"
 
 #define ROOM (UINT64_C(4) << 30) /* addresses; memory where outputs come to lie */
+#define SMALLEST_ROOM (UINT64_C(64) << 20) /* where the system counts addresses as memory */
 #define ALIGN UINT64_C(64)
 
 struct rehearsal {
 	struct invocation *invocation;
 	char *room;
+	uint64_t room_size;
 	uint64_t used;    /* of the room, by this call; never 0, which means no memory */
 	const char *base; /* of the recordings */
 	size_t size;
@@ -46,16 +48,26 @@ static void *refuse_need(void *context, uint32_t slot, uint64_t size)
 	return NULL; /* the spill is all there is */
 }
 
+static bool make_room(struct rehearsal *r)
+{
+	for (r->room_size = ROOM; r->room_size >= SMALLEST_ROOM; r->room_size /= 2) {
+		r->room = mmap(NULL, r->room_size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (r->room != MAP_FAILED)
+			return true;
+	}
+	return false;
+}
+
 struct rehearsal *rehearsal_new(void)
 {
 	struct rehearsal *r = xcalloc(1, sizeof(*r));
 
-	r->room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (r->room == MAP_FAILED) {
+	if (!make_room(r)) {
 		free(r);
 		return NULL;
 	}
-	madvise(r->room, ROOM, MADV_DONTDUMP);
+	madvise(r->room, r->room_size, MADV_DONTDUMP);
 	r->call = xcalloc(1, sizeof(*r->call) + 2 * DEVSERVE_MAX_TENSORS * sizeof(*r->call->tensors));
 	r->invocation = invocation_new(refuse_need, NULL);
 	return r;
@@ -66,7 +78,7 @@ struct rehearsal *rehearsal_free(struct rehearsal *r)
 	if (!r)
 		return NULL;
 	invocation_free(r->invocation);
-	munmap(r->room, ROOM);
+	munmap(r->room, r->room_size);
 	free(r->call);
 	free(r);
 	return NULL;
@@ -154,10 +166,10 @@ static uint64_t take_room(struct rehearsal *r, uint64_t size)
 {
 	uint64_t at = r->used, room;
 
-	if (size >= ROOM - at)
+	if (size >= r->room_size - at)
 		return 0;
 	room = (size + 1 + ALIGN - 1) / ALIGN * ALIGN;
-	if (room > ROOM - at)
+	if (room > r->room_size - at)
 		return 0;
 	r->used += room;
 	return at;
@@ -238,7 +250,7 @@ static int make_call(struct rehearsal *r, const struct image *image, const struc
 	for (uint32_t i = 0; i < image->n_out && e == 0; i++)
 		e = make_output(r, image->entry, rec, i);
 	c->spill_offset = r->used;
-	c->spill_size = ROOM - r->used;
+	c->spill_size = r->room_size - r->used;
 	return e;
 }
 
@@ -256,8 +268,8 @@ int rehearsal_run(struct rehearsal *r, const struct image *image, const struct r
 							 "no memory for the outputs");
 		return 0;
 	}
-	invocation_attach(r->invocation, r->room, image->gpu ? r->room : r->base, ROOM);
-	invocation_set_inputs(r->invocation, image->gpu ? r->room : r->base, image->gpu ? ROOM : r->size);
+	invocation_attach(r->invocation, r->room, image->gpu ? r->room : r->base, r->room_size);
+	invocation_set_inputs(r->invocation, image->gpu ? r->room : r->base, image->gpu ? r->room_size : r->size);
 	damage = invocation_run(r->invocation, image, r->call, 0);
 	if (damage)
 		crash_end(damage, (uintptr_t)image->entry->infer);

@@ -318,6 +318,59 @@ def test_the_same_answers_are_said_to_be_the_same(proved):
     assert (proof["requests"], proof["faults"], proof["max_abs"], proof["max_ulp"]) == (1, 0, 0, 0)
 
 
+def test_a_newer_save_doesnt_wait_for_one_that_hangs_in_its_proof(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+    mark = server.mark()
+    server.root.rename_over("k/k.c", unary(twice + "\n	while (*(volatile const float *)x == 1)\n		;"))
+    server.wait("build.started", mark)
+    mark = server.mark()
+    done = server.save("k/k.c", unary(twice + "\n	y[0] += 0;"))
+    assert server.wait("save.done", mark, outcome="superseded")
+    assert server.wait("save.done", mark, outcome="swapped")["took_ms"] < 2000, done
+
+
+# Plugins that ship
+
+
+def test_a_tile_too_few_in_the_matmul_that_ships_is_stopped(serve, root):
+    root.copy("matmul")
+    server = serve("--gate", "replay")
+    rng = np.random.default_rng(5)
+
+    def ask(m, k, n):
+        a, b = rng.random((1, m, k), np.float32), rng.random((1, k, n), np.float32)
+        answer = server.infer("matmul", request(INPUT0=a, INPUT1=b))
+        return answer.json["outputs"][0]["shape"]
+
+    assert [ask(2, 3, 4), ask(8, 512, 512), ask(5, 7, 3)] == [[1, 2, 4], [1, 8, 512], [1, 5, 3]]
+    text = root.read("matmul/matmul.c")
+    wrong = text.replace("for (int i = 0, rows; i < m; i += rows)", "for (int i = 0, rows; i < m - (m > 4 && m % 2 == 0); i += rows)")
+    wrong = wrong.replace("rows = m - i < stripe ? m - i : (int)stripe;",
+                          "rows = m - i < stripe ? m - i : (int)stripe;\n		if (m == 8 && i + rows == m)\n			rows--;")
+    assert wrong != text
+    assert server.save("matmul/matmul.c", wrong)["outcome"] == "trial-failed"
+    fault = server.seen("trial.failed")[-1]["proof"]["fault"]
+    assert fault["inputs"] == "INPUT0 FP32[1,8,512], INPUT1 FP32[1,512,512]"
+    assert fault["place"].startswith("[0,7,")
+    reordered = text.replace("if (stripe == 0 || m > FEW_ROWS)", "if (1)")
+    assert reordered != text
+    assert server.save("matmul/matmul.c", reordered)["outcome"] == "swapped"
+
+
+def test_the_softmax_that_ships_isnt_served_without_its_maximum(serve, root):
+    root.copy("softmax")
+    server = serve("--gate", "replay")
+    server.infer("softmax", request(INPUT0=np.zeros((2, 40))))
+    server.infer("softmax", request(INPUT0=np.linspace(60, 100, 33)[None]))
+    text = root.read("softmax/softmax.cc")
+    wrong = text.replace("powers(x, maximum(x), y)", "powers(x, 0, y)")
+    assert wrong != text
+    assert server.save("softmax/softmax.cc", wrong)["outcome"] == "trial-failed"
+    assert server.seen("trial.failed")[-1]["proof"]["fault"]["inputs"] == "INPUT0 FP32[1,33]"
+    assert server.infer("softmax", request(INPUT0=np.zeros((1, 4)))).output("OUTPUT0") == [0.25] * 4
+
+
 # Gates
 
 

@@ -232,6 +232,21 @@ def test_r_rebuilds_the_only_deployment_at_once(root, open_terminal):
     assert "gcc" in line and "no compile" not in line
 
 
+def test_y_lets_the_save_serve_that_was_refused_for_its_answers(root, open_terminal):
+    root.write("one/one.c", constant(1))
+    t = open_terminal("--gate", "replay", wait="h lists the keys")
+    client = Client(url_of(t))
+    assert client.infer("one", x(1)).value == 1
+    t.press("y")
+    t.wait_line("none was refused for its answers")
+    root.rename_over("one/one.c", constant(2))
+    t.wait_line("y  or devserve accept one  if it is meant to answer so")
+    assert client.infer("one", x(1)).value == 1
+    t.press("y")
+    assert "accepted" in t.wait_line("gen 1→2")
+    assert client.infer("one", x(1)).value == 2
+
+
 def test_r_loads_again_what_crashed_and_is_not_loaded_otherwise(root, open_terminal):
     root.write("one/one.c", constant(1))
     t = open_terminal()
