@@ -34,7 +34,7 @@ all_cxxflags := -std=c++17 $(common) -fno-exceptions -fno-rtti $(CPPFLAGS) $(CXX
 all_ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(sanitize) $(LDFLAGS)
 
 # A program is a list of folders; a folder is one idea (ARCHITECTURE.md has the layers).
-server_modules := base command http ring infer array verdict compare golden state image watch build config weights replica record deploy ingress history serve cli
+server_modules := base command http ring infer array verdict peaks compare golden state image watch build config weights replica record deploy ingress history serve cli
 worker_modules := base ring cuda array verdict compare state worker
 watcher_modules := base watcher
 debug_modules := base state debug

@@ -19,6 +19,7 @@ my %may = ( # folders, or single headers
 	golden => ['base', 'infer', 'compare/compare.h'],
 	image => ['base', 'infer'],
 	verdict => ['base'],
+	peaks => ['base'],
 	watch => ['base'],
 	watcher => ['base', 'watch/protocol.h', 'watch/filter.h'],
 	build => ['base'],
@@ -32,11 +33,11 @@ my %may = ( # folders, or single headers
 	replica => ['base', 'ring', 'infer'],
 	record => ['base', 'ring', 'infer', 'array', 'replica/arena.h'],
 	deploy => [qw(base compare golden infer verdict state image record replica ring/call.h ring/crash.h ring/proof.h
-		ring/measurement.h ring/recording.h)], # fills in calls, sends none
+		ring/measurement.h ring/recording.h ring/work.h)], # fills in calls, sends none
 	history => ['base'],
 	ingress => ['base', 'http', 'infer', 'deploy/handle.h'],
-	serve => [qw(base command ring infer array verdict compare golden state image watch build config weights replica record deploy ingress history)],
-	cli => [qw(base command http ring infer array verdict compare golden state image watch build config weights replica record deploy ingress history serve)],
+	serve => [qw(base command ring infer array verdict peaks compare golden state image watch build config weights replica record deploy ingress history)],
+	cli => [qw(base command http ring infer array verdict peaks compare golden state image watch build config weights replica record deploy ingress history serve)],
 );
 # These know nothing of deployments, so they have no use for the ABI either.
 my %blind = map { $_ => 1 } qw(base command http watch watcher build debug config cuda nvrtc history);

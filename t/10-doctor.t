@@ -51,7 +51,7 @@ my $sudo = $> ? qr/^sudo / : qr/^/;
 my ($status, $json, %checks) = doctor('');
 is($status, 0, 'nothing is missing where the tests run');
 is_deeply([sort keys %checks], [sort 'programs', 'headers', 'C', 'C++', 'linker', 'BLAS', 'GPU', 'CUDA', 'kernel', 'libraries',
-	'inotify', 'huge pages', 'open files', 'root', 'state', 'server'], 'what it looks at');
+	'inotify', 'huge pages', 'open files', 'root', 'state', 'server', 'peaks'], 'what it looks at');
 is_deeply([grep { $_->{state} ne 'ok' && !$_->{mend} && $_->{name} !~ /GPU|huge/ } values %checks], [],
 	'what is missing comes with what mends it');
 

@@ -21,6 +21,7 @@
  */
 
 #include <devserve/deployment.h>
+#include <devserve/ext/work.h>
 
 enum { ROW_MAJOR = 101, AS_IT_LIES = 111, TRANSPOSED = 112 }; /* of CBLAS */
 enum { SMALL = 1000000, FEW_ROWS = 32, VERY_FEW_ROWS = 4 };
@@ -73,6 +74,18 @@ static int infer(const struct devserve_call *call)
 	return 0;
 }
 
+/* A multiplication and an addition for each m, n and k; each matrix once. */
+static void work(const struct devserve_call *call, struct devserve_work *ret)
+{
+	const struct devserve_tensor *a = &call->in[0], *b = &call->in[1];
+	double m = (double)devserve_dim(a, -2), k = (double)devserve_dim(a, -1), n = (double)devserve_dim(b, -1);
+
+	ret->flops = 2 * call->batch * m * n * k;
+	ret->bytes = sizeof(float) * call->batch * (m * k + k * n + m * n);
+}
+
+DEVSERVE_WORK(work)
+
 DEVSERVE_DEPLOYMENT(
 	.description = "Matrix product of INPUT0 [m,k] and INPUT1 [k,n].",
 	.inputs = DEVSERVE_TENSORS({ "INPUT0", DEVSERVE_FP32, { -1, -1 } },
@@ -80,4 +93,5 @@ DEVSERVE_DEPLOYMENT(
 	.outputs = DEVSERVE_TENSORS({ "OUTPUT0", DEVSERVE_FP32, { -1, -1 } }),
 	.max_batch_size = 64,
 	.infer = infer,
+	.extensions = { DEVSERVE_WORK_EXTENSION },
 )

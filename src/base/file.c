@@ -227,6 +227,15 @@ char *path_of_helper(const char *name)
 	return xasprintf("%s/../libexec/devserve/%s", directory, name);
 }
 
+char *path_of_cache(void)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	if (cache && cache[0] == '/')
+		return path_join(cache, "devserve");
+	return home && home[0] == '/' ? path_join(home, ".cache/devserve") : NULL;
+}
+
 char *path_of_headers(void)
 {
 	_cleanup_free_ char *program = path_of_program();

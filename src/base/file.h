@@ -59,6 +59,9 @@ char *path_of_program(void);
  */
 char *path_of_helper(const char *name);
 
+/* Where what can be found out again is kept between runs: below XDG_CACHE_HOME or HOME; free(). NULL: nowhere. */
+char *path_of_cache(void);
+
 /*
  * The directory that our public headers' directory is in: beside build/ in the sources, or beside
  * bin/ where it is installed; DEVSERVE_INCLUDE overrides; free().

@@ -56,7 +56,8 @@ static const char *const variables[] = {
 	"CC, CXX, NVCC, CUDA_HOME",
 	"The compilers for deployments. CFLAGS and its like don't reach them; deployment.yaml has "
 	"flags.",
-	"XDG_CACHE_HOME", "Where images and records go when ROOT can't be written.",
+	"XDG_CACHE_HOME",
+	"Where images and records go when ROOT can't be written, and what 'devserve doctor --calibrate' measured.",
 	NULL,
 };
 

@@ -17,12 +17,16 @@
 
 struct doctor_options {
 	const char *root, *state_dir;
-	bool json, no_color;
+	bool json, no_color, calibrate;
 };
 
 #define ROW(...) OPTION_ROW(doctor_options, __VA_ARGS__)
 
 static const struct option_row rows[] = {
+	ROW(calibrate, "calibrate", 0, NULL, BOOL, NULL, 0, 0, "measure what this machine can do at best",
+	    "Floating-point operations a second and bytes a second from each cache and from memory, by one thread "
+	    "and by all. Takes two seconds of all CPUs, which should have nothing else to do. They are kept "
+	    "below $XDG_CACHE_HOME/devserve; verdicts on plugins that state their work then tell shares of them."),
 	ROW(json, "json", 0, NULL, BOOL, NULL, 0, 0, "print one JSON object"),
 	ROW(no_color, "no-color", 0, NULL, BOOL, NULL, 0, 0, "print without colour"),
 	ROW(root, "root", 0, "DIR", DIRECTORY, OPTIONS_DEFAULT_ROOT, 0, 0, "the directory of the deployments"),
@@ -32,6 +36,10 @@ static const struct option_row rows[] = {
 
 static const struct operand operands[] = {
 	{ .name = "ROOT", .kind = OPTION_DIRECTORY, .offset = offsetof(struct doctor_options, root) },
+};
+
+static const struct example examples[] = {
+	{ "devserve doctor --calibrate", "so that a verdict can say how far from the best a kernel is" },
 };
 
 static const struct exit_status exits[] = {
@@ -87,6 +95,7 @@ static int run(void *options)
 	examine_tools(&f, o->root);
 	examine_libraries(&f);
 	examine_system(&f, o->root, o->state_dir);
+	examine_peaks(&f, o->calibrate);
 	good = findings_are_good(&f);
 	if (o->json)
 		put_json(&f, &page);
@@ -103,6 +112,7 @@ const struct command cli_doctor = {
 	.about = "Look at what devserve needs on this machine: compilers, linker, BLAS, CUDA, the kernel and "
 		 "its limits, the directory ROOT (" OPTIONS_DEFAULT_ROOT "). What is missing comes with the "
 		 "command that mends it. A note is about what can be done without.",
+	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),
 	COMMAND_EXITS(exits),

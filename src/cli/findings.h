@@ -56,4 +56,5 @@ struct options;
 void examine_tools(struct findings *f, const char *root);              /* compilers, linker, headers */
 void examine_libraries(struct findings *f);                            /* BLAS, CUDA */
 void examine_programs(struct findings *f);                             /* our own */
+void examine_peaks(struct findings *f, bool measure);                  /* how fast the machine can be */
 void examine_system(struct findings *f, const char *root, const char *state_dir);

@@ -91,6 +91,16 @@ static bool makes_sense(const struct verdict *v)
 	return true;
 }
 
+/* Zeros where it is no number of things to be done. */
+static struct work sane_work(struct work w)
+{
+	if (!isfinite(w.flops) || w.flops < 0)
+		w.flops = 0;
+	if (!isfinite(w.bytes) || w.bytes < 0)
+		w.bytes = 0;
+	return w;
+}
+
 static void describe_inputs(struct verdicts *v, const struct measurement_report *r, struct deploy_verdict *ret,
 			    struct buffer *texts)
 {
@@ -103,6 +113,7 @@ static void describe_inputs(struct verdicts *v, const struct measurement_report 
 		recorder_describe(rec, recorder_signature(&v->of->recorder, rec->id), &texts[i]);
 		ret->inputs[i] = buffer_text(&texts[i]);
 		ret->recordings[i] = rec->id;
+		ret->works[i] = sane_work(r->works[i]);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "ring/link.h"
+#include "ring/work.h"
 #include "verdict/verdict.h"
 
 #define MEASUREMENT_RECORDINGS 16
@@ -32,6 +33,7 @@ struct measurement_order {
 struct measurement_report {
 	struct verdict verdict;
 	uint32_t courses[ROUND_MAX_COURSES]; /* which recording each of the verdict's inputs is */
+	struct work works[ROUND_MAX_COURSES]; /* what a call of each has to do, by the new image's word */
 	char sentence[512];                  /* why nothing was measured; "": something was */
 };
 

@@ -66,17 +66,12 @@ int options_check_root(const struct options *o, struct buffer *why)
 /* NULL: there is no place for it. */
 static char *cache_directory(const char *root)
 {
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	_cleanup_free_ char *real = realpath(root, NULL);
+	_cleanup_free_ char *real = realpath(root, NULL), *cache = path_of_cache();
 	const char *path = real ? real : root;
 	char id[HASH_TEXT_SIZE];
 
 	hash_text(hash_bytes(path, strlen(path)), id);
-	if (cache && cache[0] == '/')
-		return xasprintf("%s/devserve/%s-%.8s", cache, path_name(path), id);
-	if (home && home[0] == '/')
-		return xasprintf("%s/.cache/devserve/%s-%.8s", home, path_name(path), id);
-	return NULL;
+	return cache ? xasprintf("%s/%s-%.8s", cache, path_name(path), id) : NULL;
 }
 
 char *state_directory(const char *root, const char *state_dir)

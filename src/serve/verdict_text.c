@@ -14,6 +14,7 @@
 #include "deploy/deploy.h"
 #include "serve/event.h"
 #include "serve/style.h"
+#include "serve/work_text.h"
 #include "verdict/verdict.h"
 
 #define PLAINLY 0.02 /* an input on its own is named beyond that */
@@ -61,6 +62,8 @@ void verdict_text(const struct style *s, struct buffer *b, const struct event *e
 	}
 	buffer_puts(b, PLAIN(s));
 	put_exceptions(b, v);
+	if (!v->reason)
+		work_text(b, v);
 	buffer_putc(b, '\n');
 }
 
@@ -83,6 +86,7 @@ static void put_input(struct buffer *b, const struct deploy_verdict *v, unsigned
 	put_ratio(b, c->ratio, c->low, c->high);
 	json_double(b, "before_us", c->old_ns / 1000);
 	json_double(b, "after_us", c->new_ns / 1000);
+	work_json(b, v, i);
 	json_object_end(b);
 }
 

@@ -467,3 +467,8 @@ const char *invocation_run(struct invocation *v, const struct image *image, stru
 	call->status = r > 0 ? -EPROTO : r;
 	return v->damage[0] ? v->damage : NULL;
 }
+
+const struct devserve_call *invocation_view(const struct invocation *v)
+{
+	return &v->view;
+}

@@ -43,6 +43,9 @@ void invocation_poison(struct invocation *v, bool yes);
  */
 const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot);
 
+/* The last call, as its deployment saw it; until the next. [infer] */
+const struct devserve_call *invocation_view(const struct invocation *v);
+
 /* The table; valid for the life of the process. */
 const struct devserve_host *host_table(void);
 

@@ -31,6 +31,7 @@
 #include "worker/image.h"
 #include "worker/rehearsal.h"
 #include "worker/state.h"
+#include "worker/work.h"
 
 #define LOADING_SHARE 8                   /* of the budget: no more mappings after that */
 #define LOADING_MEMORY (UINT64_C(256) << 20) /* nor after that */
@@ -180,6 +181,8 @@ static int choose_courses(struct measuring *m)
 		if (!can_be_timed(m, r, &too_long))
 			continue;
 		m->report->courses[m->n_courses] = i;
+		if (run_once(m, false, 0, r, &(uint64_t){ 0 }) == 0)
+			m->report->works[m->n_courses] = work_of(&m->lanes[0][0].image, rehearsal_view(m->rehearsal));
 		m->courses[m->n_courses++] = r;
 	}
 	waiting_close(&m->waiting);

@@ -276,6 +276,11 @@ int rehearsal_run(struct rehearsal *r, const struct image *image, const struct r
 	return 0;
 }
 
+const struct devserve_call *rehearsal_view(const struct rehearsal *r)
+{
+	return invocation_view(r->invocation);
+}
+
 const struct call *rehearsal_call(const struct rehearsal *r)
 {
 	return r->call;

@@ -17,6 +17,7 @@
 
 #include "ring/recording.h"
 
+struct devserve_call;
 struct image;
 struct rehearsal;
 
@@ -48,6 +49,9 @@ void rehearsal_poison(struct rehearsal *r, bool yes);
  * it does when serving.
  */
 int rehearsal_run(struct rehearsal *r, const struct image *image, const struct recording *rec);
+
+/* The last one that ran, as the image saw it; until the next. */
+const struct devserve_call *rehearsal_view(const struct rehearsal *r);
 
 /* The last one: status, error, compute_ns (infer() alone), shapes; the outputs follow its n_in inputs. */
 const struct call *rehearsal_call(const struct rehearsal *r);

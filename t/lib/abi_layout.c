@@ -8,6 +8,7 @@
 #include <devserve/deployment.h>
 #include <devserve/ext/check.h>
 #include <devserve/ext/reference.h>
+#include <devserve/ext/work.h>
 #include <devserve/ext/state.h>
 #include <devserve/ext/weights.h>
 #include <devserve/ext/cuda.h>
@@ -155,6 +156,14 @@ static void print_extensions(void)
 	SIZE(struct devserve_reference_extension);
 	FIELD(devserve_reference_extension, extension);
 	FIELD(devserve_reference_extension, reference);
+	SIZE(struct devserve_work);
+	FIELD(devserve_work, flops);
+	FIELD(devserve_work, bytes);
+	FIELD(devserve_work, dtype);
+	FIELD(devserve_work, reserved);
+	SIZE(struct devserve_work_extension);
+	FIELD(devserve_work_extension, extension);
+	FIELD(devserve_work_extension, work);
 	SIZE(struct devserve_weights_extension);
 	FIELD(devserve_weights_extension, extension);
 	FIELD(devserve_weights_extension, at);
