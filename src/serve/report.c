@@ -335,7 +335,7 @@ static int start(struct report *r, const struct crash *c)
 				     xasprintf("%" PRIx64 "=/proc/self/fd/%d", c->modules[i].base, 2 + o.n_fds);
 	}
 	for (unsigned i = 0; i < n_frames; i++)
-		argv[n++] = c->frames[i].pc ? xasprintf("%" PRIx64, c->frames[i].pc) : xstrdup("-");
+		argv[n++] = r->finding && !c->frames[i].pc ? xstrdup("-") : xasprintf("%" PRIx64, c->frames[i].pc);
 	argv[n] = NULL;
 	o.argv = argv;
 	e = n_frames ? child_start(r->reports->loop, &o, &r->child) : -1;
