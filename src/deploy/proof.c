@@ -166,18 +166,6 @@ static const struct recording *recording_of(const struct proving *p, uint32_t in
 	return recorder_at(&p->view, index - p->n_golden);
 }
 
-static void put_request(const struct recording *r, const struct signature *s, struct buffer *ret)
-{
-	for (uint32_t i = 0; i < r->n_in && s && i < s->n_inputs; i++) {
-		const struct call_tensor *t = &r->tensors[i];
-
-		buffer_printf(ret, "%s%s %s[", i ? ", " : "", s->inputs[i].name, dtype_name(t->dtype));
-		for (uint32_t k = 0; k < t->rank && k < DEVSERVE_MAX_RANK; k++)
-			buffer_printf(ret, "%s%" PRId64, k ? "," : "", t->shape[k]);
-		buffer_puts(ret, "]");
-	}
-}
-
 static void name_case(const struct proving *p, uint32_t index, struct proof_summary *ret)
 {
 	_cleanup_buffer_ struct buffer request = BUFFER_NULL;
@@ -189,7 +177,7 @@ static void name_case(const struct proving *p, uint32_t index, struct proof_summ
 	}
 	r = recording_of(p, index);
 	ret->recording = r->id;
-	put_request(r, recorder_signature(&p->deployment->recorder, r->id), &request);
+	recorder_describe(r, recorder_signature(&p->deployment->recorder, r->id), &request);
 	snprintf(ret->request, sizeof(ret->request), "%s", buffer_text(&request));
 }
 
