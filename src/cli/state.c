@@ -31,7 +31,7 @@
 struct state_options {
 	const char *name, *root, *state_dir;
 	unsigned replica, elements;
-	bool json;
+	bool before, json;
 };
 
 #define ROW(...) OPTION_ROW(state_options, __VA_ARGS__)
@@ -40,6 +40,7 @@ static const struct option_row rows[] = {
 	ROW(replica, "replica", 'r', "N", UNSIGNED, "0", 0, 15, "that of the replica N, counted from 0"),
 	ROW(elements, "elements", 'n', "N", UNSIGNED, NULL, 0, 1000000000,
 	    "show N elements of each array (8; with --json all)"),
+	ROW(before, "before", 0, NULL, BOOL, NULL, 0, 0, "as it was before its struct changed the last time"),
 	ROW(json, "json", 0, NULL, BOOL, NULL, 0, 0, "print it as JSON"),
 	ROW(root, "root", 0, "DIR", DIRECTORY, OPTIONS_DEFAULT_ROOT, 0, 0, "the directory of the deployments"),
 	ROW(state_dir, "state-dir", 0, "DIR", DIRECTORY, NULL, 0, 0, "what the server was given as --state-dir"),
@@ -212,7 +213,9 @@ static int find_none(struct view *v, const char *directory, struct buffer *why)
 {
 	_cleanup_free_ char *states = xasprintf("%s/state/%s", directory, v->o->name);
 
-	if (file_is_directory(states) && v->o->replica)
+	if (file_is_directory(states) && v->o->before)
+		buffer_printf(why, "the struct of %s's state has not changed", v->o->name);
+	else if (file_is_directory(states) && v->o->replica)
 		buffer_printf(why, "%s has no replica %u that kept a state; the first is 0", v->o->name, v->o->replica);
 	else if (names_root_has(v->o->root, v->o->name) || file_is_directory(states))
 		buffer_printf(why, "%s keeps no state, or no call has ended yet that could have changed it", v->o->name);
@@ -258,7 +261,8 @@ static int run(void *options)
 {
 	const struct state_options *o = options;
 	_cleanup_free_ char *directory = state_directory(o->root, o->state_dir);
-	_cleanup_free_ char *path = xasprintf("%s/state/%s/%u", directory, o->name, o->replica);
+	_cleanup_free_ char *path = xasprintf("%s/state/%s/%u%s", directory, o->name, o->replica,
+						    o->before ? ".before" : "");
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	struct view v = { .o = o, .file = STATE_FILE_NULL };
 	int r = !strchr(o->name, '/') && file_exists(path) ? show(&v, path, &why) : find_none(&v, directory, &why);

@@ -418,6 +418,35 @@ def test_a_checkpoint_that_is_not_ours_is_put_aside_and_said(root, serve):
     assert file.with_name("0.ignored").read_bytes().startswith(b"garbage")
 
 
+LAYOUT_SIZE = 32  # where a checkpoint says how long the layout behind its slots is
+
+
+@pytest.mark.parametrize("damage", [
+    lambda file: file[:LAYOUT_SIZE] + bytes(8) + file[LAYOUT_SIZE + 8:],     # an older devserve's, without a layout
+    lambda file: file[:LAYOUT_SIZE] + b"\377" * 8 + file[LAYOUT_SIZE + 8:],
+    lambda file: file.replace(b"state 1 ", b"state 9 "),
+    lambda file: file.replace(b"i 64 0", b"i 64 9"),
+    lambda file: file[:-5],
+], ids=["none", "endless", "another format", "a member out of bounds", "cut short"])
+def test_a_checkpoint_whose_layout_is_of_no_use_is_taken_by_size_and_version(root, serve, damage):
+    root.write("counter/counter.c", source("int64_t count;"))
+    server = serve()
+    assert add(server, 5) == 5
+    server.stop()
+    file = root.path / ".devserve/state/counter/0"
+    file.write_bytes(damage(file.read_bytes()))
+    server = serve()
+    assert add(server, 1) == 6
+    server.stop()
+    file.write_bytes(damage(file.read_bytes()))
+    root.write("counter/counter.c", source("int64_t count, other;"))
+    server = serve(ready=False)
+    done = server.wait("save.done", deployment="counter")
+    assert done["outcome"] != "swapped" and "without debug information of both (-g)" in done["reason"], done
+    done = server.save("counter/counter.c", source("int64_t count;"))
+    assert done["outcome"] == "swapped" and add(server, 1) == 7
+
+
 def test_each_replica_has_a_state_of_its_own(root, serve):
     root.copy("counter")
     root.write("counter/deployment.yaml", "num_replicas: 2\n")
@@ -466,6 +495,49 @@ def test_no_generation_comes_back_that_does_not_know_the_state_there_is(root, se
     answer = server.infer("counter", delta(1))
     assert (answer.output("COUNT")[0], answer.generation) == (3, 2), answer
     assert not server.seen("deployment.fell-back", mark)
+
+
+def test_what_a_removed_member_held_is_kept_beside_and_can_be_had_again(root, serve):
+    root.write("counter/counter.c", source("int64_t count;"))
+    server = serve()
+    assert add(server, 7) == 7
+    assert "has not changed" in show(root, "counter", "--before").stderr
+    renamed = source("int64_t number;", step="counter->number += *delta;", value="counter->number")
+    assert server.save("counter/counter.c", renamed)["outcome"] == "swapped"
+    assert add(server, 1) == 1
+    assert json.loads(show(root, "counter", "--before", "--json").stdout)["values"] == {"count": 7}
+    assert json.loads(show(root, "counter", "--json").stdout)["values"] == {"number": 1}
+    server.stop()
+    kept = root.path / ".devserve/state/counter"
+    (kept / "0.before").rename(kept / "0")
+    migrate_from = """
+static int migrate_from(const void *old, const struct devserve_state_layout *layout, void *ret)
+{
+	const struct devserve_state_member *m = devserve_state_member(layout, "count");
+
+	if (m)
+		((struct counter *)ret)->number = *(const int64_t *)((const char *)old + m->offset);
+	return 0;
+}
+"""
+    root.write("counter/counter.c", renamed.replace("DEVSERVE_STATE(", migrate_from + "DEVSERVE_STATE(")
+               .replace(".version = 1", ".version = 2, .migrate_from = migrate_from"))
+    assert add(serve(), 1) == 8
+
+
+def test_a_large_state_is_copied_as_the_last_call_left_it(root, serve):
+    size = 4 << 20
+    fill = "for (int i = 0; i < N; i++) counter->count[i] += *delta;".replace("N", str(size // 8))
+    last = f"counter->count[{size // 8 - 1}]"
+    root.write("counter/counter.c", source(f"int64_t count[{size // 8}];", step=fill, value=last))
+    server = serve()
+    assert add(server, 3) == 3
+    done = server.save("counter/counter.c", source(f"double more[100]; int64_t count[{size // 8 + 10}]; char end;",
+                                                   step=fill, value=last))
+    assert done["outcome"] == "swapped", done
+    assert add(server, 1) == 4
+    server.stop()
+    assert add(serve(), 1) == 5
 
 
 @pytest.mark.parametrize("struct, step, said", [

@@ -44,7 +44,8 @@
  * both images (-g, as is usual), and copied:
  *
  *	added                            the new one is zero
- *	removed                          what was in it is lost, and devserve says so
+ *	removed                          what was in it is gone, and devserve says so; the file
+ *	                                 .devserve/state/NAME/REPLICA.before has it until the next time
  *	renamed                          is one removed and another one added
  *	moved, also within the struct    copied
  *	wider (int32_t → int64_t, float → double, sign kept), a longer array
