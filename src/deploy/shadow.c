@@ -10,7 +10,8 @@
  *	         All copies, and the answers that are kept for them, may take an eighth of
  *	         --max-memory, there are none while half of that is in use, and who finds no memory gets theirs.
  *	time     its worker runs where nobody else wants to (SCHED_IDLE), has two calls at most,
- *	         and SHADOW_MAX copies wait at most. One that finds no place is dropped and counted.
+ *	         and SHADOW_MAX copies wait at most. What copying and comparing takes of the others' time
+ *	         is bounded, too: a part in TIME_SHARE. What finds no place, or no time, is dropped and counted.
  *	state    a copy of the last checkpoint, of which none is made again. It has not seen what came
  *	         between, nor what is dropped: then answers are compared by their shapes alone.
  *
@@ -32,6 +33,10 @@
 #define SHADOW_MAX 16      /* copies */
 #define IN_ADVANCE 2       /* of them, that run or are being compared */
 #define SMALL (16 * 1024)  /* bytes that are copied, and compared, at once */
+#define TIME_SHARE 64      /* of the time, one part in so many is for copying and comparing; */
+#define MOST_SAVED_NS (100 * (int64_t)NS_PER_MS) /* what isn't used is saved up to that */
+#define BYTES_PER_NS 2     /* of memory, which it shares with others though not the processor */
+#define WAKING_NS 8000     /* what a copy takes beside: rings, wake-ups, what is copied and compared at once */
 
 enum copy_stage { COPY_UNUSED, COPY_COPYING, COPY_READY, COPY_RUNNING, COPY_COMPARING };
 
@@ -42,6 +47,7 @@ struct shadow_copy {
 	struct call_tensor from[DEVSERVE_MAX_TENSORS]; /* inputs of `of` */
 	uint64_t inputs, cost; /* bytes; all that is kept for it */
 	uint64_t of_compute_ns, compute_ns;
+	uint64_t took_ns; /* copying, or comparing */
 	unsigned n_requests;
 	struct difference difference;
 	uv_work_t work;
@@ -58,6 +64,8 @@ struct shadow {
 	uint64_t held;              /* bytes */
 	bool ended;
 	bool values; /* are compared */
+	int64_t saved_ns;
+	uint64_t earned_ns; /* when it was last looked what has been saved up */
 	uint64_t n_compared, n_differing, n_dropped;
 	struct shadow_copy copies[SHADOW_MAX];
 };
@@ -72,6 +80,8 @@ int shadow_new(struct deployment *d, struct shadow **ret)
 		return r;
 	}
 	s->deployment = d;
+	s->saved_ns = MOST_SAVED_NS;
+	s->earned_ns = clock_ns();
 	s->values = !d->companion.release.signature->state.size;
 	TAILQ_INIT(&s->unused);
 	TAILQ_INIT(&s->ready);
@@ -178,6 +188,24 @@ static uint64_t sum_of_outputs(const struct batch *b)
 	return sum;
 }
 
+static bool has_time(struct shadow *s, uint64_t now)
+{
+	s->saved_ns += (int64_t)((now - s->earned_ns) / TIME_SHARE);
+	if (s->saved_ns > MOST_SAVED_NS)
+		s->saved_ns = MOST_SAVED_NS;
+	s->earned_ns = now;
+	return s->saved_ns > 0;
+}
+
+/* What else wants the processor meanwhile is no cost of ours. */
+static uint64_t thread_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 static bool has_room_for(const struct shadow *s, uint64_t cost)
 {
 	const struct arena_budget *budget = s->arena.budget;
@@ -197,7 +225,11 @@ static void copy_inputs(struct shadow_copy *c)
 
 static void on_copy(uv_work_t *work)
 {
-	copy_inputs(work->data);
+	struct shadow_copy *c = work->data;
+	uint64_t since = thread_ns();
+
+	copy_inputs(c);
+	c->took_ns = thread_ns() - since;
 }
 
 static void be_ready(struct shadow_copy *c)
@@ -212,8 +244,11 @@ static void be_ready(struct shadow_copy *c)
 
 static void on_copied(uv_work_t *work, int status)
 {
+	struct shadow_copy *c = work->data;
+
 	(void)status; /* nobody cancels it */
-	be_ready(work->data);
+	c->shadow->saved_ns -= (int64_t)c->took_ns;
+	be_ready(c);
 }
 
 static struct shadow_copy *take_place(struct shadow *s, const struct batch *of)
@@ -236,7 +271,8 @@ static struct shadow_copy *take_place(struct shadow *s, const struct batch *of)
 
 void shadow_offer(struct shadow *s, struct batch *of, uint64_t compute_ns)
 {
-	struct shadow_copy *c = take_place(s, of);
+	uint64_t now = clock_ns();
+	struct shadow_copy *c = has_time(s, now) ? take_place(s, of) : NULL;
 
 	if (!c) {
 		s->n_dropped++;
@@ -250,6 +286,7 @@ void shadow_offer(struct shadow *s, struct batch *of, uint64_t compute_ns)
 	c->n_requests = of->n_members;
 	batch_keep(of);
 	c->stage = COPY_COPYING;
+	s->saved_ns -= WAKING_NS + (int64_t)(c->cost / BYTES_PER_NS);
 	if (c->inputs > SMALL) {
 		uv_queue_work(s->deployment->deploy->hub->loop, &c->work, on_copy, on_copied);
 		return;
@@ -309,14 +346,19 @@ static void conclude(struct shadow_copy *c)
 static void on_compare(uv_work_t *work)
 {
 	struct shadow_copy *c = work->data;
+	uint64_t since = thread_ns();
 
 	difference_measure(c->of, c->call, c->shadow->values, &c->difference);
+	c->took_ns = thread_ns() - since;
 }
 
 static void on_compared(uv_work_t *work, int status)
 {
+	struct shadow_copy *c = work->data;
+
 	(void)status; /* nobody cancels it */
-	conclude(work->data);
+	c->shadow->saved_ns -= (int64_t)c->took_ns;
+	conclude(c);
 }
 
 static void compare_answers(struct shadow_copy *c)
@@ -326,7 +368,7 @@ static void compare_answers(struct shadow_copy *c)
 		uv_queue_work(c->shadow->deployment->deploy->hub->loop, &c->work, on_compare, on_compared);
 		return;
 	}
-	on_compare(&c->work);
+	difference_measure(c->of, c->call, c->shadow->values, &c->difference);
 	conclude(c);
 }
 

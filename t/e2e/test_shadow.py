@@ -276,7 +276,7 @@ DEVSERVE_DEPLOYMENT(
 
 def test_large_tensors_are_copied_and_compared_too(root, serve):
     """By a thread, that is: whole, and the right ones."""
-    n = 1 << 20
+    n = 1 << 18
     source = """\
 #include <devserve/deployment.h>
 static int infer(const struct devserve_call *call)
@@ -296,7 +296,7 @@ DEVSERVE_DEPLOYMENT(
 	.infer = infer,
 )
 """
-    root.write("one/one.c", source.replace("{wrong}", "if (x[5] == 7) y[1000001] = 3;"))
+    root.write("one/one.c", source.replace("{wrong}", "if (x[5] == 7) y[200001] = 3;"))
     server = serve()
     server.save("one/one.c", source.replace("{wrong}", ""))
     ask(server, "shadow", "one", "1")
@@ -309,7 +309,7 @@ DEVSERVE_DEPLOYMENT(
         assert compared(server, i + 1)["differing"] == (i == 3)
     facts = companion(server)
     assert (facts["compared"], facts["dropped"]) == (4, 0), facts
-    assert f"for X FP32[{n}]: Y[1000001] is 3 where generation 2 answered 1" in server.wait("shadow.differs")["reason"]
+    assert f"for X FP32[{n}]: Y[200001] is 3 where generation 2 answered 1" in server.wait("shadow.differs")["reason"]
 
 
 def test_it_ends_when_it_is_told_to_and_leaves_no_process(two):
