@@ -110,11 +110,11 @@ void record_offer(struct batch *b, uint64_t compute_ns)
 	struct recorded *to;
 	uint64_t kind;
 
-	if (!r->all->each || !batch_is_whole(b))
+	if (!recorder_listens(r, b->submitted_ns) || !batch_is_whole(b))
 		return;
 	kind = recorder_kind(b->members[0].request->inputs, b->signature->n_inputs,
 			     b->signature->max_batch_size ? b->rows : 0);
-	if (!recorder_wants(r, b->signature, kind, b->submitted_ns))
+	if (!recorder_wants(r, b->signature, kind))
 		return;
 	describe(b, kind, compute_ns, &c);
 	to = recorder_reserve(r, &c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "record/allowance.h"
 
-bool allowance_permits(struct allowance *a, bool matters, uint64_t now_ns)
+void allowance_earn(struct allowance *a, uint64_t now_ns)
 {
 	uint64_t earned_ns = now_ns > a->seen_ns ? (now_ns - a->seen_ns) / ALLOWANCE_SHARE : 0;
 
@@ -10,7 +10,6 @@ bool allowance_permits(struct allowance *a, bool matters, uint64_t now_ns)
 	else
 		a->saved_ns += (int64_t)earned_ns;
 	a->seen_ns = a->seen_ns ? a->seen_ns + earned_ns * ALLOWANCE_SHARE : now_ns;
-	return a->saved_ns > (matters ? 0 : a->kept_ns);
 }
 
 void allowance_spend(struct allowance *a, uint64_t ns)

@@ -20,7 +20,13 @@ struct allowance {
 	uint64_t seen_ns; /* when it was last looked at; 0: never, and all of it is there */
 };
 
-/* Whether something may be done now, which matters more or not. @now_ns may lie a little back. */
-bool allowance_permits(struct allowance *a, bool matters, uint64_t now_ns);
+/* What was earned until now. @now_ns may lie a little back. */
+void allowance_earn(struct allowance *a, uint64_t now_ns);
+
+/* Whether something may be done, which matters more or not. */
+static inline bool allowance_permits(const struct allowance *a, bool matters)
+{
+	return a->saved_ns > (matters ? 0 : a->kept_ns);
+}
 
 void allowance_spend(struct allowance *a, uint64_t ns);

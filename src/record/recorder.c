@@ -10,10 +10,11 @@
 #include "infer/signature.h"
 #include "infer/tensor.h"
 
-#define SAVED_NS (16 * NS_PER_MS)
-#define KEPT_NS (4 * NS_PER_MS)
-#define COST_NS UINT64_C(2000) /* of any recording: more than it takes */
-#define BYTES_PER_NS 4
+/* What is charged is more than it takes: caches and memory have others who want them. */
+#define CALL_NS UINT64_C(4000)
+#define BYTE_NS 1
+#define SAVED_CALLS 250 /* at most; a quarter is for kinds that aren't there */
+#define SAVED_BYTES (64 * NS_PER_MS)
 
 /* Room */
 
@@ -31,6 +32,11 @@ static struct recorded *find_free(struct recorder *r)
 		if (!r->recorded[i].offset)
 			return &r->recorded[i];
 	return NULL;
+}
+
+static uint64_t *place_of(struct recorder *r, uint64_t kind)
+{
+	return &r->known[kind >> 32 & (RECORDER_KNOWN - 1)];
 }
 
 /* @d comes, or goes. */
@@ -60,7 +66,7 @@ static void drop(struct recorder *r, struct recorded *d)
 	r->all->used -= d->size;
 	signature_unref(d->signature);
 	if (!d->n_alike)
-		r->last_kind = 0;
+		*place_of(r, d->kind) = 0;
 	*d = (struct recorded){ .offset = 0 };
 }
 
@@ -137,8 +143,10 @@ static uint64_t reserve(struct recorder *r, uint64_t size)
 void recorder_init(struct recorder *r, struct recorders *all)
 {
 	*r = (struct recorder){ .all = all };
-	r->allowance.most_ns = SAVED_NS;
-	r->allowance.kept_ns = KEPT_NS;
+	r->calls.most_ns = SAVED_CALLS * CALL_NS;
+	r->calls.kept_ns = r->calls.most_ns / 4;
+	r->bytes.most_ns = SAVED_BYTES;
+	r->bytes.kept_ns = SAVED_BYTES / 4;
 	LIST_INSERT_HEAD(&all->list, r, entry);
 }
 
@@ -178,31 +186,45 @@ static void change_signature(struct recorder *r, struct signature *s)
 {
 	signature_unref(r->signature);
 	r->signature = signature_ref(s);
-	r->last_kind = 0;
+	memset(r->known, 0, sizeof(r->known));
 	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
 		d->stale = !signature_equal(d->signature, s);
 }
 
 static bool is_known(struct recorder *r, uint64_t kind)
 {
-	if (kind == r->last_kind)
+	uint64_t *place = place_of(r, kind);
+
+	if (kind == *place)
 		return true;
 	for (struct recorded *d = next(r, NULL); d; d = next(r, d)) {
 		if (d->kind != kind || d->stale || d->dropped)
 			continue;
-		r->last_kind = kind;
+		*place = kind;
 		return true;
 	}
 	return false;
 }
 
-bool recorder_wants(struct recorder *r, struct signature *s, uint64_t kind, uint64_t now_ns)
+static bool permits(const struct recorder *r, bool matters)
+{
+	return allowance_permits(&r->calls, matters) && allowance_permits(&r->bytes, matters);
+}
+
+bool recorder_listens(struct recorder *r, uint64_t now_ns)
 {
 	if (!r->all->each || r->failed)
 		return false;
+	allowance_earn(&r->calls, now_ns);
+	allowance_earn(&r->bytes, now_ns);
+	return permits(r, true);
+}
+
+bool recorder_wants(struct recorder *r, struct signature *s, uint64_t kind)
+{
 	if (s != r->signature)
 		change_signature(r, s);
-	return allowance_permits(&r->allowance, !is_known(r, kind), now_ns);
+	return permits(r, false) || !is_known(r, kind);
 }
 
 /* Recording */
@@ -251,7 +273,8 @@ struct recorded *recorder_reserve(struct recorder *r, const struct recorder_call
 	struct recorded *d = find_free(r);
 	uint64_t offset;
 
-	allowance_spend(&r->allowance, COST_NS + bytes / BYTES_PER_NS);
+	allowance_spend(&r->calls, CALL_NS);
+	allowance_spend(&r->bytes, bytes * BYTE_NS);
 	if (!d && !make_way(r, false))
 		return NULL;
 	offset = reserve(r, size);
@@ -386,7 +409,7 @@ void recorder_clear(struct recorder *r)
 		else
 			d->dropped = true;
 	}
-	r->last_kind = 0;
+	memset(r->known, 0, sizeof(r->known));
 }
 
 const struct recording *recorder_find(struct recorder *r, uint64_t id)

@@ -32,6 +32,7 @@ struct signature;
 struct tensor;
 
 #define RECORDER_MAX 64 /* recordings of one deployment */
+#define RECORDER_KNOWN 16
 
 /* What the recorders of a server share. All zero but the limits. */
 struct recorders {
@@ -63,9 +64,9 @@ struct recorder {
 	struct arena_budget budget;
 	struct arena arena;    /* comes with the first recording */
 	bool has_arena, failed;
-	struct allowance allowance;
+	struct allowance calls, bytes; /* what taking one costs whatever its size, and what copying does */
 	struct signature *signature; /* of the last call that was offered; counted, or NULL */
-	uint64_t last_kind;    /* known to be there */
+	uint64_t known[RECORDER_KNOWN]; /* kinds that are there, each at its place; 0: none that is known of */
 	struct recorded recorded[RECORDER_MAX];
 };
 
@@ -95,8 +96,11 @@ void recorder_fini(struct recorder *r);
 /* What the shapes of @inputs have in common with those of other calls. @rows: of the batch, 0: no batch. */
 uint64_t recorder_kind(const struct tensor *inputs, uint32_t n, uint32_t rows);
 
-/* Whether a call of that kind should be recorded now. Is asked at every call. */
-bool recorder_wants(struct recorder *r, struct signature *s, uint64_t kind, uint64_t now_ns);
+/* Whether any call could be recorded now: else its kind needn't be asked for. */
+bool recorder_listens(struct recorder *r, uint64_t now_ns);
+
+/* Whether a call of that kind should be. After recorder_listens(). */
+bool recorder_wants(struct recorder *r, struct signature *s, uint64_t kind);
 
 /*
  * A place for @c, with all but the tensors' bytes; NULL: there is no room. recorder_copy() fills it in,

@@ -281,6 +281,7 @@ def test_a_golden_case_that_a_save_failed_gets_a_number(proved, root):
 
 def test_what_a_sanitizer_found_in_a_save_is_found_again(proved, root):
     assert command(root, "asan", "twice").returncode == 0
+    proved.wait("save.done", sanitized=True)
     fault = refuse(proved, "#include <stdlib.h>\n" + TWICE.replace("	if (access(", """\
 	float *copy = (float *)malloc(3 * sizeof(float));
 

@@ -62,7 +62,7 @@ static uint64_t record_in(struct recorder *r, uint64_t bytes, char fill)
 
 	memset(memory + 64, fill, bytes);
 	memset(memory + 64 + bytes, fill + 1, bytes);
-	recorder_wants(r, signature, c.kind, 1);
+	recorder_wants(r, signature, c.kind);
 	d = recorder_reserve(r, &c);
 	if (!d)
 		return 0;
@@ -310,21 +310,39 @@ Test(recorder, batches_of_about_as_many_rows_are_of_a_kind)
 	cr_expect_neq(recorder_kind(&x, 1, 4), recorder_kind(&y, 1, 7));
 }
 
+static bool wants(uint64_t kind, uint64_t now_ns)
+{
+	return recorder_listens(&recorder, now_ns) && recorder_wants(&recorder, signature, kind);
+}
+
 Test(recorder, under_load_a_new_shape_is_still_wanted)
 {
 	uint64_t now = NS_PER_S, known = kind_of(256), n = 0;
 
-	while (recorder_wants(&recorder, signature, known, now) && n++ < 1000000)
+	while (wants(known, now) && n++ < 1000)
 		record(256, 1);
 	cr_expect_gt(n, RECORDER_MAX);
-	cr_expect_lt(n, 100000);
-	cr_expect(recorder_wants(&recorder, signature, kind_of(512), now));
-	cr_expect(recorder_wants(&recorder, signature, known, now + NS_PER_S));
+	cr_expect_lt(n, 1000);
+	cr_expect(wants(kind_of(512), now));
+	cr_expect(wants(known, now + NS_PER_S));
+}
+
+Test(recorder, large_calls_are_taken_seldom)
+{
+	uint64_t now = NS_PER_S, size = 200 * KIB, n = 0;
+
+	for (unsigned i = 0; i < 10000; i++) {
+		now += NS_PER_MS;
+		if (wants(kind_of(size), now))
+			n += record(size, 1) ? 1 : 0;
+	}
+	cr_expect_gt(n, 100, "%u", (unsigned)n);
+	cr_expect_lt(n, 300, "%u", (unsigned)n);
 }
 
 Test(recorder, keeps_nothing_where_it_may_have_no_memory)
 {
 	all.each = 0;
-	cr_expect_not(recorder_wants(&recorder, signature, 1, 1));
+	cr_expect_not(recorder_listens(&recorder, 1));
 	cr_expect_eq(record(256, 1), 0);
 }
