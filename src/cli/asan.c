@@ -151,7 +151,7 @@ const struct command cli_asan = {
 	.about = "Build the deployment NAME with the address and the undefined behaviour sanitizer and serve it in a "
 		 "worker that has their runtime library; the next time, serve it as before. What they find ends the "
 		 "call with 500, and is told where compilers' errors are: which access, at which line, beside what. "
-		 "It is 2 to 20 times slower. State is kept, both ways; saves are built so until it ends.",
+		 "It is several times slower. State is kept, both ways; saves are built so until it ends.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

@@ -158,11 +158,16 @@ static void put(struct buffer *ret, const char *from, const char *to)
 		buffer_putc(ret, iscntrl((unsigned char)*from) ? ' ' : *from);
 }
 
-/* "heap-use-after-free on address 0x…", "attempting double-free on 0x…", "SEGV on unknown …" */
+/* "heap-use-after-free on address 0x…", "attempting double-free on 0x…"; or why it can't even start. */
 static void put_kind(const char *report, struct buffer *ret)
 {
-	const char *kind = after(report, "Sanitizer: "), *end;
+	const char *kind = after(report, "Sanitizer: "), *failure = after(report, "==ERROR: AddressSanitizer "), *end;
 
+	if (!kind && failure) {
+		put(ret, failure, line_end(failure));
+		if (strncmp(failure, "failed to allocate", 18) == 0)
+			buffer_puts(ret, "; it needs terabytes of addresses, which a limit (ulimit -v) takes from it");
+	}
 	if (!kind)
 		return;
 	end = strstr(kind, " on ");

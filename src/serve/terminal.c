@@ -266,13 +266,22 @@ static void put_failed_check(const struct style *s, struct buffer *b, const stru
 	buffer_putc(b, '\n');
 }
 
+/* What a sanitizer found is told by a line of its own, which comes with its place. */
+static void put_how(struct buffer *b, const char *how)
+{
+	const char *end = strstr(how, "Sanitizer: ");
+	_cleanup_free_ char *start = end ? xstrndup(how, (size_t)(end + strlen("Sanitizer") - how)) : NULL;
+
+	style_sentence(b, start ? start : how);
+}
+
 static void put_worker_died(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
 	buffer_printf(b, "%sworker %d%s", RED(s), e->pid, PLAIN(s));
 	put_generation(b, " of ", e);
 	buffer_putc(b, ' ');
-	style_sentence(b, e->reason ? e->reason : "died");
+	put_how(b, e->reason ? e->reason : "died");
 	buffer_putc(b, '\n');
 }
 

@@ -4,6 +4,7 @@ served, and back again nothing is lost."""
 
 import json
 import os
+import resource
 import shutil
 
 import pytest
@@ -304,6 +305,31 @@ esac
     assert server.infer("one", x(1)).stale is None
     done = server.save("one.c", bad("r = 1;"))
     assert done["outcome"] == "swapped" and "sanitized" not in done, done
+
+
+def test_a_limit_on_addresses_is_named(root, serve):
+    root.write("one.c", bad(""))
+    server = serve()
+    resource.prlimit(server.process.pid, resource.RLIMIT_AS, (64 << 30, resource.RLIM_INFINITY))
+    said = toggle(server, "one")
+    assert said.returncode == 1 and "ulimit -v" in said.stderr, said
+    assert server.infer("one", x(1)).generation == 1
+
+
+REPLICAS = "volatile int n = 0;\n#pragma omp parallel for\nfor (int i = 0; i < 9; i++) n += i;\nr = n; " \
+    "if (*x < -1) {" + BLOCK + "r = h[8 - *x]; free(h); }"
+
+
+def test_replicas_and_threads_get_along_with_it(root, serve):
+    root.write("one/one.c", bad(REPLICAS))
+    root.write("one/deployment.yaml", "num_replicas: 2\ncflags: [-fopenmp]\n")
+    server = serve()
+    assert toggle(server, "one").returncode == 0
+    for _ in range(3):
+        assert server.infer("one", x(-1)).value == 7
+        answer = server.infer("one", x(-2))
+        assert answer.status == 500 and "heap-buffer-overflow" in answer.json["error"], answer
+    assert toggle(server, "one").returncode == 0 and server.infer("one", x(-2)).value == 7
 
 
 def test_a_name_that_is_not_served_is_refused(root, serve):

@@ -217,7 +217,7 @@ def test_h_lists_the_keys_and_q_quits(root, open_terminal):
     t = open_terminal(wait="h lists the keys")
     assert t.is_raw
     t.press("h")
-    for key in "hrcloq":
+    for key in "hrcloqa":
         t.wait_line(f"  {key}  ")
     t.press("q")
     assert t.wait_end() == 0
@@ -292,6 +292,37 @@ def test_the_question_can_be_edited_and_left_and_stays_below_other_lines(root, o
     t.wait(lambda: "which?" in t.lines[-1], "a question")
     t.press("zzz\n")
     t.wait_line("there is no deployment 'zzz'")
+    assert not any("alpha  gen 1→2" in line for line in t.lines)
+
+
+TOO_FAR = deployment("""	volatile int *block = malloc(40);
+	*y = block[9 + x] * 0;
+	free((void *)block);""", "#include <stdlib.h>")
+
+
+def test_a_serves_under_addresssanitizer_and_not_any_more(root, open_terminal):
+    root.write("one/one.c", TOO_FAR)
+    t = open_terminal(wait="h lists the keys")
+    t.press("a")
+    assert "under AddressSanitizer" in t.wait_line("gen 1→2")
+    assert Client(url_of(t)).infer("one", x(1)).status == 500
+    t.wait_line("AddressSanitizer in generation 2: heap-buffer-overflow: read 4 bytes, 0 bytes to the right of 40-byte")
+    t.wait_line("*y = block[9 + x] * 0;")
+    t.wait_line("one.c:8: allocated here")
+    t.wait_line("took over")
+    t.press("a")
+    assert "under AddressSanitizer" not in t.wait_line("gen 2→3")
+    assert Client(url_of(t)).infer("one", x(1)).value == 0
+
+
+def test_a_asks_which(root, open_terminal):
+    for name in ("alpha", "beta"):
+        root.write(f"{name}/x.c", constant(1))
+    t = open_terminal(wait="h lists the keys")
+    t.press("a")
+    t.wait_line("AddressSanitizer for which?")
+    t.press("be\n")
+    assert "under AddressSanitizer" in t.wait_line("beta  gen 1→2")
     assert not any("alpha  gen 1→2" in line for line in t.lines)
 
 
