@@ -156,7 +156,7 @@ static int parse(const struct text *text, struct config *c, unsigned *line, stru
 
 void config_init(struct config *c)
 {
-	*c = (struct config){ .num_replicas = 1, .request_timeout_ms = 30000 };
+	*c = (struct config){ .num_replicas = 1, .request_timeout_ms = 30000, .rtol = -1, .atol = -1 };
 }
 
 int config_parse(const char *bytes, size_t size, struct config *ret, unsigned *ret_line, struct buffer *why)

@@ -30,6 +30,7 @@ struct config {
 	unsigned request_timeout_ms;
 	bool idempotent;
 	unsigned checkpoint_ms;        /* of `state`; 0: not given */
+	double rtol, atol;             /* of `tolerance`; < 0: not given */
 	unsigned gate;                 /* of config_gates, counted from 1; 0: not given */
 	char *replay, *user_config;    /* as JSON; nothing reads them yet */
 	struct hash hash;              /* of the file's bytes; zero: there is none */

@@ -14,6 +14,13 @@ static const struct key state_rows[] = {
 		  "isn't there. Smaller states are checkpointed before every answer." },
 };
 
+static const struct key tolerance_rows[] = {
+	{ "rtol", KEY_NUMBER, FIELD(rtol), .min = 0, .max = 1000000, .example = "1e-4",
+	  .help = "Share of what is expected." },
+	{ "atol", KEY_NUMBER, FIELD(atol), .min = 0, .max = 1000000, .example = "1e-5",
+	  .help = "What is added to that." },
+};
+
 const char *const config_gates[] = { "replay", "golden", "load", "off", NULL };
 
 static const struct key rows[] = {
@@ -45,6 +52,10 @@ static const struct key rows[] = {
 	{ "gate", KEY_CHOICE, FIELD(gate), .choices = config_gates, .example = "\"golden\"",
 	  .help = "What a new image must come through before it serves: replay (load, golden cases, recorded "
 		  "requests), golden (load, golden cases), load, or off; --gate if it isn't there." },
+	{ "tolerance", KEY_MAPPING, .keys = { tolerance_rows, ARRAY_SIZE(tolerance_rows) },
+	  .example = "{\"rtol\": 1e-4, \"atol\": 1e-5}",
+	  .help = "What a floating output may differ by from what was answered before: atol + rtol × |expected|. "
+		  "What isn't there is torch.testing's for the datatype; a golden case may have its own." },
 	{ "replay", KEY_ANY, FIELD(replay), .help = "Anything; nothing reads it yet." },
 	{ "user_config", KEY_ANY, FIELD(user_config), .example = "{\"threshold\": 0.5}",
 	  .help = "Anything; nothing reads it yet." },

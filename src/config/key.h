@@ -16,6 +16,7 @@ enum key_kind {	      /* value in the file; its place in struct config */
 	KEY_TEXTS,    /* list of texts that aren't empty; char ** */
 	KEY_WHOLE,    /* whole number; unsigned */
 	KEY_SECONDS,  /* number; unsigned, of milliseconds */
+	KEY_NUMBER,   /* number; double */
 	KEY_BOOL,     /* bool */
 	KEY_MAPPING,  /* keys of its own; their places are in struct config too */
 	KEY_ANY,      /* char *, as JSON */
@@ -32,7 +33,7 @@ struct key {
 	const char *name;
 	enum key_kind kind;
 	size_t offset;         /* in struct config */
-	double min, max;       /* KEY_WHOLE, KEY_SECONDS: both may be */
+	double min, max;       /* KEY_WHOLE, KEY_SECONDS, KEY_NUMBER: both may be */
 	struct keys keys;      /* KEY_MAPPING */
 	const char *const *choices; /* KEY_CHOICE; NULL ends them */
 	const char *fallback;  /* JSON; NULL: what isn't there isn't there */

@@ -57,6 +57,7 @@ static void put_kind(struct buffer *b, const struct key *k)
 		json_int(b, "maximum", (int64_t)k->max);
 		break;
 	case KEY_SECONDS:
+	case KEY_NUMBER:
 		put_type(b, "number");
 		json_double(b, "minimum", k->min);
 		json_double(b, "maximum", k->max);

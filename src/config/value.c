@@ -83,6 +83,16 @@ static int read_seconds(struct reader *r, const yaml_node_t *n, const struct key
 	return 0;
 }
 
+static int read_number(struct reader *r, const yaml_node_t *n, const struct key *k, double *ret)
+{
+	double number = 0;
+
+	if (resolve(n, &number) != SCALAR_NUMBER || !(number >= k->min && number <= k->max))
+		return reader_mistake(r, n, "%s must be a number from %g to %g", k->name, k->min, k->max);
+	*ret = number;
+	return 0;
+}
+
 static int read_bool(struct reader *r, const yaml_node_t *n, bool *ret)
 {
 	double number = 0;
@@ -131,6 +141,8 @@ static int read_value(struct reader *r, const yaml_node_t *n, const struct key *
 		return read_whole(r, n, k, field);
 	case KEY_SECONDS:
 		return read_seconds(r, n, k, field);
+	case KEY_NUMBER:
+		return read_number(r, n, k, field);
 	case KEY_BOOL:
 		return read_bool(r, n, field);
 	case KEY_MAPPING:

@@ -45,11 +45,12 @@ struct deployment_settings {
 	bool idempotent;               /* a call may be repeated although there is state */
 	unsigned checkpoint_ms;        /* between two checkpoints of state at least; 0: our policy */
 	enum deployment_gate gate;
+	double rtol, atol;             /* of floating outputs in a proof; < 0: by datatype */
 };
 
 #define DEPLOY_MAX_REPLICAS 16
 #define DEPLOYMENT_SETTINGS_DEFAULT \
-	((struct deployment_settings){ .num_replicas = 1, .request_timeout_ms = 30000 })
+	((struct deployment_settings){ .num_replicas = 1, .request_timeout_ms = 30000, .rtol = -1, .atol = -1 })
 
 /* A worker that died of itself, and what it left of that (ring/crash.h). */
 struct deploy_crash {

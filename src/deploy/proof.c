@@ -31,6 +31,7 @@
 struct proving {
 	struct deployment *deployment;
 	const struct signature *signature;
+	struct tolerance tolerance;
 	struct proof *shared;
 	int fd;
 	struct recorder_view view;
@@ -40,13 +41,18 @@ struct proving {
 
 /* The order */
 
-static void tolerate(struct proof_case *c, const struct golden_case *from, const struct signature *s)
+/* A case's own, else the deployment's, which is for floats. */
+static void tolerate(const struct proving *p, struct proof_case *c, const struct golden_case *from)
 {
-	for (uint32_t i = 0; i < DEVSERVE_MAX_TENSORS; i++) {
-		const struct tolerance *t =
-			from && i < s->n_outputs ? golden_case_tolerance(from, s->outputs[i].name) : NULL;
+	const struct signature *s = p->signature;
 
-		c->tolerances[i] = t ? (struct proof_tolerance){ t->rtol, t->atol } : (struct proof_tolerance){ -1, -1 };
+	for (uint32_t i = 0; i < s->n_outputs; i++) {
+		const struct tolerance *t = from ? golden_case_tolerance(from, s->outputs[i].name) : NULL;
+		bool exact = tolerance_of(s->outputs[i].dtype).rtol == 0;
+
+		t = t ? t : &p->tolerance;
+		c->tolerances[i] = t == &p->tolerance && exact ? (struct proof_tolerance){ -1, -1 } :
+								 (struct proof_tolerance){ t->rtol, t->atol };
 	}
 }
 
@@ -60,7 +66,7 @@ static void add_golden(struct proving *p, const struct golden_cases *g)
 
 		snprintf(p->golden[i], sizeof(p->golden[i]), "%s", g->cases[i].name);
 		memcpy(c->name, p->golden[i], sizeof(c->name));
-		tolerate(c, &g->cases[i], p->signature);
+		tolerate(p, c, &g->cases[i]);
 	}
 	p->n_golden = p->n_cases;
 }
@@ -84,7 +90,7 @@ static void add_recordings(struct proving *p, bool uncompared)
 		c->id = r->id;
 		c->offset = p->view.offsets[i];
 		c->uncompared = uncompared || !is_comparable(p->deployment, r);
-		tolerate(c, NULL, p->signature);
+		tolerate(p, c, NULL);
 	}
 	snprintf(o->recordings, sizeof(o->recordings), "%s", p->view.n ? p->view.path : "");
 }
@@ -122,6 +128,7 @@ static struct proving *make(struct deployment *d, const struct proof_plan *plan)
 
 	p->deployment = d;
 	p->signature = plan->signature;
+	p->tolerance = plan->tolerance;
 	if (open_memory(p) < 0) {
 		free(p);
 		return NULL;

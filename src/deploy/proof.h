@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "compare/compare.h"
 #include "ring/proof.h"
 
 struct buffer;
@@ -44,6 +45,7 @@ struct proof_plan {
 	struct golden_cases *golden;       /* or NULL */
 	bool recordings, accept, all;
 	bool uncompared; /* other weights give other answers: recordings show crashes and NaN */
+	struct tolerance tolerance; /* of floating outputs; < 0: by datatype */
 	uint64_t budget_ns;
 };
 

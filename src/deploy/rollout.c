@@ -128,6 +128,7 @@ static struct proof_plan plan_of(const struct deployment *d)
 		.recordings = w->settings.gate == GATE_REPLAY && !again,
 		.accept = w->accept,
 		.uncompared = strcmp(weights, d->current.weights ? d->current.weights : "") != 0,
+		.tolerance = { w->settings.rtol, w->settings.atol },
 		.budget_ns = d->deploy->proof_ns,
 	};
 }

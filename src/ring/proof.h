@@ -40,7 +40,7 @@ enum proof_outcome {
 	PROOF_UNREADABLE, /* a golden case that is none */
 };
 
-/* Of one output; rtol < 0: by datatype. */
+/* Of one output; what is < 0 is its datatype's. */
 struct proof_tolerance {
 	double rtol, atol;
 };

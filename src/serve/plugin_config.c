@@ -260,5 +260,7 @@ void plugin_config_settings(const struct config *c, enum deployment_gate gate, s
 	ret->request_timeout_ms = c->request_timeout_ms;
 	ret->idempotent = c->idempotent;
 	ret->checkpoint_ms = c->checkpoint_ms;
+	ret->rtol = c->rtol;
+	ret->atol = c->atol;
 	ret->gate = c->gate ? (enum deployment_gate)(c->gate - 1) : gate;
 }

@@ -36,7 +36,9 @@ static void copy_text(char *ret, size_t size, const struct buffer *b)
 
 struct tolerance judge_tolerance(const struct proof_tolerance *t, uint32_t dtype)
 {
-	return t->rtol < 0 ? tolerance_of(dtype) : (struct tolerance){ t->rtol, t->atol };
+	struct tolerance usual = tolerance_of(dtype);
+
+	return (struct tolerance){ t->rtol < 0 ? usual.rtol : t->rtol, t->atol < 0 ? usual.atol : t->atol };
 }
 
 static struct pair pair_of(const struct judge *j, uint32_t i)

@@ -396,6 +396,17 @@ def test_a_deployment_has_a_gate_of_its_own(serve, root):
     assert server.save("k/k.c", constant(3))["outcome"] == "trial-failed"
 
 
+def test_a_deployment_has_a_tolerance_of_its_own(serve, root):
+    thrice = "	for (size_t i = 0; i < n; i++)\n		y[i] = {} * x[i];"
+    root.write("k/k.c", unary(thrice.format("3")))
+    root.write("k/deployment.yaml", "tolerance: {rtol: 0.01}\n")
+    server = serve("--gate", "replay")
+    server.infer("k", request(X=[1, 2]))
+    assert server.save("k/k.c", unary(thrice.format("3.02f")))["outcome"] == "swapped"
+    assert server.save("k/k.c", unary(thrice.format("3.04f")))["outcome"] == "trial-failed"
+    assert "allowed is 1e-05 + 0.01 × |expected|" in server.seen("trial.failed")[-1]["reason"]
+
+
 # State
 
 

@@ -128,7 +128,7 @@ Test(config, refuses_values_that_do_not_fit)
 		"num_replicas: 0", "num_replicas: 17", "num_replicas: -1", "num_replicas: 1.5", "num_replicas: '2'",
 		"num_replicas: two", "num_replicas: [2]", "num_replicas:", "num_replicas: 99999999999999999999",
 		"max_ongoing_requests: 0", "request_timeout_s: 0", "request_timeout_s: -1", "request_timeout_s: .inf",
-		"request_timeout_s: nan", "request_timeout_s: 1e9", "request_timeout_s: 0x1g", "request_timeout_s: 5s",
+		"request_timeout_s: nan", "tolerance: 1e-3", "tolerance: {rtol: -1}", "gate: 1", "gate: [load]", "request_timeout_s: 1e9", "request_timeout_s: 0x1g", "request_timeout_s: 5s",
 		"idempotent: yes", "idempotent: 1", "idempotent: 'true'", "cflags: -O2", "cflags: {a: b}",
 		"cflags: [[a]]", "cflags: [\"a\\0b\"]", "cflags: ['']", "name: ../x", "name: ''", "name: a/b",
 		"name: [a]", "name: 5", "name: true", "cflags: [5]", "cflags: [~]", "user_config: .inf",
