@@ -21,6 +21,7 @@
  */
 
 #include <devserve/deployment.h>
+#include <devserve/ext/reference.h>
 #include <devserve/ext/work.h>
 
 enum { ROW_MAJOR = 101, AS_IT_LIES = 111, TRANSPOSED = 112 }; /* of CBLAS */
@@ -74,6 +75,23 @@ static int infer(const struct devserve_call *call)
 	return 0;
 }
 
+/* The sums that a save is measured against: which order of adding is more exact, only this can tell. */
+static int reference(const struct devserve_call *call)
+{
+	const float *a = call->in[0].data, *b = call->in[1].data;
+	int64_t m = devserve_dim(&call->in[0], -2), k = devserve_dim(&call->in[0], -1);
+	int64_t n = devserve_dim(&call->in[1], -1);
+	double *c = call->out[0].data;
+
+	for (int64_t row = 0; row < call->batch * m; row++)
+		for (int64_t l = 0; l < k; l++)
+			for (int64_t j = 0; j < n; j++)
+				c[row * n + j] += (double)a[row * k + l] * b[(row / m * k + l) * n + j];
+	return 0;
+}
+
+DEVSERVE_REFERENCE(reference)
+
 /* A multiplication and an addition for each m, n and k; each matrix once. */
 static void work(const struct devserve_call *call, struct devserve_work *ret)
 {
@@ -93,5 +111,5 @@ DEVSERVE_DEPLOYMENT(
 	.outputs = DEVSERVE_TENSORS({ "OUTPUT0", DEVSERVE_FP32, { -1, -1 } }),
 	.max_batch_size = 64,
 	.infer = infer,
-	.extensions = { DEVSERVE_WORK_EXTENSION },
+	.extensions = { DEVSERVE_REFERENCE_EXTENSION, DEVSERVE_WORK_EXTENSION },
 )

@@ -259,7 +259,7 @@ void proving_read(const struct proving *p, struct proof_summary *ret)
 	const struct proof_report *from = &p->shared->report;
 
 	*ret = (struct proof_summary){ .max_abs = from->max_abs, .max_rel = from->max_rel, .max_ulp = from->max_ulp,
-				       .took_ns = from->took_ns, .stateful = from->is_stateful, .fault = from->fault };
+				       .took_ns = from->took_ns, .stateful = from->is_stateful, .n_forgiven = from->n_forgiven, .fault = from->fault };
 	for (uint32_t i = 0; i < p->n_cases; i++)
 		count(ret, from->outcomes[i], i < p->n_golden);
 	if (ret->n_faults)

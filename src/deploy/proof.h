@@ -26,6 +26,7 @@ struct proof_summary {
 	unsigned n_foreign;    /* for another signature than the image has */
 	unsigned n_uncompared; /* ran, with nothing to compare with */
 	unsigned n_accepted, n_faults;
+	unsigned n_forgiven;   /* outputs that differ, and are as right as before by the reference */
 	bool stateful;         /* recordings ran on a copy of the state, and weren't compared */
 	double max_abs, max_rel; /* of all numbers that were compared */
 	uint64_t max_ulp;

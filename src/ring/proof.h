@@ -81,7 +81,7 @@ struct proof_report {
 	double max_abs, max_rel; /* of all that was compared */
 	uint64_t max_ulp;
 	uint32_t is_stateful;    /* so recordings were run, not compared */
-	uint32_t reserved;
+	uint32_t n_forgiven;     /* outputs beyond their tolerance that the reference calls as right as before */
 	struct proof_fault fault;
 	char sentences[PROOF_MAX_CASES][PROOF_SENTENCE]; /* of those at fault */
 };

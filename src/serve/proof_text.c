@@ -93,6 +93,7 @@ void proof_json(struct buffer *b, const struct proof_summary *p)
 	json_uint(b, "foreign", p->n_foreign);
 	json_uint(b, "accepted", p->n_accepted);
 	json_uint(b, "faults", p->n_faults);
+	json_uint(b, "by_reference", p->n_forgiven);
 	json_bool(b, "stateful", p->stateful);
 	json_double(b, "max_abs", p->max_abs);
 	json_double(b, "max_rel", p->max_rel);
@@ -137,6 +138,8 @@ void proof_text_put(const struct style *s, struct buffer *b, const struct proof_
 		buffer_printf(b, "%sanother signature%s", YELLOW(s), PLAIN(s));
 	else if (p->stateful || p->n_uncompared == n)
 		buffer_puts(b, "runs");
+	else if (p->n_forgiven)
+		buffer_printf(b, "as right as before (max |Δ| %.2g)", p->max_abs);
 	else if (p->max_abs > 0)
 		buffer_printf(b, "same (max |Δ| %.2g)", p->max_abs);
 	else

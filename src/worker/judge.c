@@ -184,8 +184,10 @@ static enum proof_outcome judge_numbers(const struct judge *j, const struct pair
 	if (comparison_agrees(&c))
 		return PROOF_AGREES;
 	fill_in(p, &c, fault);
-	if (reference_forgives(j, p, fault))
+	if (reference_forgives(j, p, fault)) {
+		report->n_forgiven++;
 		return PROOF_AGREES;
+	}
 	return c.n_nan ? PROOF_NAN : PROOF_DIFFERS;
 }
 
