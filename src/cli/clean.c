@@ -31,7 +31,7 @@
 
 struct clean_options {
 	const char *root, *state_dir;
-	bool dry_run;
+	bool dry_run, history;
 };
 
 static const struct option_row rows[] = {
@@ -41,6 +41,8 @@ static const struct option_row rows[] = {
 		   "what the server was given as --state-dir"),
 	OPTION_ROW(clean_options, dry_run, "dry-run", 'n', NULL, BOOL, NULL, 0, 0,
 		   "say what would go, and leave it"),
+	OPTION_ROW(clean_options, history, "history", 0, NULL, BOOL, NULL, 0, 0,
+		   "remove the history as well, and what could be rolled back to"),
 	OPTION_HELP_ROW,
 };
 
@@ -159,6 +161,22 @@ static int clean(const char *state_dir, struct buffer *why)
 	return r;
 }
 
+/* A server that runs begins a new one. */
+static int clean_history(const char *state_dir, struct buffer *why)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", ".broken", ".broken-wal", ".broken-shm" };
+	_cleanup_free_ char *kept = path_join(state_dir, "kept");
+	int r = empty(kept, is_stored, why);
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes) && r == 0; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/history.db%s", state_dir, suffixes[i]);
+
+		if (file_exists(path))
+			r = remove_counted(path, why);
+	}
+	return r;
+}
+
 static void print_freed(void)
 {
 	static const char *const units[] = { "bytes", "kB", "MB", "GB" };
@@ -191,7 +209,8 @@ static int run(void *options)
 	_cleanup_free_ char *state_dir = state_directory(o->root, o->state_dir);
 
 	dry_run = o->dry_run;
-	if (check_place(o, &why) < 0 || clean(state_dir, &why) < 0)
+	if (check_place(o, &why) < 0 || clean(state_dir, &why) < 0 ||
+	    (o->history && clean_history(state_dir, &why) < 0))
 		return cli_error(&why);
 	if (file_is_directory(state_dir))
 		print_freed();
@@ -205,7 +224,8 @@ const struct command cli_clean = {
 	.help = "remove what was built",
 	.about = "Remove the objects and images that were built for the deployments in ROOT "
 		 "(" OPTIONS_DEFAULT_ROOT "). They are made again when they are needed; generations go "
-		 "on counting. A running server keeps working.",
+		 "on counting, and the history stays, with the images that it can roll back to. A running server "
+		 "keeps working.",
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),
 	.size = sizeof(struct clean_options),

@@ -195,6 +195,8 @@ int database_open_to_read(struct database *d, const char *path, struct buffer *w
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return DATABASE_MISSING;
 	r = open_file(d, path, SQLITE_OPEN_READONLY);
+	if (r == DATABASE_OK) /* pages are looked at where they lie, not copied */
+		sqlite3_exec(d->handle, "PRAGMA mmap_size=268435456", NULL, NULL, NULL);
 	if (r == DATABASE_OK)
 		r = look(d, &empty);
 	if (r == DATABASE_OK && empty) {

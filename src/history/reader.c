@@ -2,8 +2,8 @@
 
 /*
  * A save that came to serve is listed once, where its generation began: the same number serves
- * again after every restart. What it served and how often it crashed is summed up beforehand, in
- * one pass over each table.
+ * again after every restart. So generations are read, which lie in order, and saves that failed, and
+ * both are merged by time; nothing is sorted, and what isn't asked for isn't looked up.
  */
 
 #include "history/reader.h"
@@ -74,67 +74,155 @@ static int finish(struct history_reader *r, sqlite3_stmt *s, struct buffer *why)
 	return result;
 }
 
-/* ?1 deployment, ?2 failures too, ?3 how many, ?4 with JSON, ?5 now or 0, ?6 a number */
-#define ROWS(which)                                                                                                 \
-	"WITH served AS (SELECT deployment, generation, max(until IS NULL) AS serves, sum(coalesce(until,"          \
-	"    CASE WHEN ?5 THEN ?5 ELSE (SELECT max(at) FROM save) END, since) - since) AS ms"                      \
-	"  FROM serving GROUP BY deployment, generation),"                                                          \
-	" crashed AS (SELECT deployment, generation, count(*) AS n FROM event WHERE name = 'crash.report'"          \
-	"  GROUP BY deployment, generation)"                                                                        \
-	" SELECT * FROM (SELECT s.id, s.deployment, s.at, coalesce(g.number, 0), s.outcome, s.reason, s.took_us,"   \
-	"  g.cached, g.pinned, g.compiler, g.flags, g.source, g.image, g.verdict, g.ratio, g.low, g.high,"          \
-	"  coalesce(v.ms, 0), v.serves, coalesce(c.n, 0), g.before, CASE WHEN ?4 THEN g.json END, g.device"         \
-	"  FROM save AS s LEFT JOIN generation AS g ON g.deployment = s.deployment AND g.number = s.generation"     \
-	"   AND g.at = s.at AND s.outcome = 'swapped'"                                                              \
-	"  LEFT JOIN served AS v ON v.deployment = g.deployment AND v.generation = g.number"                        \
-	"  LEFT JOIN crashed AS c ON c.deployment = g.deployment AND c.generation = g.number"                       \
-	"  WHERE " which " AND (g.number IS NOT NULL OR (?2 AND s.outcome <> 'swapped'))"                           \
-	"  ORDER BY s.id DESC LIMIT ?3) ORDER BY 1"
+/*
+ * ?1 deployment, ?2 the first number, ?3 whether to read what only JSON has, ?4 now or 0. What it served
+ * is in half milliseconds, and odd where it serves now: one look instead of two.
+ */
+#define GENERATIONS(which, order)                                                                                   \
+	"SELECT g.deployment, g.at, g.number, g.took_us, g.cached, g.pinned, g.image, g.verdict, g.ratio, g.low,"   \
+	" g.high, g.before, (SELECT 2 * sum(coalesce(until, CASE WHEN ?4 THEN ?4 ELSE (SELECT max(at) FROM save)"   \
+	" END, since) - since) + max(until IS NULL) FROM serving AS v WHERE v.deployment = g.deployment AND"        \
+	" v.generation = g.number), g.crashes, CASE WHEN ?3 THEN g.compiler END, CASE WHEN ?3 THEN g.flags END,"    \
+	" CASE WHEN ?3 THEN g.source END, CASE WHEN ?3 THEN g.device END, CASE WHEN ?3 THEN g.json END"             \
+	" FROM generation AS g WHERE " which " AND g.number >= ?2 ORDER BY " order
 
-static void read_row(const struct history_reader *r, sqlite3_stmt *s, const struct history_selection *q,
-		     struct history_row *ret)
+static void read_generation(const struct history_reader *r, sqlite3_stmt *s, const struct history_selection *q,
+			    struct history_row *ret)
 {
 	*ret = (struct history_row){
-		.deployment = database_text(s, 1),
-		.at = sqlite3_column_int64(s, 2),
-		.generation = (uint32_t)sqlite3_column_int64(s, 3),
-		.outcome = database_text(s, 4),
-		.reason = database_text(s, 5),
-		.took_us = sqlite3_column_int64(s, 6),
-		.cached = sqlite3_column_int(s, 7),
-		.pinned = sqlite3_column_int(s, 8),
-		.compiler = database_text(s, 9),
-		.flags = database_text(s, 10),
-		.source = database_text(s, 11),
-		.image = database_text(s, 12),
-		.verdict = database_text(s, 13),
-		.ratio = sqlite3_column_double(s, 14),
-		.low = sqlite3_column_double(s, 15),
-		.high = sqlite3_column_double(s, 16),
-		.served_ms = sqlite3_column_int64(s, 17),
-		.serves = q->now_ms && sqlite3_column_int(s, 18),
-		.n_crashes = (unsigned)sqlite3_column_int(s, 19),
-		.before = (uint32_t)sqlite3_column_int64(s, 20),
-		.json = database_text(s, 21),
-		.device = database_text(s, 22),
+		.deployment = database_text(s, 0),
+		.at = sqlite3_column_int64(s, 1),
+		.generation = (uint32_t)sqlite3_column_int64(s, 2),
+		.outcome = "swapped",
+		.reason = "",
+		.took_us = sqlite3_column_int64(s, 3),
+		.cached = sqlite3_column_int(s, 4),
+		.pinned = sqlite3_column_int(s, 5),
+		.image = database_text(s, 6),
+		.verdict = database_text(s, 7),
+		.ratio = sqlite3_column_double(s, 8),
+		.low = sqlite3_column_double(s, 9),
+		.high = sqlite3_column_double(s, 10),
+		.before = (uint32_t)sqlite3_column_int64(s, 11),
+		.served_ms = sqlite3_column_int64(s, 12) >> 1,
+		.serves = q->now_ms && (sqlite3_column_int64(s, 12) & 1),
+		.n_crashes = (unsigned)sqlite3_column_int(s, 13),
+		.compiler = database_text(s, 14),
+		.flags = database_text(s, 15),
+		.source = database_text(s, 16),
+		.device = database_text(s, 17),
+		.json = database_text(s, 18),
 	};
 	ret->kept = is_kept(r, ret->image);
 }
 
+/* ?1 deployment, ?2 the first id */
+#define FAILURES(which)                                                                                             \
+	"SELECT deployment, at, outcome, reason, took_us FROM save WHERE " which " AND id >= ?2"                    \
+	" AND outcome <> 'swapped' ORDER BY id"
+
+static void read_failure(sqlite3_stmt *s, struct history_row *ret)
+{
+	*ret = (struct history_row){
+		.deployment = database_text(s, 0), .at = sqlite3_column_int64(s, 1), .outcome = database_text(s, 2),
+		.reason = database_text(s, 3), .took_us = sqlite3_column_int64(s, 4), .compiler = "", .flags = "",
+		.source = "", .image = "", .device = "", .verdict = "", .json = "",
+	};
+}
+
+/* Both in order of time: the rows of one and of the other, as they come. */
+struct merge {
+	sqlite3_stmt *generations, *failures;
+	bool has_generation, has_failure; /* a row that is next */
+	uint64_t skip;                    /* so many come before the first that is wanted */
+};
+
+static bool next_is_generation(const struct merge *m)
+{
+	return m->has_generation &&
+	       (!m->has_failure || sqlite3_column_int64(m->generations, 1) <= sqlite3_column_int64(m->failures, 1));
+}
+
+static void step(struct merge *m, bool generation)
+{
+	if (generation)
+		m->has_generation = database_row(m->generations);
+	else
+		m->has_failure = database_row(m->failures);
+}
+
+static void run_merge(const struct history_reader *r, struct merge *m, const struct history_selection *q,
+		      history_row_fn on_row, void *context)
+{
+	struct history_row row;
+	bool more = true;
+
+	step(m, true);
+	if (m->failures)
+		step(m, false);
+	while (more && (m->has_generation || m->has_failure)) {
+		bool generation = next_is_generation(m);
+
+		if (m->skip) {
+			m->skip--;
+		} else {
+			if (generation)
+				read_generation(r, m->generations, q, &row);
+			else
+				read_failure(m->failures, &row);
+			more = on_row(context, &row);
+		}
+		step(m, generation);
+	}
+}
+
+/* The @last newest of each kind begin here; how many there are is added to @ret_n. */
+static int64_t first_of(struct history_reader *r, const char *sql, const struct history_selection *q, uint64_t *ret_n)
+{
+	sqlite3_stmt *s = database_ask(&r->database, sql, "si", q->deployment, (int64_t)q->last);
+	int64_t first = 0;
+
+	if (database_row(s)) {
+		first = sqlite3_column_int64(s, 0);
+		*ret_n += (uint64_t)sqlite3_column_int64(s, 1);
+	}
+	database_done(&r->database, s);
+	return first;
+}
+
+#define FIRST(what, from, which) \
+	"SELECT min(" what "), count(*) FROM (SELECT " what " FROM " from " WHERE " which " ORDER BY " what " DESC LIMIT ?2)"
+
 int history_reader_rows(struct history_reader *r, const struct history_selection *q, history_row_fn on_row,
 			void *context, struct buffer *why)
 {
-	const char *sql = q->deployment ? ROWS("s.deployment = ?1") : ROWS("?1 IS NULL");
-	sqlite3_stmt *s = database_ask(&r->database, sql, "siiii", q->deployment, (int64_t)q->fails,
-				       q->last ? (int64_t)q->last : INT64_C(-1), (int64_t)q->json, q->now_ms);
-	struct history_row row;
+	struct database *d = &r->database;
+	int64_t number = 0, id = 0;
+	uint64_t n = 0;
+	struct merge m = { .skip = 0 };
+	int result;
 
-	while (database_row(s)) {
-		read_row(r, s, q, &row);
-		if (!on_row(context, &row))
-			break;
+	if (q->last && q->deployment)
+		number = first_of(r, FIRST("number", "generation", "deployment = ?1"), q, &n);
+	if (q->last && q->fails)
+		id = q->deployment ? first_of(r, FIRST("id", "save", "deployment = ?1 AND outcome <> 'swapped'"), q, &n)
+				   : first_of(r, FIRST("id", "save", "?1 IS NULL AND outcome <> 'swapped'"), q, &n);
+	if (q->last && !q->deployment) {
+		uint64_t all = 0;
+
+		first_of(r, "SELECT 0, count(*) FROM generation WHERE ?1 IS NULL AND ?2", q, &all);
+		n += all;
 	}
-	return finish(r, s, why);
+	m.skip = q->last && n > q->last ? n - q->last : 0;
+	m.generations = database_ask(d, q->deployment ? GENERATIONS("g.deployment = ?1", "g.number")
+						      : GENERATIONS("?1 IS NULL", "g.at"),
+				     "siii", q->deployment, number, (int64_t)q->json, q->now_ms);
+	if (q->fails)
+		m.failures = database_ask(d, q->deployment ? FAILURES("deployment = ?1") : FAILURES("?1 IS NULL"), "si",
+					  q->deployment, id);
+	run_merge(r, &m, q, on_row, context);
+	result = finish(r, m.generations, why);
+	return q->fails && result == DATABASE_OK ? finish(r, m.failures, why) : result;
 }
 
 int history_reader_deployments(struct history_reader *r, history_deployment_fn on_deployment, void *context,
@@ -163,14 +251,14 @@ int history_reader_generation(struct history_reader *r, const char *deployment, 
 			      history_row_fn on_row, void *context, struct buffer *why)
 {
 	const struct history_selection q = { .json = true };
-	sqlite3_stmt *s = database_ask(&r->database, ROWS("s.deployment = ?1 AND g.number = ?6"), "siiiii", deployment,
-				       INT64_C(0), INT64_C(1), INT64_C(1), INT64_C(0), (int64_t)number);
-	bool found = database_row(s);
+	sqlite3_stmt *s = database_ask(&r->database, GENERATIONS("g.deployment = ?1", "g.number LIMIT 1"), "siii",
+				       deployment, (int64_t)number, INT64_C(1), INT64_C(0));
+	bool found = database_row(s) && sqlite3_column_int64(s, 2) == number;
 	struct history_row row;
 	int result;
 
 	if (found) {
-		read_row(r, s, &q, &row);
+		read_generation(r, s, &q, &row);
 		on_row(context, &row);
 	}
 	result = finish(r, s, why);

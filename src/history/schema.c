@@ -36,6 +36,7 @@ const char schema_sql[] =
 	"  compiler TEXT,"
 	"  source TEXT, image TEXT, device TEXT, weights TEXT, libraries TEXT,"
 	"  verdict TEXT, ratio REAL, low REAL, high REAL,"
+	"  crashes INTEGER NOT NULL DEFAULT 0,"
 	"  pinned INTEGER NOT NULL DEFAULT 0,"
 	"  flags TEXT,"
 	"  json TEXT,"                    /* its save.done */
@@ -48,7 +49,7 @@ const char schema_sql[] =
 	"  since INTEGER NOT NULL,"
 	"  until INTEGER,"                /* NULL: it still does, or the server was killed */
 	"  why TEXT NOT NULL);"           /* the event that it began with */
-	"CREATE INDEX serving_of ON serving(deployment, generation);"
+	"CREATE INDEX serving_of ON serving(deployment, generation, since, until);"
 	"CREATE TABLE event("
 	"  id INTEGER PRIMARY KEY,"
 	"  at INTEGER NOT NULL,"

@@ -207,6 +207,17 @@ static int record_verdict(const struct writing *w)
 			    " WHERE deployment = ?2 AND number = ?3", "ssi", e->json, e->deployment, (int64_t)e->generation);
 }
 
+/* Counted apart: the report itself goes when there are too many events. */
+static int record_crash(const struct writing *w)
+{
+	int r = record_event(w);
+
+	if (r != DATABASE_OK)
+		return r;
+	return database_run(w->database, "UPDATE generation SET crashes = crashes + 1 WHERE deployment = ? AND number = ?",
+			    "si", w->entry->deployment, (int64_t)w->entry->generation);
+}
+
 int writing_record(struct database *d, int64_t session, const char *state_dir, const struct history_entry *e)
 {
 	static const struct {
@@ -218,6 +229,7 @@ int writing_record(struct database *d, int64_t session, const char *state_dir, c
 		{ "deployment.fell-back", record_change },
 		{ "deployment.rolled-back", record_change },
 		{ "deployment.removed", end_serving },
+		{ "crash.report", record_crash },
 		{ "verdict", record_verdict },
 	};
 	const struct writing w = { d, session, state_dir, e };

@@ -2,14 +2,17 @@
 """The history of saves: what is kept, what is shown, and that it harms nobody."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
 import sqlite3
+import threading
+from random import Random
 
 import pytest
 
-from devserve import Server, constant, deployment, devserve, fill, x
+from devserve import LONG, Client, Server, constant, deployment, devserve, fill, x
 
 BROKEN = "this is no C\n"
 
@@ -151,6 +154,40 @@ def test_what_is_told_is_written_although_the_server_is_killed(root, serve, tmp_
     assert select(database(root), "SELECT count(*) FROM serving WHERE until IS NULL") == [(0,)]
 
 
+def written(server):
+    """All that it has told is in the file now."""
+    answer = Client(server.url, server.run_json()["token"]).call("GET", "/-/written")
+    assert answer.status == 200 and answer.json["written"], answer
+
+
+def test_no_kill_at_any_moment_leaves_half_of_it(root, tmp_path):
+    root.write("one/one.c", constant(0))
+    value, promised, told, random = 0, set(), set(), Random(6)
+    for life in range(100 if LONG else 6):
+        server = Server(root, log=tmp_path / f"life.{life}").wait_listening()
+        server.wait("server.ready")
+        killer = threading.Timer(random.uniform(0, 0.5), server.process.kill)
+        killer.start()
+        try:
+            while True:
+                value += 1
+                done = server.save("one/one.c", constant(value) if value % 4 else f"{BROKEN}/* {value} */\n")
+                told.add(done["generation"])
+                if random.random() < 0.3:
+                    before = set(told)
+                    written(server)
+                    promised |= before
+        except (AssertionError, OSError, http.client.HTTPException):
+            assert server.process.wait() == -signal.SIGKILL
+        server.reader.join()
+        told |= {e["generation"] for e in server.seen("swap.done")}
+        killer.join()
+        assert is_whole(root)
+        generations = [row["generation"] for row in listed(root, "one") if "generation" in row]
+        assert generations == sorted(set(generations)), generations
+        assert promised <= set(generations) | {0} and set(generations) <= told, (promised, generations, told)
+
+
 # The history can't be written, and nobody is hurt.
 
 def serves_on(server, value):
@@ -255,3 +292,36 @@ def test_a_check_keeps_no_history(root):
     root.write("one/one.c", constant(10))
     assert devserve("check", str(root.path)).returncode == 0
     assert not database(root).exists()
+
+
+def test_clean_leaves_the_history_unless_it_is_told_otherwise(root, serve):
+    root.write("one/one.c", constant(10))
+    server = serve()
+    server.save("one/one.c", constant(11))
+    assert devserve("clean", str(root.path)).returncode == 0
+    assert [row["kept"] for row in listed(root, "one")] == [True, True]
+    assert devserve("rollback", "one", "--root", str(root.path)).returncode == 0
+    assert server.infer("one").value == 10
+    assert devserve("clean", "--history", str(root.path)).returncode == 0
+    assert not list((root.path / ".devserve/kept").iterdir())
+    serves_on(server, 12)
+    server.stop()
+    assert [row["generation"] for row in listed(root, "one")] == [3]
+
+
+def test_a_verdict_is_in_it(root, serve):
+    slow = deployment("\tint32_t n = 0;\n\tfor (volatile int i = 0; i < 20000; i++)\n\t\tn += i;\n\t*y = x + 0 * n;")
+    root.write("one/one.c", slow)
+    server = serve()
+    for n in range(20):
+        server.infer("one", x(n))
+    server.save("one/one.c", slow.replace("20000", "100"))
+    told = server.wait("verdict", deployment="one", generation=2)
+    server.stop()
+    row = listed(root, "one")[1]
+    assert row["verdict"]["verdict"] == told["verdict"]
+    if "ratio" in told:
+        assert row["verdict"]["ratio"] == pytest.approx(told["ratio"], abs=1e-4)
+        assert [row["verdict"]["low"], row["verdict"]["high"]] == pytest.approx(told["interval"], abs=1e-4)
+    if told["verdict"] == "FASTER":
+        assert f"{told['ratio']:.2f}× faster [" in tell(root, "one")
