@@ -21,7 +21,6 @@
 #include "base/memory.h"
 #include "deploy/internal.h"
 #include "golden/cases.h"
-#include "infer/dtype.h"
 #include "infer/signature.h"
 #include "ring/recording.h"
 

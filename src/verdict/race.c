@@ -30,7 +30,7 @@
 #define MAX_ROUNDS 4096
 #define LOOKS 3              /* after a quarter of the budget, a half, and all */
 #define JUDGING_NS (30 * NS_PER_MS)
-#define ROUNDS_A_LANE 6      /* or fewer lanes run */
+#define ROUNDS_A_LANE 2      /* or fewer lanes run */
 #define CROWDED 0.5          /* of a round waited: somebody else has this processor */
 
 struct running {

@@ -37,7 +37,7 @@ struct course {
 struct judgement {
 	struct course courses[ROUND_MAX_COURSES];
 	struct chance chance;
-	double scratch[MAX_ROUNDS];
+	double scratch[MAX_ROUNDS], apart[MAX_ROUNDS];
 };
 
 /* Where nothing ran undisturbed (threads of its own are what disturbs it), all counts. */
@@ -138,51 +138,64 @@ static void judge_courses(struct judgement *j, const struct round *rounds, size_
 /* The control */
 
 struct lane {
-	double mean;     /* of its rounds, apart from the inputs' middles */
-	double variance; /* of that mean, as far as its rounds tell */
-	bool counts;
+	double mean; /* of its rounds, apart from the inputs' middles */
+	size_t n;    /* of them */
 };
 
+/* To j->scratch, sorted. */
 static struct lane lane_of(struct judgement *j, bool old, unsigned lane)
 {
-	double sum = 0, low, high;
-	size_t k = 0;
+	struct lane l = { .n = 0 };
 
 	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++) {
 		const struct course *c = &j->courses[i];
 
-		for (size_t r = 0; r < c->n && counts(c) && k < MAX_ROUNDS; r++)
+		for (size_t r = 0; r < c->n && counts(c) && l.n < MAX_ROUNDS; r++)
 			if ((old ? c->old_lane : c->new_lane)[r] == lane)
-				j->scratch[k++] = c->values[r] - c->middle;
+				j->scratch[l.n++] = c->values[r] - c->middle;
 	}
-	if (k < 3)
-		return (struct lane){ .counts = false };
-	sum = statistics_middle_mean(j->scratch, k);
-	low = statistics_quantile(j->scratch, k, 0.25);
-	high = statistics_quantile(j->scratch, k, 0.75);
-	return (struct lane){ sum, pow((high - low) / 1.349, 2) * 1.2 / (double)k, true };
+	if (l.n)
+		l.mean = statistics_middle_mean(j->scratch, l.n);
+	return l;
+}
+
+/* By how much rounds of the same lane differ: as a variance, of what isn't far off. */
+static double noise_of(struct judgement *j, bool old)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < ROUND_MAX_LANES; i++) {
+		struct lane l = lane_of(j, old, i);
+
+		for (size_t k = 0; k < l.n && l.n > 1 && n < MAX_ROUNDS; k++)
+			j->apart[n++] = (j->scratch[k] - l.mean) * sqrt((double)l.n / (double)(l.n - 1));
+	}
+	if (n < 2)
+		return 0;
+	statistics_sort(j->apart, n);
+	return pow((statistics_quantile(j->apart, n, 0.75) - statistics_quantile(j->apart, n, 0.25)) / 1.349, 2);
 }
 
 /* The variance of one side's mean that is due to which lanes there are; @ret_n: how many. */
 static double variance_of(struct judgement *j, bool old, unsigned *ret_n)
 {
+	double noise = noise_of(j, old), mean = 0, spread = 0, explained = 0;
 	struct lane lanes[ROUND_MAX_LANES];
-	double mean = 0, spread = 0, noise = 0;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < ROUND_MAX_LANES; i++) {
 		lanes[n] = lane_of(j, old, i);
-		n += lanes[n].counts;
+		n += lanes[n].n > 1;
 	}
 	*ret_n = n;
 	for (unsigned i = 0; i < n; i++)
 		mean += lanes[i].mean / n;
 	for (unsigned i = 0; i < n; i++) {
 		spread += pow(lanes[i].mean - mean, 2);
-		noise += lanes[i].variance / n;
+		explained += noise * (lanes[i].n < 4 ? 1 : 1.2) / (double)lanes[i].n / n;
 	}
 	spread = n > 1 ? spread / (n - 1) : 0;
-	return spread > noise ? (spread - noise) / n : 0;
+	return spread > explained ? (spread - explained) / n : 0;
 }
 
 static void check_control(struct judgement *j, struct verdict *v)
