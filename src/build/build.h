@@ -31,6 +31,9 @@ struct builder_options {
 	uint64_t memory_limit;   /* of one compiler; 0: 4 GiB */
 	uint64_t store_limit;    /* bytes kept in the store; 0: 1 GiB */
 	bool color;              /* diagnostics with colour as the compiler makes it */
+	/* Whether a look (build/look.h) would be in nobody's way now; NULL: always. */
+	bool (*is_quiet)(void *context);
+	void *context;
 };
 
 /*

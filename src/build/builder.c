@@ -61,6 +61,8 @@ int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer 
 	b->time_limit_ms = o->time_limit_ms ? o->time_limit_ms : DEFAULT_TIME_MS;
 	b->memory_limit = o->memory_limit ? o->memory_limit : DEFAULT_MEMORY;
 	b->color = o->color;
+	b->is_quiet = o->is_quiet;
+	b->quiet_context = o->context;
 	b->queue = queue_new(loop, o->jobs ? o->jobs : n_cpus(), b->root, b->store.temporary);
 	b->warm = warm_new(b->queue);
 	b->contents = contents_new();

@@ -72,6 +72,8 @@ struct builder {
 	struct builds builds;
 	struct looks looks; /* the first one's compilers run */
 	uv_timer_t look_timer;
+	bool (*is_quiet)(void *context); /* or NULL */
+	void *quiet_context;
 };
 
 enum build_state { BUILD_WAITING, BUILD_COMPILING, BUILD_LINKING };

@@ -18,6 +18,7 @@
 #include "build/internal.h"
 #include "build/loops.h"
 
+#define AGAIN_MS 50 /* until it is asked again whether all is quiet */
 #define MAX_TOLD (1u << 20) /* bytes that are read of what a compiler tells */
 
 struct look {
@@ -199,7 +200,11 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct builder *b = timer->data;
 
-	if (!TAILQ_EMPTY(&b->looks) && !TAILQ_FIRST(&b->looks)->job)
+	if (TAILQ_EMPTY(&b->looks) || TAILQ_FIRST(&b->looks)->job)
+		return;
+	if (b->is_quiet && !b->is_quiet(b->quiet_context))
+		uv_timer_start(timer, on_timer, AGAIN_MS, 0);
+	else
 		next(TAILQ_FIRST(&b->looks));
 }
 

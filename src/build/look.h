@@ -6,7 +6,8 @@
  *
  * Ask the compiler, after a build, which loops it vectorised. A compiler that tells takes up to
  * a tenth longer, which no save should wait for: so it compiles once more, when nobody else
- * wants the processor, for nothing but what it says. What it said is kept in the store.
+ * wants the processor and nothing is being measured, for nothing but what it says. What it said is
+ * kept in the store.
  *
  * One look at a time, in order. Loop's thread only.
  */

@@ -213,6 +213,8 @@ struct recorder *deployment_recorder(struct deployment *d);
  * a newer one comes to serve first. Nothing where no call was recorded that both could answer.
  */
 void deployment_judge(struct deployment *d);
+/* A worker measures what came to serve, or will in a moment: what else is going on makes it less sure. */
+bool deploy_is_judging(const struct deploy *d);
 
 /* Drop what deployment_roll() was asked for: no `done` comes any more. */
 void deployment_stop_rolling(struct deployment *d);

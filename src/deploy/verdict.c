@@ -344,6 +344,11 @@ void verdicts_drop(struct deployment *d)
 	consider(v);
 }
 
+bool deploy_is_judging(const struct deploy *d)
+{
+	return d->verdicts && d->verdicts->of && !d->verdicts->beside; /* that goes on for ever */
+}
+
 void verdicts_open(struct deploy *d)
 {
 	struct verdicts *v = xcalloc(1, sizeof(*v));

@@ -320,6 +320,13 @@ static int open_root(struct serve *s, struct buffer *why)
 	return state_dir_open(&s->dir, state_directory(s->root, s->o->state_dir), why);
 }
 
+static bool is_quiet(void *context)
+{
+	const struct serve *s = context;
+
+	return !s->deploy || !deploy_is_judging(s->deploy);
+}
+
 static int make_builder(struct serve *s, struct buffer *why)
 {
 	_cleanup_free_ char *headers = path_of_headers();
@@ -329,6 +336,8 @@ static int make_builder(struct serve *s, struct buffer *why)
 		.root = s->root,
 		.jobs = s->o->jobs,
 		.color = !s->o->json && style_has_color(STDOUT_FILENO, s->o->no_color),
+		.is_quiet = is_quiet,
+		.context = s,
 	};
 
 	return builder_new(&s->loop, &o, why, &s->builder);

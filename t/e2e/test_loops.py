@@ -113,3 +113,12 @@ def test_what_a_newer_save_overtakes_is_compared_with_what_was_told_last(server)
     server.save("one/one.c", NONE)
     event = server.wait("loops.changed", mark)
     assert event["generation"] == 7 and len(event["loops"]) == 1
+
+
+def test_the_compiler_is_asked_when_the_verdict_is_there(server):
+    wait_for_files(server, 1)
+    assert server.infer("one").status == 200
+    mark = server.mark()
+    server.save("one/one.c", NONE)
+    server.wait("loops.changed", mark)
+    assert server.seen("verdict", mark), "measuring comes first"
