@@ -141,8 +141,8 @@ static char *notes_cell(const struct history_row *row)
 		note(&b, "pinned");
 	if (row->n_crashes)
 		note(&b, crashes);
-	if (!row->kept)
-		note(&b, "image gone");
+	if (!row->kept) /* no image is ever kept that can't serve but in a worker for it */
+		note(&b, *row->image ? "image gone" : "under AddressSanitizer");
 	return b.size ? buffer_steal(&b) : xstrdup("");
 }
 

@@ -255,6 +255,21 @@ def test_state_is_kept_there_after_a_report_and_back(root, serve):
     assert server.infer("counter", delta(0)).output("COUNT") == [11]
 
 
+def test_a_rollback_goes_to_what_was_before_and_not_to_it(root, serve):
+    root.copy("counter")
+    server = serve("--gate", "replay")
+    assert server.infer("counter", delta(1)).output("COUNT") == [1]
+    assert toggle(server, "counter").returncode == 0
+    assert server.infer("counter", delta(1)).output("COUNT") == [2]
+    assert devserve("rollback", "counter", "--root", root.path).returncode == 0
+    answer = server.infer("counter", delta(1))
+    assert (answer.output("COUNT"), answer.generation) == ([3], 1) and "sanitized" not in entry(server, "counter")
+    said = devserve("rollback", "counter", "2", "--root", root.path)
+    assert said.returncode == 1 and "was under AddressSanitizer" in said.stderr, said
+    told = devserve("history", "counter", "--root", root.path).stdout.splitlines()
+    assert [("under AddressSanitizer" in line) for line in told[-2:]] == [False, True], told
+
+
 def test_what_lies_behind_a_state_is_not_to_be_touched(root, serve):
     root.copy("counter")
     source = root.read("counter/counter.c")
