@@ -84,7 +84,8 @@ static void on_up(void *context)
 
 	image.state = t->state;
 	image.trial = true;
-	image.swaps = t->deployment->current.path != NULL;
+	image.serving = t->deployment->current.path;
+	image.serving_generation = t->deployment->current.generation;
 	replica_load(t->replica, &image);
 }
 

@@ -429,6 +429,8 @@ void replica_describe_load(struct link_load *load, const struct replica_image *i
 	set_path(load->state, sizeof(load->state), image->state);
 	set_path(load->device, sizeof(load->device), image->device);
 	set_path(load->layout, sizeof(load->layout), image->layout);
+	set_path(load->serving, sizeof(load->serving), image->serving);
+	load->serving_generation = image->serving_generation;
 	load->hash[0] = '\0';
 	if (!hash_is_zero(image->hash))
 		hash_text(image->hash, load->hash);
@@ -439,8 +441,7 @@ void replica_load(struct replica *r, const struct replica_image *image)
 	r->n_loads++;
 	replica_describe_load(&r->link->load, image);
 	order(r, &(struct message){ .kind = LINK_LOAD, .extra = (image->trial ? LINK_TRIAL : 0) |
-								(image->cuda ? LINK_CUDA : 0) |
-								(image->swaps ? LINK_SWAPS : 0) });
+								(image->cuda ? LINK_CUDA : 0) });
 }
 
 void replica_warm(struct replica *r)

@@ -51,10 +51,11 @@ struct replica_image {
 	const char *weights; /* their index */
 	const char *device;  /* its device code */
 	const char *layout;  /* of its state */
+	const char *serving; /* of a trial: image of the generation that serves, and leaves it its state */
+	uint32_t serving_generation;
 	const char *state;   /* checkpoint that a trial tries to take over */
 	struct hash hash;    /* of the image; zero: not known */
 	bool trial;
-	bool swaps;          /* a generation serves, and leaves it its state */
 	bool cuda;           /* it needs a GPU */
 };
 

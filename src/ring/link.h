@@ -37,7 +37,7 @@
 #include "ring/ring.h"
 
 #define LINK_MAGIC 0x4b4e494cu /* "LINK" */
-#define LINK_VERSION 4u
+#define LINK_VERSION 5u
 
 /* Descriptors a worker starts with. */
 #define LINK_FD 3     /* this memory */
@@ -69,7 +69,6 @@ enum link_message {
 enum { /* of LINK_LOAD, or'ed */
 	LINK_TRIAL = 1, /* run the image's check, and its migrate() on a copy */
 	LINK_CUDA = 2,  /* it needs a GPU */
-	LINK_SWAPS = 4, /* a generation serves, and leaves it its state */
 };
 
 enum link_unloaded {
@@ -85,7 +84,9 @@ struct link_load {
 	char state[4096];   /* checkpoint file that a trial copies (worker/state.h) */
 	char device[4096];  /* its device code (base/pack.h) */
 	char layout[4096];  /* of its state (state/layout.h) */
-	char hash[64];      /* of the image's content: the same, the same code */
+	char serving[4096]; /* image of the generation that serves, and leaves it its state */
+	uint64_t serving_generation;
+	char hash[56];      /* of the image's content: the same, the same code */
 };
 
 struct link_shared {

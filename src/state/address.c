@@ -10,17 +10,20 @@
 
 struct range {
 	uint64_t low, high;
+	uint64_t found; /* in it */
 };
 
 /* Words that lie as the compiler would put an address. */
-static bool has_one(const unsigned char *bytes, uint64_t at, uint64_t size, const struct range *r)
+static bool has_one(const unsigned char *bytes, uint64_t at, uint64_t size, struct range *r)
 {
 	for (uint64_t i = (at + 7) & ~UINT64_C(7); i + 8 <= at + size; i += 8) {
 		uint64_t word;
 
 		memcpy(&word, bytes + i, sizeof(word));
-		if (word >= r->low && word < r->high)
+		if (word >= r->low && word < r->high) {
+			r->found = word;
 			return true;
+		}
 	}
 	return false;
 }
@@ -52,7 +55,7 @@ static bool may_hold_some(const struct layout_member *m)
 	}
 }
 
-static bool is_in(const struct layout_member *m, const void *bytes, const struct range *r)
+static bool is_in(const struct layout_member *m, const void *bytes, struct range *r)
 {
 	uint64_t n = layout_count(m), row = elements_in_a_row(m), size;
 
@@ -66,9 +69,9 @@ static bool is_in(const struct layout_member *m, const void *bytes, const struct
 }
 
 bool address_find(const struct layout *layout, const void *bytes, uint64_t size, uint64_t low, uint64_t high,
-		  struct buffer *ret)
+		  struct buffer *ret, uint64_t *ret_address)
 {
-	const struct range range = { low, high };
+	struct range range = { low, high, 0 };
 
 	if (low >= high)
 		return false;
@@ -77,5 +80,8 @@ bool address_find(const struct layout *layout, const void *bytes, uint64_t size,
 	for (size_t i = 0; layout && i < layout->n_members && !ret->size; i++)
 		if (may_hold_some(&layout->members[i]) && is_in(&layout->members[i], bytes, &range))
 			buffer_printf(ret, "%s.%s (%s)", layout->name, layout->members[i].name, layout->members[i].type);
-	return ret->size > 0;
+	if (!ret->size)
+		return false;
+	*ret_address = range.found;
+	return true;
 }

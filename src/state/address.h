@@ -18,4 +18,4 @@ struct layout;
  * and floats aren't looked at, for two of them side by side could look like one.
  */
 bool address_find(const struct layout *layout, const void *bytes, uint64_t size, uint64_t low, uint64_t high,
-		  struct buffer *ret);
+		  struct buffer *ret, uint64_t *ret_address);

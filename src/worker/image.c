@@ -31,7 +31,7 @@
 /* One mapping, and the images that differ in their device code alone. [control] */
 struct host_code {
 	unsigned n_users;
-	char hash[64], weights[4096]; /* as loaded */
+	char hash[56], weights[4096]; /* as loaded */
 };
 
 static struct host_code *host_code_new(const struct link_load *load)
@@ -162,15 +162,15 @@ static int run_check(const struct image *image, char *sentence, size_t size)
 	return r < 0 ? -r : EPROTO;
 }
 
-static int prove(const struct image *image, const struct link_load *load, unsigned flags, char *sentence, size_t size)
+static int prove(const struct image *image, const struct link_load *load, char *sentence, size_t size)
 {
 	int r = state_try(image, load->state, sentence, size);
 
 	if (r != 0)
 		return r;
 	sentence[0] = '\0'; /* what create() logged */
-	if (flags & LINK_SWAPS)
-		r = state_try_swap(image, load->state, sentence, size);
+	if (load->serving[0])
+		r = state_try_swap(image, load, sentence, size);
 	if (r == 0)
 		r = run_check(image, sentence, size);
 	state_try_end(image);
@@ -227,7 +227,7 @@ static int open_new(struct image *image, const struct link_load *load, unsigned 
 		r = create(image, sentence, size);
 	}
 	if (r == 0 && flags & LINK_TRIAL)
-		r = prove(image, load, flags, sentence, size);
+		r = prove(image, load, sentence, size);
 	return r;
 }
 

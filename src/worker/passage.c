@@ -13,6 +13,7 @@
 #include "state/checkpoint.h"
 #include "worker/image.h"
 #include "worker/migration.h"
+#include "worker/symbol.h"
 
 static const struct devserve_state_extension *declared(const struct image *image)
 {
@@ -154,12 +155,18 @@ int passage_from_checkpoint(const struct image *image, const char *path, void *w
 	return say(sentence, size, -r, "cannot open %s: %s", path, strerror(-r));
 }
 
-bool passage_left_address(const struct state_memory *m, struct buffer *ret)
+bool passage_left_address(const struct state_memory *m, const char *image, struct buffer *ret)
 {
-	_cleanup_buffer_ struct buffer member = BUFFER_NULL;
+	_cleanup_buffer_ struct buffer member = BUFFER_NULL, what = BUFFER_NULL;
+	uint64_t address;
 
-	if (!address_find(m->layout, m->at, m->size, m->image_low, m->image_high, &member))
+	if (!address_find(m->layout, m->at, m->size, m->image_low, m->image_high, &member, &address))
 		return false;
-	buffer_printf(ret, "%s holds an address in the image of generation %u", member.data, m->generation);
+	buffer_printf(ret, "%s holds ", member.data);
+	if (image && symbol_describe(image, address - m->image_low, &what))
+		buffer_printf(ret, "the address of %s", what.data);
+	else
+		buffer_puts(ret, "an address");
+	buffer_printf(ret, " in the image of generation %u", m->generation);
 	return true;
 }

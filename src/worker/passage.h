@@ -43,5 +43,8 @@ int passage_go(const struct passage *p, const struct image *image, const struct 
 int passage_from_checkpoint(const struct image *image, const char *path, void *wanted, struct state_memory *ret,
 			    char *sentence, size_t size);
 
-/* Whether it has an address in the image that wrote its checkpoint: a clause in @ret. */
-bool passage_left_address(const struct state_memory *m, struct buffer *ret);
+/*
+ * Whether it has an address in the image that wrote its checkpoint: a clause in @ret, which says what
+ * is there if @image is that image's file and not NULL.
+ */
+bool passage_left_address(const struct state_memory *m, const char *image, struct buffer *ret);

@@ -98,20 +98,20 @@ int state_try(const struct image *image, const char *path, char *sentence, size_
 	return r;
 }
 
-int state_try_swap(const struct image *image, const char *path, char *sentence, size_t size)
+int state_try_swap(const struct image *image, const struct link_load *load, char *sentence, size_t size)
 {
 	const struct devserve_state_extension *e = declared(image);
 	_cleanup_buffer_ struct buffer clause = BUFFER_NULL;
 	struct checkpoint c;
 	struct state_memory copy;
 
-	if (!e || !path[0] || checkpoint_open(path, &c, (char[1]){ 0 }, 1) != 0)
+	if (!e || !load->state[0] || checkpoint_open(load->state, &c, (char[1]){ 0 }, 1) != 0)
 		return 0;
 	copy = (struct state_memory){ .size = e->size, .layout = image->layout, .generation = c.generation,
 				.image_low = c.image_low, .image_high = c.image_high };
 	memcpy(&copy.at, e->slot, sizeof(copy.at));
 	checkpoint_close(&c);
-	if (!passage_left_address(&copy, &clause))
+	if (!passage_left_address(&copy, c.generation == load->serving_generation ? load->serving : NULL, &clause))
 		return 0;
 	snprintf(sentence, size, "%s, which goes with the swap; keep an index or the data itself", clause.data);
 	return EFAULT;
@@ -274,7 +274,7 @@ static void restore(struct state *s, const struct image *image, const char *path
 		report_passage(&s->live);
 	if (s->live.how == STATE_COPIED || s->live.how == STATE_MIGRATED)
 		keep_before(s);
-	if (!s->is_private && passage_left_address(&s->live, &clause))
+	if (!s->is_private && passage_left_address(&s->live, NULL, &clause))
 		report(DEVSERVE_WARNING, "%s, which went with the worker that wrote it; keep an index or the data itself",
 		       clause.data);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct image;
+struct link_load;
 struct state;
 
 /* Between checkpoints of a state that is too large for one a batch; 0: the default. [infer] */
@@ -28,7 +29,7 @@ struct state *state_new(void);
  */
 int state_try(const struct image *image, const char *path, char *sentence, size_t size);
 /* The image that wrote it goes: whether no address in that one is left in the copy. The same. [control] */
-int state_try_swap(const struct image *image, const char *path, char *sentence, size_t size);
+int state_try_swap(const struct image *image, const struct link_load *load, char *sentence, size_t size);
 /* The copy, which the image's check() could see, goes. [control] */
 void state_try_end(const struct image *image);
 

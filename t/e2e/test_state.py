@@ -540,14 +540,18 @@ def test_a_large_state_is_copied_as_the_last_call_left_it(root, serve):
     assert add(serve(), 1) == 5
 
 
-@pytest.mark.parametrize("struct, step, said", [
-    ("int64_t count; uintptr_t then[2];", "counter->then[1] = (uintptr_t)infer;", "counter.then[] (uintptr_t)"),
+@pytest.mark.parametrize("struct, step, said, what", [
+    ("int64_t count; uintptr_t then[2];", "counter->then[1] = (uintptr_t)infer;", "counter.then[] (uintptr_t)",
+     "the address of infer()"),
     ("int64_t count; char bytes[20];",
-     'const char *text = "a text"; __builtin_memcpy(counter->bytes + 8, &text, sizeof(text));', "counter.bytes[] (char)"),
+     'const char *text = "a text"; __builtin_memcpy(counter->bytes + 8, &text, sizeof(text));', "counter.bytes[] (char)",
+     'the address of "a text"'),
     ("int64_t count; union { double d; uint64_t n; } any;", "counter->any.n = (uintptr_t)&devserve_entry;",
-     "counter.any (union)"),
+     "counter.any (union)", "the address of devserve_entry"),
+    ("int64_t count; uintptr_t odd;", "counter->odd = (uintptr_t)&devserve_entry + sizeof(devserve_entry);",
+     "counter.odd (uintptr_t)", "an address"),
 ])
-def test_an_address_in_the_image_that_goes_is_found_and_its_member_named(root, serve, struct, step, said):
+def test_an_address_in_the_image_that_goes_is_found_and_its_member_named(root, serve, struct, step, said, what):
     before = "static int infer(const struct devserve_call *); extern const struct devserve_deployment devserve_entry;"
     root.write("counter/counter.c", source(struct, before=before, step="counter->count++; " + step))
     server = serve()
@@ -555,7 +559,7 @@ def test_an_address_in_the_image_that_goes_is_found_and_its_member_named(root, s
     text = source(struct, before=before, step="counter->count++;")
     done = server.save("counter/counter.c", text)
     assert done["outcome"] == "trial-failed", done
-    assert f"{said} holds an address in the image of generation 1, which goes with the swap" in done["reason"], done
+    assert f"{said} holds {what} in the image of generation 1, which goes with the swap" in done["reason"], done
     assert add(server) == 2
     mark = server.mark()
     die(server)

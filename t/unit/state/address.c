@@ -11,8 +11,10 @@ static void finds(const char *members, const uint64_t *words, const char *wanted
 {
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
 	struct layout *l = members ? layout_of(64, members) : NULL;
+	uint64_t address = 0;
 
-	cr_expect_eq(address_find(l, words, 64, LOW, HIGH, &b), wanted[0] != '\0');
+	cr_expect_eq(address_find(l, words, 64, LOW, HIGH, &b, &address), wanted[0] != '\0');
+	cr_expect_eq(address >= LOW && address < HIGH, wanted[0] != '\0');
 	cr_expect_str_eq(buffer_text(&b), wanted);
 	layout_unref(l);
 }
@@ -55,6 +57,7 @@ Test(address, without_a_layout_every_word_is_looked_at)
 Test(address, without_a_range_there_is_none)
 {
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+	uint64_t address;
 
-	cr_expect_not(address_find(NULL, (uint64_t[8]){ 0 }, 64, 0, 0, &b));
+	cr_expect_not(address_find(NULL, (uint64_t[8]){ 0 }, 64, 0, 0, &b, &address));
 }
