@@ -2,7 +2,7 @@
 
 /*
  * The library must be the one that the image was linked to, so the compiler is asked for it, each
- * time: that takes 3 ms of the second that such a build takes, and what was installed or removed
+ * time: that is a process more beside those of the build, and what was installed or removed
  * meanwhile is noticed. gcc answers -print-file-name with the name alone where there is no such
  * file, and elsewhere with a path, which some systems fill with a linker script. clang's is in the
  * command that it would link by.
