@@ -40,6 +40,7 @@
 #define REPEATS 3
 #define REPEATS_NS (3 * NS_PER_MS)  /* that all repeats together may take */
 #define BYTES_PER_NS 4              /* that are written, read and compared */
+#define STATE_BYTES_PER_NS 2        /* of a state that is copied */
 
 struct stage {
 	const struct proof_order *order;
@@ -280,11 +281,20 @@ static void prove_recording(struct stage *s, uint32_t index)
 	conclude(s, index, accepts(s, outcome) ? PROOF_ACCEPTED : outcome, &fault);
 }
 
+/* A copy of the state is read from a file. */
+static bool state_fits_into_time(const struct stage *s)
+{
+	const struct devserve_state_extension *e =
+		(const struct devserve_state_extension *)image_extension(s->image, DEVSERVE_STATE_ID);
+
+	return s->order->flags & PROOF_ALL || !e || e->size / STATE_BYTES_PER_NS < s->order->budget_ns;
+}
+
 static void prove_recordings(struct stage *s, const char *state)
 {
 	char sentence[256];
 
-	if (!s->order->recordings[0] || rehearsal_map(s->order->recordings, &s->recordings, &s->size) < 0)
+	if (!s->order->recordings[0] || !state_fits_into_time(s) || rehearsal_map(s->order->recordings, &s->recordings, &s->size) < 0)
 		return;
 	if (state_try(s->image, state, sentence, sizeof(sentence)) == 0) {
 		for (uint32_t i = 0; i < s->order->n_cases; i++)

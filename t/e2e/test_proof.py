@@ -471,3 +471,14 @@ def test_recordings_that_would_take_too_long_are_left_out(serve, root):
     assert done["outcome"] == "swapped"
     assert (done["proof"]["requests"], done["proof"]["left_out"]) == (1, 3)
     assert done["proof"]["took_ms"] < 1000
+
+
+def test_a_state_that_would_take_too_long_to_copy_is_not(serve, root):
+    large = unary("	devserve_state(call)->n[0]++;\n	y[0] = 1;",
+                  "#include <devserve/ext/state.h>\nstruct large { int64_t n[8 << 20]; };\nDEVSERVE_STATE(struct large, .version = 1)\n",
+                  ".extensions = { DEVSERVE_STATE_EXTENSION },")
+    root.write("k.c", large)
+    server = serve("--gate", "replay", "--proof-ms", "10")
+    server.infer("k", request(X=[1]))
+    proof = server.save("k.c", large + "/* */\n")["proof"]
+    assert (proof["requests"], proof["left_out"]) == (0, 1)
