@@ -162,11 +162,10 @@ bool passage_left_address(const struct state_memory *m, const char *image, struc
 
 	if (!address_find(m->layout, m->at, m->size, m->image_low, m->image_high, &member, &address))
 		return false;
-	buffer_printf(ret, "%s holds ", member.data);
 	if (image && symbol_describe(image, address - m->image_low, &what))
-		buffer_printf(ret, "the address of %s", what.data);
+		buffer_printf(ret, "%s holds the address of %s in the image of generation %u", member.data, what.data,
+			      m->generation);
 	else
-		buffer_puts(ret, "an address");
-	buffer_printf(ret, " in the image of generation %u", m->generation);
+		buffer_printf(ret, "%s holds an address in the image of generation %u", member.data, m->generation);
 	return true;
 }
