@@ -198,6 +198,9 @@ static void print_text(const struct replay_options *o, const struct json_reader 
 	}
 	for (size_t i = 0; i < run->n_outputs; i++)
 		print_output(&s, &run->outputs[i], &b);
+	if (json_reader_string(facts, "/state"))
+		buffer_printf(&b, "%sit ran on a copy of the state, which has moved on since it was recorded%s\n", DIM(&s),
+			      PLAIN(&s));
 	if (run->sentence) {
 		buffer_printf(&b, "%s%s: ", RED(&s), case_outcome_name(run->outcome));
 		put_text(&b, run->sentence);
@@ -216,6 +219,7 @@ static void print_json(const struct replay_options *o, const struct json_reader 
 	json_string(&b, "deployment", json_reader_string(facts, "/deployment"));
 	json_string(&b, "outcome", case_outcome_name(run->outcome));
 	json_string(&b, "reason", run->sentence);
+	json_bool(&b, "stateful", json_reader_string(facts, "/state"));
 	json_double(&b, "compute_ms", (double)run->compute_ns / 1e6);
 	json_array(&b, "outputs");
 	for (size_t i = 0; i < run->n_outputs; i++) {

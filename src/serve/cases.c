@@ -186,7 +186,7 @@ static void describe(const struct keeping *k, const struct case_facts *f, struct
 	json_string(json, "sentence", f->sentence);
 	json_string(json, "image", "image.so");
 	json_string(json, "device", f->device ? "device" : NULL);
-	json_string(json, "state", f->state ? "state" : NULL);
+	json_string(json, "state", k->state ? "state" : NULL);
 	json_string(json, "weights", f->weights);
 	json_string(json, "runtime", f->runtime);
 	json_bool(json, "cuda", f->cuda);
@@ -385,7 +385,7 @@ static int start(struct keeping *k, const struct case_facts *f, cases_kept_fn ke
 		keeping_free(k);
 		return r;
 	}
-	k->state = f->state ? xstrdup(f->state) : NULL;
+	k->state = f->state && !k->golden ? xstrdup(f->state) : NULL;
 	if (kept)
 		add_listener(k, kept, context);
 	describe(k, f, &k->json);

@@ -59,8 +59,8 @@ int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct 
 bool cases_await(struct cases *c, uint64_t id, cases_kept_fn kept, void *context);
 
 /*
- * The same of a golden case, whose folder is @directory. It gets the next number, in *@ret_id at once. 0, or
- * -errno: the image can't be kept.
+ * The same of a golden case, whose folder is @directory. It gets the next number, in *@ret_id at once. Its
+ * state is zero, as it is in a trial. 0, or -errno: the image can't be kept.
  */
 int cases_keep_golden(struct cases *c, struct deployment *d, const char *directory, const struct case_facts *f,
 		      cases_kept_fn kept, void *context, uint64_t *ret_id);
