@@ -221,6 +221,7 @@ def test_what_clients_asked_before_is_enough_to_find_it(root, serve, compilers):
     assert said.returncode == 1 and found in said.stderr, said
     report = server.wait("sanitizer.report", deployment="one")
     assert report["diagnostics"][0]["line"] == line_of(root, "one.c", "r = x[1];"), report
+    server.wait("save.done", outcome="trial-failed")
     answer = server.infer("one", x(-1))
     assert (answer.value, answer.generation, answer.stale) == (7, 1, "trial-failed"), answer
     done = server.save("one.c", bad("r = x[0];"))
@@ -318,6 +319,7 @@ esac
     package = "libclang-rt-" if cc == "clang" else "libgcc-"
     assert "runtime library" in said.stderr and package in said.stderr and "-dev" in said.stderr, said
     assert server.infer("one", x(1)).stale is None
+    server.wait("save.done", outcome="build-failed")
     done = server.save("one.c", bad("r = 1;"))
     assert done["outcome"] == "swapped" and "sanitized" not in done, done
 
