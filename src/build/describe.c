@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/internal.h"
+#include "build/sanitizer.h"
 
 static bool is_listed(const struct build_file *files, size_t n, const char *path)
 {
@@ -51,6 +52,7 @@ void builder_describe(struct builder *b, const struct recipe *r, struct buffer *
 		      struct buffer *ret_flags)
 {
 	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of_source(r->sources[0]));
+	_cleanup_words_ struct words sanitizers = WORDS_NULL;
 
 	if (!c)
 		return;
@@ -63,6 +65,10 @@ void builder_describe(struct builder *b, const struct recipe *r, struct buffer *
 		else if (strcmp(flag, "-fdiagnostics-color=always") != 0)
 			put_flag(ret_flags, flag);
 	}
+	if (r->sanitize)
+		sanitizer_add_flags(c, &sanitizers);
+	for (size_t i = 0; i < sanitizers.n; i++)
+		put_flag(ret_flags, sanitizers.at[i]);
 	for (char **flag = r->cflags; flag && *flag; flag++)
 		put_flag(ret_flags, *flag);
 	for (char **library = r->ldlibs; library && *library; library++)

@@ -269,6 +269,8 @@ def test_a_rollback_goes_to_what_was_before_and_not_to_it(root, serve):
     assert said.returncode == 1 and "was under AddressSanitizer" in said.stderr, said
     told = devserve("history", "counter", "--root", root.path).stdout.splitlines()
     assert [("under AddressSanitizer" in line) for line in told[-2:]] == [False, True], told
+    told = devserve("history", "counter", "--json", "--root", root.path).stdout.splitlines()
+    assert ["-fsanitize=address" in json.loads(line)["flags"] for line in told[-2:]] == [False, True], told
 
 
 def test_what_lies_behind_a_state_is_not_to_be_touched(root, serve):
