@@ -408,10 +408,11 @@ static void on_layout(void *context, const struct state_layout_result *result)
 		return;
 	}
 	e.reason = result->sentence;
+	if (!e.reason && builder_keep_layout(s->plugin->plugins->builder, s->image_hash, result->text, result->size) < 0)
+		e.reason = "the layout of the state can't be written down, so size and .version alone must do; is the disk "
+			   "full?";
 	if (e.reason)
 		emit(s, &e);
-	else
-		builder_keep_layout(s->plugin->plugins->builder, s->image_hash, result->text, result->size);
 	roll(s);
 }
 
