@@ -269,7 +269,7 @@ static void on_timer(uv_timer_t *timer)
 	struct verdicts *v = timer->data;
 
 	if (v->replica) {
-		end(v, NULL, "the machine is too busy for it");
+		end(v, NULL, "it took too long: create() does, or the machine is busy");
 	} else if (!start(v)) {
 		let_go(v);
 		consider(v);

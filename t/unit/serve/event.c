@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "build/loops.h"
+#include "deploy/deploy.h"
 #include "serve/event.h"
 
 static struct events *events;
@@ -156,6 +157,28 @@ static void count_first(void *context, const struct event *e, const char *json, 
 {
 	(void)e, (void)json, (void)size;
 	++*(int *)context;
+}
+
+Test(event, a_verdict_has_its_figures_or_none)
+{
+	struct deploy_verdict v = {
+		.verdict = { .kind = VERDICT_FASTER, .ratio = 1.25, .low = 1.125, .high = 1.5, .control = 0.25, .n_rounds = 9,
+			     .n_lanes = 8, .n_courses = 1,
+			     .courses = { { .ratio = 1.25, .low = 1.125, .high = 1.5, .old_ns = 2500, .new_ns = 2000 } } },
+		.inputs = { "X FP32[1]" },
+		.recordings = { 5 },
+	};
+
+	expect(&(struct event){ .kind = EVENT_VERDICT, .deployment = "a", .generation = 8, .from = 7, .verdict = &v },
+	       "{\"event\":\"verdict\",\"time\":\"T\",\"deployment\":\"a\",\"generation\":8,\"from\":7,"
+	       "\"verdict\":\"FASTER\",\"ratio\":1.25,\"interval\":[1.125,1.5],\"control\":0.25,\"rounds\":9,"
+	       "\"disturbed\":0,\"mappings\":8,\"inputs\":[{\"recording\":5,\"input\":\"X FP32[1]\",\"ratio\":1.25,"
+	       "\"interval\":[1.125,1.5],\"before_us\":2.5,\"after_us\":2}]}\n");
+	v = (struct deploy_verdict){ .reason = "r" };
+	expect(&(struct event){ .kind = EVENT_VERDICT, .deployment = "a", .generation = 8, .from = 7, .verdict = &v,
+				.reason = v.reason },
+	       "{\"event\":\"verdict\",\"time\":\"T\",\"deployment\":\"a\",\"generation\":8,\"from\":7,"
+	       "\"reason\":\"r\",\"verdict\":\"UNSURE\"}\n");
 }
 
 static void leave(void *context, const struct event *e, const char *json, size_t size)

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "build/loops.h"
+#include "deploy/deploy.h"
 #include "serve/event.h"
 #include "serve/json_sink.h"
 #include "serve/options.h"
@@ -134,6 +135,38 @@ Test(terminal, kernels_stand_below_with_what_changed)
 	       "00:00:00 m  gen 1→2  saved→serving 94 ms\n"
 	       "    softmax: 34 (+2) registers, 256 bytes shared, 8 (+8) bytes spilled\n"
 	       "    other: 8 registers, 0 bytes shared, 0 bytes spilled\n");
+}
+
+static struct deploy_verdict verdict_of(enum verdict_kind kind, double ratio)
+{
+	return (struct deploy_verdict){
+		.name = "a",
+		.from = 7,
+		.generation = 8,
+		.verdict = { .kind = kind, .ratio = ratio, .low = ratio - 0.02, .high = ratio + 0.02, .n_courses = 2,
+			     .courses = { { .ratio = ratio, .low = ratio - 0.02, .high = ratio + 0.02, .old_ns = 1 },
+					  { .ratio = 0.8, .low = 0.78, .high = 0.82, .old_ns = 1 } } },
+		.inputs = { "X FP32[64]", "X FP32[1]" },
+	};
+}
+
+static void expect_verdict(const struct deploy_verdict *v, const char *expected)
+{
+	expect(&(struct event){ .kind = EVENT_VERDICT, .deployment = "a", .generation = 8, .verdict = v }, expected);
+}
+
+Test(terminal, a_verdict_says_how_much_and_how_sure_and_names_who_is_against_it)
+{
+	struct deploy_verdict v = verdict_of(VERDICT_FASTER, 1.34);
+
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.34× faster [1.32, 1.36]; but 1.25× slower with X FP32[1]\n");
+	v = verdict_of(VERDICT_SLOWER, 0.8);
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.25× slower [1.22, 1.28]\n");
+	v = verdict_of(VERDICT_SAME, 1);
+	v.verdict.n_courses = 1;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]\n");
+	v = (struct deploy_verdict){ .from = 7, .generation = 8, .reason = "the machine is too busy for it" };
+	expect_verdict(&v, "00:00:00 a  gen 7→8  speed unknown: the machine is too busy for it\n");
 }
 
 Test(terminal, an_unchanged_or_overtaken_save_prints_nothing)
