@@ -11,12 +11,14 @@
 #include "build/build.h"
 #include "serve/plugin.h"
 
-#define LONGEST (1 << 20) /* of one file that is kept, in bytes */
+#define LONGEST (1 << 20)       /* of one file that is kept, in bytes */
+#define LONGEST_TOTAL (4 << 20) /* of all: they are read while everybody waits */
 
 struct built {
 	struct history_build build; /* first */
 	char *compiler, *flags, *image, *device;
 	struct history_file *files;
+	size_t total;
 };
 
 static char *copy(const char *s)
@@ -33,12 +35,13 @@ static void add_file(struct built *b, const struct plugin *p, const char *path, 
 	size_t size;
 
 	if (!path_is_below(path, p->plugins->root) || stat(path, &st) < 0 || st.st_size > LONGEST ||
-	    file_read(path, &text) < 0)
+	    b->total + (size_t)st.st_size > LONGEST_TOTAL || file_read(path, &text) < 0)
 		return;
 	now = hash_bytes(buffer_text(&text), text.size);
 	if (hash && !hash_equal(now, *hash))
 		return;
 	size = text.size;
+	b->total += size;
 	b->files[b->build.n_files++] = (struct history_file){ .path = xstrdup(path + strlen(p->plugins->root) + 1),
 							      .size = size, .hash = now,
 							      .text = size ? buffer_steal(&text) : xstrdup("") };

@@ -198,6 +198,9 @@ static void on_last_good(void *context, const struct rollout_result *result)
 	if (result->outcome == ROLLOUT_SWAPPED) {
 		last_good_serves(p);
 		plugin_weights_serve(p, s->weights);
+		e = event_of(s, EVENT_SWAP_DONE);
+		e.cached = true;
+		emit(s, &e);
 		buffer_printf(&sentence, "generation %u serves, as before the restart: its image was kept",
 			      result->generation);
 		e = event_of(s, EVENT_NOTICE);
@@ -521,8 +524,15 @@ static void refuse_sanitizer(struct save *s, const char *reason)
 /* After a restart: what it was rolled back to serves again, if that is still there. */
 static bool stays_aside(struct save *s)
 {
-	return is_aside(s) && !s->plugin->generation &&
-	       bring_back(s, "refused", "this source was rolled back from; it is not loaded again until it has changed");
+	if (!is_aside(s) || s->plugin->generation)
+		return false;
+	if (bring_back(s, "refused", "this source was rolled back from; it is not loaded again until it has changed"))
+		return true;
+	free(s->why);
+	s->why = NULL;
+	s->failed = NULL;
+	s->rolling = false;
+	return false;
 }
 
 static void on_built(void *context, const struct build_result *result)

@@ -89,11 +89,24 @@ def test_it_holds_over_a_restart_until_the_source_changes(root, serve, tmp_path,
     second = serve()
     served = second.infer("one")
     assert (served.value, served.generation, served.stale) == (11, 1, "rolled-back")
+    assert second.wait("swap.done", deployment="one")["generation"] == 1
     done = second.save("one/one.c", constant(13))
     assert (done["outcome"], done["generation"]) == ("swapped", 3)
     second.stop()
     third = serve()
     assert (third.infer("one").generation, third.infer("one").stale) == (3, None)
+
+
+def test_without_its_image_the_newest_source_serves_after_all(root, serve):
+    root.write("one/one.c", constant(11))
+    first = serve()
+    first.save("one/one.c", constant(12))
+    rolled(root, "one")
+    first.stop()
+    assert "aside" in root.read(".devserve/deployments/one")
+    assert devserve("clean", str(root.path)).returncode == 0
+    second = serve()
+    assert (second.infer("one").value, second.infer("one").stale) == (12, None)
 
 
 def test_what_served_goes_on_where_it_cannot_be(root, third):
