@@ -28,6 +28,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "state/layout.h"
 #include "worker/image.h"
 #include "worker/state.h"
 
@@ -293,6 +294,90 @@ static void swaps(void)
 	   "an image that can't take the state over ends its worker with a sentence");
 }
 
+/* Structs that change */
+
+static struct deployment *with_layout(struct deployment *d, const char *members)
+{
+	_cleanup_free_ char *text = xasprintf("state 1 %llu counter\n%s", (unsigned long long)d->state.size, members);
+
+	d->image.layout = layout_parse(text, strlen(text));
+	assert(d->image.layout);
+	return d;
+}
+
+static struct deployment *small(void)
+{
+	return with_layout(deployment_new(8, 1, NULL), "i 32 0 - count\tint\t\ni 32 32 - old\tint\t\n");
+}
+
+static struct deployment *wide(void)
+{
+	return with_layout(deployment_new(16, 1, NULL), "f 64 0 - new\tdouble\t\ni 64 64 - count\tlong\t\n");
+}
+
+static int begin_small(void *context)
+{
+	struct state *s = state_new();
+	int32_t *small_state = (int32_t *)enter(s, small());
+
+	(void)context;
+	small_state[0] = -7;
+	small_state[1] = 1;
+	state_checkpoint(s, true);
+	return 0;
+}
+
+static int become_wide(void *context)
+{
+	struct state *s = state_new();
+	uint64_t *new;
+
+	if (context) /* in place: it has served the small one */
+		enter(s, small());
+	new = enter(s, wide());
+	return (uintptr_t)new == 0x7e8000000000 && new[0] == 0 && (int64_t)new[1] == -7 ? 0 : 1;
+}
+
+static int stay_wide(void *context)
+{
+	struct state *s = state_new();
+	uint64_t *new = enter(s, wide());
+
+	(void)context;
+	new[1]++;
+	state_checkpoint(s, true);
+	return (int64_t)new[1] == -6 ? 0 : 1;
+}
+
+static int expect_wide(void *context)
+{
+	(void)context;
+	return (int64_t)enter(state_new(), wide())[1] == -6 ? 0 : 1;
+}
+
+static int become_small(void *context)
+{
+	(void)context;
+	enter(state_new(), small());
+	return 0;
+}
+
+static void changes(void)
+{
+	_cleanup_free_ char *before = xasprintf("%s.before", path), *aside = xasprintf("%s.aside", path);
+
+	start_anew();
+	ok(in_worker(begin_small, NULL) == 0 && in_worker(become_wide, &answered) == 0,
+	   "members are found by name when the struct changes in place");
+	ok(in_worker(become_wide, NULL) == 0 && in_worker(become_wide, NULL) == 0,
+	   "and in the checkpoint, again and again until a call has ended");
+	ok(in_worker(stay_wide, NULL) == 0 && in_worker(expect_wide, NULL) == 0, "from then on the new struct is found");
+	ok(in_worker(become_small, NULL) == 1 && has_said("counter.count narrows from long to int"),
+	   "a struct into which it doesn't fit ends the worker with a sentence");
+	assert(rename(path, aside) == 0 && rename(before, path) == 0);
+	ok(in_worker(become_wide, NULL) == 0, "and the checkpoint before the change has been kept");
+}
+
 /* Trials */
 
 static int refuse_all(const void *old, uint64_t size, uint32_t version, void *ret)
@@ -459,6 +544,7 @@ int main(void)
 	srandom((unsigned)getpid());
 	survives_an_orderly_end();
 	swaps();
+	changes();
 	trials();
 	foreign_files();
 	no_room();
