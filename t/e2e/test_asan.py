@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+import test_guards
 from devserve import TREE, Client, devserve, x
 
 COMPILERS = [("gcc", "g++", "libasan.so"), ("clang", "clang++", "libclang_rt.asan-x86_64.so")]
@@ -149,6 +150,26 @@ def test_tensors_are_aligned_and_an_input_that_was_written_is_told(root, serve):
     answer = server.infer("one", x(-1))
     assert answer.status == 500 and "wrote to its input X[1]" in answer.json["error"], answer
     assert server.infer("one", x(1)).value == 7
+
+
+FOUND_BEFORE = ("follows garbage", "divides by zero")  # by UndefinedBehaviorSanitizer
+
+
+def test_crashes_are_told_as_they_are_without_it(root, serve):
+    dies = {f"d{i}": how for i, (what, how) in enumerate(test_guards.DIES.items()) if what not in FOUND_BEFORE}
+    for name, (act, extra, _, _) in dies.items():
+        root.write(f"{name}.c", test_guards.bad(act, extra))
+    root.write("slow/slow.c", bad("for (;;) usleep(1000);", "#include <unistd.h>"))
+    root.write("slow/deployment.yaml", "request_timeout_s: 1\n")
+    server = serve()
+    for name, (act, _, _, sentence) in dies.items():
+        assert toggle(server, name).returncode == 0, act
+        answer = server.infer(name, x(-1))
+        assert answer.status == 500 and sentence in answer.json["error"], (act, answer)
+        assert server.infer(name, x(1)).value == 7, act
+    assert toggle(server, "slow").returncode == 0
+    assert server.infer("slow", x(-1)).status == 504
+    assert server.infer("slow", x(1)).value == 7
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (TREE / "plugins").iterdir() if p.is_dir()))
