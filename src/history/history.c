@@ -198,11 +198,11 @@ static void on_worked(uv_work_t *work, int status)
 	struct task *t;
 
 	(void)status;
-	h->works = false;
 	TAILQ_FOREACH(t, &h->writing, entry)
 		if (t->request)
-			answer(h, t->request);
+			answer(h, t->request); /* may tell of something: that waits until these are put away */
 	put_away(h);
+	h->works = false;
 	if (!h->freed)
 		tell(h);
 	buffer_reset(&h->why);
