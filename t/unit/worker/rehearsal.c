@@ -3,8 +3,8 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -191,19 +191,26 @@ Test(rehearsal, collects_strings)
 	}
 }
 
+static int written; /* errno */
+
+/* As the kernel sees it: a sanitizer would end the process where a store faults. */
 static int scribble(const struct devserve_call *call)
 {
-	*(float *)call->in[0].data = 7;
+	int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	written = read(zeros, call->in[0].data, 1) < 0 ? errno : 0;
+	close(zeros);
 	return 0;
 }
 
-Test(rehearsal, has_recordings_that_cannot_be_written, .signal = SIGSEGV)
+Test(rehearsal, has_recordings_that_cannot_be_written)
 {
 	struct devserve_deployment entry = doubles;
 	struct image image = image_of(&entry);
 
 	entry.infer = scribble;
-	rehearsal_run(rehearsal, &image, record(4));
+	cr_assert_eq(rehearsal_run(rehearsal, &image, record(4)), 0);
+	cr_expect_eq(written, EFAULT);
 }
 
 Test(rehearsal, maps_nothing_where_nothing_is)
