@@ -658,6 +658,16 @@ bool save_is_under_way(const struct plugin *p)
 	return !LIST_EMPTY(&p->saves) || p->weights.job;
 }
 
+bool save_is_rolling(const struct plugin *p)
+{
+	const struct save *s;
+
+	LIST_FOREACH(s, &p->saves, entry)
+		if (s->rolling)
+			return true;
+	return false;
+}
+
 void save_end_all(struct plugin *p, const char *reason)
 {
 	while (!LIST_EMPTY(&p->saves))

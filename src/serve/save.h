@@ -30,6 +30,9 @@ bool save_accepts(const struct save *s);
 /* One, or the reading of weights that may bring one. */
 bool save_is_under_way(const struct plugin *p);
 
+/* One that may come to serve any moment. */
+bool save_is_rolling(const struct plugin *p);
+
 /* The plugin goes: every save ends here and now. Its rollouts must have been dropped. */
 void save_end_all(struct plugin *p, const char *reason);
 

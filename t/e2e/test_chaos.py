@@ -286,3 +286,13 @@ def test_a_number_that_was_told_is_not_given_again_however_soon_the_server_was_k
         server.process.returncode = 0
         root.write("one.c", constant(-value))  # what the next one finds was never served
     assert told == sorted(set(told)), told
+
+
+def test_a_save_that_failed_takes_no_number_also_not_over_a_restart(root, serve):
+    root.write("one.c", constant(0))
+    server = serve()
+    crashes = constant(1, "__attribute__((constructor)) static void crash(void) { *(volatile int *)8 = 1; }")
+    assert server.save("one.c", crashes)["outcome"] == "trial-failed"
+    server.stop()
+    root.write("one.c", constant(2))
+    assert serve().infer("one").generation == 2
