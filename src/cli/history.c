@@ -24,13 +24,14 @@
 struct history_options {
 	const char *name, *root, *state_dir;
 	unsigned lines;
-	bool json, no_color;
+	bool served, json, no_color;
 };
 
 #define ROW(...) OPTION_ROW(history_options, __VA_ARGS__)
 
 static const struct option_row rows[] = {
-	ROW(lines, "lines", 'n', "N", UNSIGNED, "20", 0, 1000000, "list the last N saves; 0: all"),
+	ROW(lines, "lines", 'n', "N", UNSIGNED, "20", 0, 1000000, "list the last N; 0: all"),
+	ROW(served, "served", 0, NULL, BOOL, NULL, 0, 0, "list instead which generation served when, and since what"),
 	ROW(json, "json", 0, NULL, BOOL, NULL, 0, 0, "print a JSON object for each, on a line of its own"),
 	ROW(no_color, "no-color", 0, NULL, BOOL, NULL, 0, 0, "print without colour"),
 	ROW(root, "root", 0, "DIR", DIRECTORY, OPTIONS_DEFAULT_ROOT, 0, 0, "the directory of the deployments"),
@@ -44,7 +45,8 @@ static const struct operand operands[] = {
 
 static const struct example examples[] = {
 	{ "devserve history matmul", "its last saves, how long they took and what became of them" },
-	{ "devserve history matmul -n 0 --json | jq 'select(.n_crashes > 0)'", "what crashed, ever" },
+	{ "devserve history matmul --served", "what served when" },
+	{ "devserve history matmul -n 0 --json | jq 'select(.crashes > 0)'", "what crashed, ever" },
 };
 
 struct view {
@@ -183,10 +185,67 @@ static void list_one(void *context, const struct history_deployment *d)
 	history_page_free(page);
 }
 
+/* What served when */
+
+static void print_serving_json(struct view *v, const struct history_serving *s)
+{
+	struct buffer *b = &v->out;
+
+	json_object(b, NULL);
+	json_string(b, "deployment", s->deployment);
+	json_uint(b, "generation", s->generation);
+	put_time(b, "since", s->since);
+	if (s->until)
+		put_time(b, "until", s->until);
+	json_string(b, "why", s->why);
+	json_object_end(b);
+	buffer_putc(b, '\n');
+}
+
+static const char *reason_of(const char *why)
+{
+	static const struct {
+		const char *event, *text;
+	} reasons[] = {
+		{ "swap.done", "saved, or started" },
+		{ "deployment.rolled-back", "rolled back" },
+		{ "deployment.fell-back", "the one before crashed" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (strcmp(reasons[i].event, why) == 0)
+			return reasons[i].text;
+	return why;
+}
+
+static void print_serving(void *context, const struct history_serving *s)
+{
+	struct view *v = context;
+
+	if (v->o->json) {
+		print_serving_json(v, s);
+		return;
+	}
+	history_time(&v->out, s->since);
+	buffer_puts(&v->out, " – ");
+	if (s->until)
+		history_time(&v->out, s->until);
+	else
+		buffer_printf(&v->out, "%-19s", v->now_ms ? "now" : "?");
+	buffer_puts(&v->out, "  ");
+	if (!v->o->name) {
+		style_harmless(&v->out, s->deployment, strlen(s->deployment));
+		buffer_puts(&v->out, "  ");
+	}
+	buffer_printf(&v->out, "gen %u  %s\n", s->generation, reason_of(s->why));
+}
+
 static int print(struct view *v, struct buffer *why)
 {
 	const struct history_selection q = selection(v, v->o->name, v->o->lines, true);
 
+	if (v->o->served)
+		return history_reader_servings(v->reader, v->o->name, v->o->lines, print_serving, v, why);
 	if (v->o->json)
 		return history_reader_rows(v->reader, &q, print_json, v, why);
 	return v->o->name ? print_one(v, why)

@@ -303,3 +303,22 @@ int history_reader_events(struct history_reader *r, const char *deployment, uint
 		on_event(context, database_text(s, 0));
 	return finish(r, s, why);
 }
+
+int history_reader_servings(struct history_reader *r, const char *deployment, unsigned last,
+			    history_serving_fn on_serving, void *context, struct buffer *why)
+{
+	sqlite3_stmt *s = database_ask(&r->database,
+				       "SELECT * FROM (SELECT deployment, generation, since, until, why, id FROM serving"
+				       " WHERE ?1 IS NULL OR deployment = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id", "si",
+				       deployment, last ? (int64_t)last : INT64_C(-1));
+
+	while (database_row(s))
+		on_serving(context, &(struct history_serving){
+					    .deployment = database_text(s, 0),
+					    .generation = (uint32_t)sqlite3_column_int64(s, 1),
+					    .since = sqlite3_column_int64(s, 2),
+					    .until = sqlite3_column_int64(s, 3),
+					    .why = database_text(s, 4),
+				    });
+	return finish(r, s, why);
+}

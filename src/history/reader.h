@@ -68,6 +68,20 @@ typedef void (*history_deployment_fn)(void *context, const struct history_deploy
 int history_reader_deployments(struct history_reader *r, history_deployment_fn on_deployment, void *context,
 			       struct buffer *why);
 
+/* From when to when a generation served. */
+struct history_serving {
+	const char *deployment;
+	uint32_t generation;
+	int64_t since, until;  /* until 0: it still does, or the server was killed */
+	const char *why;       /* the event that it began with: "swap.done", … */
+};
+
+typedef void (*history_serving_fn)(void *context, const struct history_serving *s);
+
+/* The oldest first; of @last, 0: all. @deployment NULL: of all. 0, or a result with a sentence. */
+int history_reader_servings(struct history_reader *r, const char *deployment, unsigned last,
+			    history_serving_fn on_serving, void *context, struct buffer *why);
+
 /* One generation, with its JSON. 0; DATABASE_MISSING, or another result, with a sentence. */
 int history_reader_generation(struct history_reader *r, const char *deployment, uint32_t number,
 			      history_row_fn on_row, void *context, struct buffer *why);

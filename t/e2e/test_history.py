@@ -106,7 +106,11 @@ def test_it_knows_what_served_and_what_crashed(root, serve):
     assert (first["crashes"], second["crashes"]) == (0, 1)
     assert first["served_s"] > 0 and second["served_s"] > 0 and not first["serves"]
     assert "1 crash" in tell(root, "one").splitlines()[4]
-    assert [row[0] for row in select(database(root), "SELECT generation FROM serving ORDER BY id")] == [1, 2, 1]
+    served = listed(root, "one", "--served")
+    assert [(s["generation"], s["why"]) for s in served] == [(1, "swap.done"), (2, "swap.done"),
+                                                             (1, "deployment.fell-back")]
+    assert all(a["until"] == b["since"] for a, b in zip(served, served[1:]))
+    assert "gen 1  the one before crashed" in tell(root, "one", "--served").splitlines()[2]
     assert select(database(root), "SELECT count(*) FROM serving WHERE until IS NULL") == [(0,)]
 
 
