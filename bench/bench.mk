@@ -10,6 +10,8 @@ bench_cflags = $(filter-out -Wpedantic -Wmissing-prototypes -Wstrict-prototypes,
 
 $(BUILD)/bench/gemm_bare: bench_libs := -ldl
 $(BUILD)/bench/gate: $(BUILD)/obj/ingress/gate.c.o $(BUILD)/obj/ingress/charset.c.o
+$(BUILD)/bench/recorder: $(addprefix $(BUILD)/obj/,record/recorder.c.o record/allowance.c.o replica/arena.c.o ring/link.c.o \
+	infer/signature.c.o infer/dtype.c.o infer/tensor.c.o base/buffer.c.o base/json.c.o)
 $(BUILD)/bench/state_pass: bench_libs := -lm
 $(BUILD)/bench/state_pass: $(addprefix $(BUILD)/obj/,state/layout.c.o state/plan.c.o state/apply.c.o base/buffer.c.o)
 $(BUILD)/bench/echo: bench_libs := -luv -lhttp_parser

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What it costs to keep the last requests: the same server with and without --max-recordings."""
+"""What it costs to keep the last requests: by itself, and the same server with and without --max-recordings."""
 
 import json
 
-from harness import OTHERS, Server, alternate, binary_request, median, quartiles
+from harness import OTHERS, Server, alternate, binary_request, first_line, median, quartiles
 from rows import BENCH, PLUGINS, Row, costed, floats, rate, simple_inputs
 
 LARGE = 1024 * 1024  # elements: 4 MB
@@ -33,28 +33,33 @@ def measure(bench, name, plugin, inputs, connections, seconds, rounds):
     return pairs, len(listed["recordings"])
 
 
-def row(name, what, pairs, n, show, must, aim):
-    ours, theirs = ([one["server_us"] for one in side] for side in zip(*pairs))
-    lost = [100 * (a / b - 1) for a, b in zip(ours, theirs)]
-    speeds = [show(median(number(one) for one in side)) for side, number in zip(zip(*pairs), [speed(show)] * 2)]
-    return Row(name, what, f"{median(ours):.2f} µs", f"{median(theirs):.2f} µs without", median(lost), must, aim, "%",
-               spread=quartiles(lost), samples={"measured": ours, "compared": theirs},
-               note=f"processor time a request; {speeds[0]}, without {speeds[1]}; {n} recordings")
-
-
-def speed(show):
-    return (lambda one: one["per_second"]) if show is rate else gb
+def beside(pairs, number, show):
+    """Both sides of the pairs, for a note."""
+    ours, theirs = (show(median(number(one) for one in side)) for side in zip(*pairs))
+    return f"{ours}, without {theirs}"
 
 
 def recorder(bench):
+    """What it takes of a call by itself: the difference of two servers is less than they vary."""
     pairs, n = measure(bench, "recorder", PLUGINS / "simple", simple_inputs(), 64, 0.5, 15)
-    yield row("recorder", "keeping requests, of `simple` at 64 connections", pairs, n, rate, 2, 1)
+    wholes = [1e9 / without["per_second"] for _, without in pairs]
+    alone = [json.loads(first_line([bench.helper("recorder"), str(round(whole))]))["median_ns"] for whole in wholes]
+    percents = [100 * a / b for a, b in zip(alone, wholes)]
+    yield Row("recorder", "keeping requests, of a whole small request", f"{median(alone):.0f} ns",
+              f"{median(wholes):.0f} ns at 64 connections", median(percents), 2, 1, "%", spread=quartiles(percents),
+              samples={"measured": alone, "compared": wholes},
+              note=f"{beside(pairs, lambda one: one['per_second'], rate)}; {n} recordings")
 
 
 def recorder_large(bench):
     inputs = [(name, "FP32", [LARGE], floats(LARGE)) for name in "AB"]
     pairs, n = measure(bench, "recorder-large", BENCH / "plugins/add_large.c", inputs, 1, 1.5, 9)
-    yield row("recorder-large", "the same, 2 × 4 MB in, 4 MB out", pairs, n, lambda x: f"{x:.2f} GB/s", 1, 0.5)
+    ours, theirs = ([one["server_us"] for one in side] for side in zip(*pairs))
+    lost = [100 * (a / b - 1) for a, b in zip(ours, theirs)]
+    yield Row("recorder-large", "the same, 2 × 4 MB in, 4 MB out", f"{median(ours):.0f} µs",
+              f"{median(theirs):.0f} µs without", median(lost), 1, 0.5, "%", spread=quartiles(lost),
+              samples={"measured": ours, "compared": theirs},
+              note=f"processor time a request; {beside(pairs, gb, lambda x: f'{x:.2f} GB/s')}; {n} recordings")
 
 
 ROWS = {"recorder": recorder, "recorder-large": recorder_large}
