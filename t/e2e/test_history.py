@@ -302,6 +302,7 @@ def test_clean_leaves_the_history_unless_it_is_told_otherwise(root, serve):
     root.write("one/one.c", constant(10))
     server = serve()
     server.save("one/one.c", constant(11))
+    written(server)
     assert devserve("clean", str(root.path)).returncode == 0
     assert [row["kept"] for row in listed(root, "one")] == [True, True]
     assert devserve("rollback", "one", "--root", str(root.path)).returncode == 0

@@ -102,7 +102,7 @@ def test_without_its_image_the_newest_source_serves_after_all(root, serve):
     first = serve()
     first.save("one/one.c", constant(12))
     rolled(root, "one")
-    first.stop()
+    first.stop()  # and has written all
     assert "aside" in root.read(".devserve/deployments/one")
     assert devserve("clean", str(root.path)).returncode == 0
     second = serve()
