@@ -143,6 +143,7 @@ struct rollout_result {
 	bool no_device;        /* ROLLOUT_TRIAL_FAILED with ENODEV: nothing is wrong with it elsewhere */
 	uint32_t generation;   /* that serves now */
 	uint32_t from;         /* that served before; 0: none */
+	const struct signature *before; /* of what served before, when it swapped; NULL: nothing did */
 	const struct proof_summary *proof; /* of its trial; NULL: nothing was run */
 	uint64_t trial_ns, swap_ns, pause_ns;
 	const char *state;     /* ROLLOUT_SWAPPED: what became of it, where it isn't as it was; or NULL */

@@ -49,6 +49,7 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.no_device = outcome == ROLLOUT_TRIAL_FAILED && d->trial_error == ENODEV,
 		.generation = d->handle.generation,
 		.from = outcome == ROLLOUT_SWAPPED ? d->before : d->handle.generation,
+		.before = outcome == ROLLOUT_SWAPPED ? d->previous.signature : NULL,
 		.proof = d->has_proof && wish == &d->wish ? &d->proof : NULL,
 		.trial_ns = d->trial_ns,
 		.swap_ns = clock_ns() - d->stage_ns,

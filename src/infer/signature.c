@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "infer/signature.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,63 @@ bool signature_equal(const struct signature *a, const struct signature *b)
 	return a->max_batch_size == b->max_batch_size && a->n_inputs == b->n_inputs &&
 	       a->n_outputs == b->n_outputs && ports_equal(a->inputs, b->inputs, a->n_inputs) &&
 	       ports_equal(a->outputs, b->outputs, a->n_outputs);
+}
+
+static void put_port(struct buffer *b, const struct signature_port *port)
+{
+	buffer_printf(b, "%s[", dtype_name(port->dtype));
+	for (uint32_t i = 0; i < port->rank; i++)
+		buffer_printf(b, "%s%" PRId64, i ? "," : "", port->shape[i]);
+	buffer_putc(b, ']');
+}
+
+static const struct signature_port *find_port(const struct signature_port *ports, uint32_t n, const char *name)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(ports[i].name, name) == 0)
+			return &ports[i];
+	return NULL;
+}
+
+static void begin_change(struct buffer *b, const char *side, const char *name)
+{
+	buffer_printf(b, "%s%s %s ", b->size ? "; " : "", side, name);
+}
+
+static void put_changes(struct buffer *b, const char *side, const struct signature_port *from, uint32_t n_from,
+			const struct signature_port *to, uint32_t n_to)
+{
+	for (uint32_t i = 0; i < n_to; i++) {
+		const struct signature_port *was = find_port(from, n_from, to[i].name);
+
+		if (was && ports_equal(was, &to[i], 1))
+			continue;
+		begin_change(b, side, to[i].name);
+		buffer_puts(b, "is ");
+		put_port(b, &to[i]);
+		buffer_puts(b, was ? ", was " : ", and new");
+		if (was)
+			put_port(b, was);
+	}
+	for (uint32_t i = 0; i < n_from; i++) {
+		if (find_port(to, n_to, from[i].name))
+			continue;
+		begin_change(b, side, from[i].name);
+		buffer_puts(b, "is gone");
+	}
+}
+
+void signature_changes(const struct signature *from, const struct signature *to, struct buffer *ret)
+{
+	if (signature_equal(from, to))
+		return;
+	put_changes(ret, "input", from->inputs, from->n_inputs, to->inputs, to->n_inputs);
+	put_changes(ret, "output", from->outputs, from->n_outputs, to->outputs, to->n_outputs);
+	if (from->max_batch_size != to->max_batch_size)
+		buffer_printf(ret, "%sbatches of at most %" PRIu32 ", were %" PRIu32 " (0: no batch extent)",
+			      ret->size ? "; " : "", to->max_batch_size, from->max_batch_size);
+	if (!ret->size)
+		buffer_puts(ret, "its tensors come in another order");
 }
 
 static void port_metadata(const struct signature *s, const struct signature_port *port,

@@ -48,5 +48,8 @@ struct signature *signature_unref(struct signature *s); /* NULL is fine. Returns
 /* Same ports in the same order, same batching: old clients notice nothing. */
 bool signature_equal(const struct signature *a, const struct signature *b);
 
+/* What of that differs, for people: "input X is FP32[4], was FP32[-1]; …". Nothing where they are equal. */
+void signature_changes(const struct signature *from, const struct signature *to, struct buffer *ret);
+
 /* GET /v2/models/NAME: JSON appended to @ret. */
 void signature_metadata(const struct signature *s, const char *name, struct buffer *ret);

@@ -231,6 +231,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_string(b, "outcome", e->outcome);
 	put_number(b, "from", e->from);
 	put_flag(b, "cached", e->cached);
+	put_string(b, "signature", e->signature);
 	put_flag(b, "sanitized", e->sanitized);
 	put_flag(b, "identical", e->identical);
 	put_string(b, "url", e->url);

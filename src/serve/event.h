@@ -89,6 +89,7 @@ struct event {
 	const char *outcome;    /* save.done: swapped unchanged build-failed trial-failed refused superseded */
 	bool no_device;         /* trial.failed: what it needs isn't on this machine */
 	uint32_t from;          /* generation that served before */
+	const char *signature;  /* save.done: what of its inputs and outputs is other than before, or NULL */
 	bool cached;            /* the image was known: no compiler ran */
 	bool identical;         /* save.done: the code is that of `from`, but for its line tables */
 	bool sanitized;         /* it finds its own mistakes (build/sanitizer.h) */

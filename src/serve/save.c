@@ -154,6 +154,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 		     const struct rollout_result *roll)
 {
 	struct plugin *p = s->plugin;
+	_cleanup_buffer_ struct buffer signature = BUFFER_NULL;
 	struct event_stage stages[8];
 	struct event e = event_of(s, EVENT_SAVE_DONE);
 	bool newest = is_newest(s);
@@ -167,6 +168,9 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, stages);
 	e.took_ns = clock_ns() - s->saved_ns;
+	if (roll && roll->before)
+		signature_changes(roll->before, s->signature, &signature);
+	e.signature = signature.data;
 	e.proof = roll ? roll->proof : NULL;
 	e.kernels = s->kernels.at;
 	e.n_kernels = s->kernels.n;

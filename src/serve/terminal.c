@@ -148,6 +148,16 @@ static void put_kernels(const struct style *s, struct buffer *b, const struct ev
 	}
 }
 
+/* Clients that ask as they did may be refused from here on. */
+static void put_signature(const struct style *s, struct buffer *b, const struct event *e)
+{
+	if (!e->signature)
+		return;
+	buffer_printf(b, "    %s", YELLOW(s));
+	style_sentence(b, e->signature);
+	buffer_printf(b, "%s\n", PLAIN(s));
+}
+
 static void put_save(const struct style *s, struct buffer *b, const struct event *e)
 {
 	if (!e->outcome || strcmp(e->outcome, "swapped") != 0)
@@ -166,6 +176,7 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 		buffer_printf(b, "  %sidentical code%s", DIM(s), PLAIN(s));
 	proof_text_put(s, b, e->proof);
 	buffer_putc(b, '\n');
+	put_signature(s, b, e);
 	put_kernels(s, b, e);
 }
 

@@ -307,7 +307,8 @@ def test_a_changed_signature_is_allowed_and_told(proved):
 
     done = take(server, unary(twice).replace('"X", DEVSERVE_FP32, { -1 }', '"X", DEVSERVE_FP32, { 4 }')
                 .replace('"Y", DEVSERVE_FP32, { -1 }', '"Y", DEVSERVE_FP32, { 4 }'))
-    assert done["outcome"] == "swapped"
+    assert done["signature"] == "input X is FP32[4], was FP32[-1]; output Y is FP32[4], was FP32[-1]"
+    assert "signature" not in server.save("k/k.c", server.root.read("k/k.c") + "/* */\n")
 
 
 def test_the_same_answers_are_said_to_be_the_same(proved):

@@ -69,6 +69,41 @@ Test(signature, differs_in_name_datatype_shape_number_and_batching)
 	signature_unref(simple);
 }
 
+static const char *changes(struct signature *from, struct signature *to)
+{
+	static struct buffer b;
+
+	buffer_reset(&b);
+	signature_changes(from, to, &b);
+	return buffer_text(&b);
+}
+
+Test(signature, says_what_is_other_than_before)
+{
+	struct signature *simple = signature_simple(), *same = signature_simple();
+	struct signature *other = signature_of(8,
+					       PORTS({ "INPUT0", DEVSERVE_INT32, { 16 } },
+						     { "MASK", DEVSERVE_BOOL, { -1, 2 } }),
+					       PORTS({ "OUTPUT0", DEVSERVE_FP32, { 16 } },
+						     { "OUTPUT1", DEVSERVE_INT32, { 16 } }));
+	struct signature *turned = signature_of(8,
+						PORTS({ "INPUT1", DEVSERVE_INT32, { 16 } },
+						      { "INPUT0", DEVSERVE_INT32, { 16 } }),
+						PORTS({ "OUTPUT0", DEVSERVE_INT32, { 16 } },
+						      { "OUTPUT1", DEVSERVE_INT32, { 16 } }));
+
+	cr_expect_str_eq(changes(simple, same), "");
+	cr_expect_str_eq(changes(simple, other), "input MASK is BOOL[-1,2], and new; input INPUT1 is gone; "
+						 "output OUTPUT0 is FP32[16], was INT32[16]");
+	cr_expect_str_eq(changes(simple, turned), "its tensors come in another order");
+	same->max_batch_size = 0;
+	cr_expect_str_eq(changes(simple, same), "batches of at most 0, were 8 (0: no batch extent)");
+	signature_unref(simple);
+	signature_unref(same);
+	signature_unref(other);
+	signature_unref(turned);
+}
+
 Test(signature, metadata_has_the_batch_in_front_where_there_is_one)
 {
 	struct signature *s = signature_simple();
