@@ -2,8 +2,8 @@
 
 /*
  * gdb, attached to a worker. The images that it has mapped lie where they were mapped from, with
- * their debug information, which has the absolute names of the sources; so there is little to tell
- * gdb. While it is attached the server lets calls take as long as they want (deploy/deadline.c).
+ * their debug information, which has the absolute names of the sources; what to tell gdb is where
+ * those are that were edited since. While it is attached the server lets calls take as long as they want (deploy/deadline.c).
  */
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/gdb_sources.h"
 #include "cli/json_reader.h"
 #include "cli/names.h"
 
@@ -83,12 +84,29 @@ static bool is_worker(int pid)
 	return strncmp(path_name(target), WORKER, strlen(WORKER)) == 0;
 }
 
+struct target {
+	int pid;
+	struct gdb_sources sources;
+};
+
+static void find_sources(const struct gdb_options *o, const struct json_reader *status, double generation,
+			 struct gdb_sources *ret)
+{
+	const char *root = json_reader_string(status, "/root");
+	_cleanup_free_ char *state = root ? state_directory(root, o->client.state_dir) : NULL;
+
+	if (root)
+		gdb_sources_find(ret, &(struct gdb_sources_of){ .root = root, .state_dir = state,
+								.deployment = o->client.name,
+								.generation = (uint32_t)generation });
+}
+
 static int choose_worker(const struct gdb_options *o, const struct client *c, const struct json_reader *status,
-			 int *ret, struct buffer *why)
+			 struct target *ret, struct buffer *why)
 {
 	int at = find_deployment(status, o->client.name);
 	size_t n = at < 0 ? 0 : json_reader_count(status, "/deployments/%d/workers", at);
-	double pid = 0;
+	double pid = 0, generation = 0;
 
 	if (at < 0) {
 		names_refuse(c, o->client.name, why);
@@ -103,11 +121,13 @@ static int choose_worker(const struct gdb_options *o, const struct client *c, co
 			      o->client.name, (int)pid);
 		return EXIT_FAILURE;
 	}
-	*ret = (int)pid;
+	ret->pid = (int)pid;
+	if (json_reader_number(status, &generation, "/deployments/%d/workers/%u/generation", at, o->replica))
+		find_sources(o, status, generation, &ret->sources);
 	return 0;
 }
 
-static int find_worker(const struct gdb_options *o, int *ret, struct buffer *why)
+static int find_worker(const struct gdb_options *o, struct target *ret, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer page = BUFFER_NULL;
 	_cleanup_client_ struct client client = CLIENT_NULL;
@@ -131,18 +151,23 @@ static int find_worker(const struct gdb_options *o, int *ret, struct buffer *why
  * SIGXCPU is how the server interrupts; it has its own end to report to. New generations are
  * mapped while gdb is attached: a breakpoint may be of one that is still to come.
  */
-static int become_gdb(const struct gdb_options *o, int pid, struct buffer *why)
+static int become_gdb(const struct gdb_options *o, const struct target *t, struct buffer *why)
 {
 	static const char *const settings[] = {
 		"gdb", "-q", "-iex", "set debuginfod enabled off", "-iex", "set breakpoint pending on",
-		"-iex", "handle SIGXCPU nostop noprint pass", "-p",
+		"-iex", "handle SIGXCPU nostop noprint pass",
 	};
 	size_t n = ARRAY_SIZE(settings), at = 0;
-	_cleanup_free_ const char **argv = xcalloc(n + o->arguments.n + 2, sizeof(*argv));
-	_cleanup_free_ char *process = xasprintf("%d", pid);
+	_cleanup_free_ const char **argv = xcalloc(n + 2 * t->sources.n + o->arguments.n + 3, sizeof(*argv));
+	_cleanup_free_ char *process = xasprintf("%d", t->pid);
 
 	for (; at < n; at++)
 		argv[at] = settings[at];
+	for (size_t i = 0; i < t->sources.n; i++) {
+		argv[at++] = "-iex";
+		argv[at++] = t->sources.commands[i];
+	}
+	argv[at++] = "-p";
 	argv[at++] = process;
 	for (size_t i = 0; i < o->arguments.n; i++)
 		argv[at++] = o->arguments.word[i];
@@ -156,12 +181,14 @@ static int run(void *options)
 {
 	const struct gdb_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	int pid = 0, r = find_worker(o, &pid, &why);
+	struct target target = { .sources = GDB_SOURCES_NULL };
+	int r = find_worker(o, &target, &why);
 
 	if (r == EXIT_USAGE)
 		return cli_usage_error(&cli_gdb, &why);
 	if (r == 0)
-		r = become_gdb(o, pid, &why);
+		r = become_gdb(o, &target, &why);
+	gdb_sources_fini(&target.sources);
 	cli_error(&why);
 	return r;
 }
@@ -169,8 +196,8 @@ static int run(void *options)
 const struct command cli_gdb = {
 	.name = "gdb",
 	.help = "attach gdb to a worker",
-	.about = "Attach gdb to the worker that serves the deployment NAME. Sources are found where they were compiled "
-		 "from. What follows NAME goes to gdb; put -- before an option.\n\n"
+	.about = "Attach gdb to the worker that serves the deployment NAME. Sources are shown as they were "
+		 "compiled, also after they were edited. What follows NAME goes to gdb; put -- before an option.\n\n"
 		 "While gdb is attached, calls may take as long as they want: neither request_timeout_s nor a save "
 		 "ends the worker. A save is built and tried; it is swapped in when the worker goes on.",
 	COMMAND_EXAMPLES(examples),

@@ -35,6 +35,13 @@ def test_the_worker_is_found_and_its_sources_are(server):
     assert server.infer("one", x(4)).value == 8
 
 
+def test_what_is_shown_is_the_source_that_runs(server):
+    server.root.rename_over("one/one.c", "\n\n\n" + TWICE.replace("*y = 2 * x;", "this doesn't compile"))
+    server.wait("save.done", outcome="build-failed")
+    done = devserve("gdb", "one", "--root", server.root.path, "--", "-batch", "-ex", "list infer")
+    assert "*y = 2 * x;" in done.stdout and "this doesn't compile" not in done.stdout, done
+
+
 def test_a_request_stops_where_it_is_told_to_and_is_answered_after_its_time(server, tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
