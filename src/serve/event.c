@@ -229,6 +229,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_number(b, "generation", e->generation);
 	put_number(b, "build", e->build);
 	put_string(b, "outcome", e->outcome);
+	put_string(b, "state", e->state);
 	put_number(b, "from", e->from);
 	put_flag(b, "cached", e->cached);
 	put_string(b, "signature", e->signature);

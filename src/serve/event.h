@@ -36,7 +36,7 @@ struct diagnostic;
 	X(TRIAL_FAILED, "trial.failed")             /* reason, proof */                   \
 	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitized */         \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
-	X(SAVE_DONE, "save.done")                   /* outcome, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
+	X(SAVE_DONE, "save.done")                   /* outcome, state, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
 	X(LOOPS_CHANGED, "loops.changed")           /* from, loops: of a generation that serves */ \
 	X(VERDICT, "verdict")                       /* from, verdict, ratio, interval, control, rounds, inputs, reason, took_ns: after save.done */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
@@ -86,6 +86,7 @@ struct event {
 	uint32_t generation;    /* or 0 */
 	uint64_t build;         /* or 0: counts the saves that were acted on, one count a server */
 	const char *path, *url, *reason, *text, *level;
+	const char *state;      /* save.done: what became of it, where the struct changed */
 	const char *outcome;    /* save.done: swapped unchanged build-failed trial-failed refused superseded */
 	bool no_device;         /* trial.failed: what it needs isn't on this machine */
 	uint32_t from;          /* generation that served before */

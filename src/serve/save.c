@@ -161,6 +161,7 @@ static void end_save(struct save *s, const char *outcome, const char *reason,
 
 	e.outcome = outcome;
 	e.reason = reason;
+	e.state = roll ? roll->state : NULL;
 	e.from = roll ? roll->from : e.generation;
 	e.cached = s->cached;
 	e.sanitized = s->sanitize;

@@ -215,4 +215,5 @@ def test_change(changed, name):
         told = {KEPT: [], COPIED: ["copied by name"], MIGRATED: ["made anew by its migrate()"]}[change.outcome]
         assert len(notices) == len(told) and all(a in b for a, b in zip(told, notices)), notices
         assert change.said in " ".join(notices)
+        assert done.get("state", "") == " ".join(notices)
     assert {member: left.get(member) for member in change.values} == change.values
