@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -278,6 +279,51 @@ def test_a_swap_before_the_first_call_finds_the_members_of_the_struct_that_the_l
         done = server.save("counter/counter.c", source(struct))
         assert done["outcome"] == "swapped", done
     die(server)  # its checkpoint is of the first struct
+    assert add(server, 1) == 8
+
+
+def test_a_killed_server_finds_the_members_of_the_struct_that_the_last_call_left(root, serve):
+    root.write("counter/counter.c", source("int32_t count; float more;"))
+    server = serve()
+    assert add(server, 7) == 7
+    assert server.save("counter/counter.c", source("double more; int64_t count;"))["outcome"] == "swapped"
+    server.stop(signal.SIGKILL)
+    server.stop = lambda: 0  # whose exit status the fixture would look at
+    server = serve()
+    assert add(server, 1) == 8
+
+
+def test_a_save_is_judged_by_the_struct_that_serves_when_its_turn_comes(root, serve, tmp_path):
+    tried, go = tmp_path / "tried", tmp_path / "go"
+    wait = f"""
+#include <fcntl.h>
+#include <unistd.h>
+static int create(const struct devserve_host *host, void **self)
+{{
+	(void)host, (void)self;
+	if (access("{tried}", F_OK) != 0)
+		return close(open("{tried}", O_CREAT | O_WRONLY, 0600));
+	while (access("{go}", F_OK) != 0)
+		usleep(1000);
+	return 0;
+}}
+"""
+    root.write("counter/counter.c", source("int32_t count;"))
+    server = serve()
+    assert add(server, 7) == 7
+    mark = server.mark()
+    wide = source("int64_t count;", extra=wait).replace(".infer = infer,", ".infer = infer, .create = create,")
+    root.rename_over("counter/counter.c", wide)
+    deadline = time.monotonic() + 60
+    while not tried.exists():  # then it loads beside what serves
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    root.rename_over("counter/counter.c", source("int32_t count; int32_t more;", before="#warning built"))
+    server.wait("build.warned", mark, deployment="counter", build=3)  # and is about to wait for its turn
+    go.write_text("")
+    done = [server.wait("save.done", mark, deployment="counter", build=n) for n in (2, 3)]
+    assert [d["outcome"] for d in done] == ["swapped", "refused"], done
+    assert "counter.count narrows from int64_t to int32_t" in done[1]["reason"]
     assert add(server, 1) == 8
 
 
