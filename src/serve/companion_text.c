@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "deploy/companion.h"
 #include "serve/event.h"
 #include "serve/style.h"
@@ -49,10 +50,10 @@ static void put_side(struct buffer *b, uint32_t generation, const struct compani
 	buffer_printf(b, "generation %" PRIu32 ": %" PRIu64 " requests", generation, c->requests);
 	if (c->failures)
 		buffer_printf(b, ", %" PRIu64 " failed", c->failures);
-	if (c->median_ns) {
-		buffer_puts(b, ", median ");
-		style_duration(b, c->median_ns);
-	}
+	if (c->median_ns >= NS_PER_MS)
+		buffer_printf(b, ", median %.1f ms", (double)c->median_ns / NS_PER_MS);
+	else if (c->median_ns)
+		buffer_printf(b, ", median %.1f µs", (double)c->median_ns / NS_PER_US);
 }
 
 void companion_text_ended(const struct style *s, struct buffer *b, const struct event *e)

@@ -169,6 +169,29 @@ Test(terminal, a_verdict_says_how_much_and_how_sure_and_names_who_is_against_it)
 	expect_verdict(&v, "00:00:00 a  gen 7→8  speed unknown: the machine is too busy for it\n");
 }
 
+Test(terminal, a_second_generation_is_told_of_with_what_both_did)
+{
+	struct companion_facts f = { .kind = COMPANION_CANARY, .generation = 7, .serving_generation = 8, .share = 0.1,
+				     .serving = { .requests = 90, .median_ns = 2500 },
+				     .beside = { .requests = 10, .failures = 3, .median_ns = 1500000 } };
+	struct event e = { .kind = EVENT_CANARY_STARTED, .deployment = "m", .generation = 7, .companion = &f };
+
+	expect(&e, "00:00:00 m  canary: generation 7 answers 10 % of the requests, generation 8 the others\n");
+	e.kind = EVENT_CANARY_ENDED;
+	e.reason = "it was asked to";
+	expect(&e, "00:00:00 m  canary ended: it was asked to; generation 7: 10 requests, 3 failed, median 1.5 ms; "
+		   "generation 8: 90 requests, median 2.5 µs\n");
+	f.verdict = (struct verdict){ .kind = VERDICT_FASTER, .ratio = 1.34, .low = 1.31, .high = 1.37, .n_courses = 1 };
+	e.kind = EVENT_CANARY_VERDICT;
+	expect(&e, "00:00:00 m  canary: generation 7 beside 8  1.34× faster [1.31, 1.37]\n");
+	f.kind = COMPANION_SHADOW;
+	f.compared = 20;
+	f.differing = 1;
+	e.kind = EVENT_SHADOW_DIFFERS;
+	e.reason = "for X INT32[1]: Y[0] is \033[31m1";
+	expect(&e, "00:00:00 m  shadow differs: generation 7, for X INT32[1]: Y[0] is 1 (1 of 20 calls so far)\n");
+}
+
 Test(terminal, an_unchanged_or_overtaken_save_prints_nothing)
 {
 	expect(&(struct event){ .kind = EVENT_SAVE_DONE, .deployment = "m", .outcome = "unchanged" }, "");
