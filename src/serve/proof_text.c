@@ -136,8 +136,10 @@ void proof_text_put(const struct style *s, struct buffer *b, const struct proof_
 			      PLAIN(s));
 	else if (p->n_foreign == n)
 		buffer_printf(b, "%sanother signature%s", YELLOW(s), PLAIN(s));
-	else if (p->stateful || p->n_uncompared == n)
-		buffer_puts(b, "runs");
+	else if (p->stateful && p->n_recordings)
+		buffer_puts(b, "runs on a copy of its state");
+	else if (p->n_uncompared == n)
+		buffer_puts(b, "runs, with nothing to compare");
 	else if (p->n_forgiven)
 		buffer_printf(b, "as right as before (max |Δ| %.2g)", p->max_abs);
 	else if (p->max_abs > 0)
