@@ -278,7 +278,8 @@ void plugin_write_record(struct plugin *p)
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 	int r;
 
-	record.last = p->last_generation + (save_is_rolling(p) ? 1 : 0); /* it may serve before we come again */
+	record.coming = (struct hash){ .high = 0 };
+	record.last = p->last_generation + save_count_rolling(p, &record.coming);
 	record.crashed = p->crashed;
 	record.aside = p->aside;
 	r = ps->keep_records ? record_write(ps->state_dir, p->name, &record) : 0;

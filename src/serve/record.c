@@ -59,6 +59,7 @@ void record_read(const char *state_dir, const char *name, struct record *ret)
 		r.last = r.generation;
 	r.image = hash_of(&text, "\nimage ");
 	r.device = hash_of(&text, "\ndevice ");
+	r.coming = hash_of(&text, "\ncoming ");
 	r.crashed = hash_of(&text, "\ncrashed ");
 	r.aside = hash_of(&text, "\naside ");
 	*ret = r;
@@ -78,6 +79,7 @@ int record_write(const char *state_dir, const char *name, const struct record *r
 	buffer_printf(&text, "generation %" PRIu32 "\nsource %s\nlast %" PRIu32 "\n", r->generation, source, r->last);
 	put_hash(&text, "image", r->image);
 	put_hash(&text, "device", r->device);
+	put_hash(&text, "coming", r->coming);
 	put_hash(&text, "crashed", r->crashed);
 	put_hash(&text, "aside", r->aside);
 	return file_write(path, text.data, text.size, 0644);

@@ -367,6 +367,8 @@ static uint32_t number_to_keep(const struct save *s)
 	if (p->generation)
 		return 0;
 	record_read(p->plugins->state_dir, p->name, &record);
+	if (!hash_is_zero(record.coming) && hash_equal(record.coming, s->source))
+		return record.last;
 	return hash_equal(record.source, s->source) ? record.generation : 0;
 }
 
@@ -663,14 +665,16 @@ bool save_is_under_way(const struct plugin *p)
 	return !LIST_EMPTY(&p->saves) || p->weights.job;
 }
 
-bool save_is_rolling(const struct plugin *p)
+unsigned save_count_rolling(const struct plugin *p, struct hash *ret_source)
 {
 	const struct save *s;
+	unsigned n = 0;
 
-	LIST_FOREACH(s, &p->saves, entry)
-		if (s->rolling)
-			return true;
-	return false;
+	LIST_FOREACH(s, &p->saves, entry) {
+		if (s->rolling && !n++)
+			*ret_source = s->source;
+	}
+	return n;
 }
 
 void save_end_all(struct plugin *p, const char *reason)

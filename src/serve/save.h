@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hash;
 struct plugin;
 
 /* Act on what lies on disk. @since_ns: the first event of the save. */
@@ -30,8 +31,8 @@ bool save_accepts(const struct save *s);
 /* One, or the reading of weights that may bring one. */
 bool save_is_under_way(const struct plugin *p);
 
-/* One that may come to serve any moment. */
-bool save_is_rolling(const struct plugin *p);
+/* How many may come to serve any moment; @ret_source: the newest's. */
+unsigned save_count_rolling(const struct plugin *p, struct hash *ret_source);
 
 /* The plugin goes: every save ends here and now. Its rollouts must have been dropped. */
 void save_end_all(struct plugin *p, const char *reason);

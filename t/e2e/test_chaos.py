@@ -284,6 +284,9 @@ def test_a_number_that_was_told_is_not_given_again_however_soon_the_server_was_k
         server.process.kill()
         server.process.wait()
         server.process.returncode = 0
+        again = serve()
+        assert again.infer("one").generation == told[-1], "the same source has the same number"
+        again.stop()
         root.write("one.c", constant(-value))  # what the next one finds was never served
     assert told == sorted(set(told)), told
 
