@@ -28,7 +28,8 @@ int case_fill(const char *directory, const struct array *in, size_t n_in, const 
 	      const char *json, struct buffer *why);
 
 /*
- * Make @directory, with what it lies in, in the same way: all of it, or nothing. 0, -EEXIST where something is there already, another -errno; with a sentence.
+ * Make @directory, with what it lies in, in the same way: all of it, or nothing. 0, -EEXIST where
+ * something is there already, another -errno; with a sentence.
  */
 int case_write(const char *directory, const struct array *in, size_t n_in, const struct array *out, size_t n_out,
 	       const char *json, struct buffer *why);

@@ -234,7 +234,8 @@ static int refuse_place(const struct json_reader *r, struct buffer *why)
 		buffer_printf(why, "%s is one file, which golden cases can't lie beside; make it a directory with that "
 			      "file, or say where they go: --out DIR", path);
 	else
-		buffer_puts(why, "the plugin lies where it can't be reached from here; say where the cases go: --out DIR");
+		buffer_puts(why, "the plugin lies where it can't be reached from here; say where the cases go: "
+				 "--out DIR");
 	return EXIT_FAILURE;
 }
 
@@ -324,10 +325,10 @@ static int run(void *options)
 const struct command cli_record = {
 	.name = "record",
 	.help = "make golden cases of what clients asked",
-	.about = "The server keeps the last requests of each deployment with their answers. Take some of them, the newest of "
-		 "each shape first, and write them as golden cases: DIR/CASE/in/INPUT.npy, out/OUTPUT.npy, and case.json "
-		 "with the tolerances, which may be changed. A new image must answer golden cases as they say before it "
-		 "serves.",
+	.about = "The server keeps the last requests of each deployment with their answers. Take some of them, "
+		 "the newest of each shape first, and write them as golden cases: DIR/CASE/in/INPUT.npy, "
+		 "out/OUTPUT.npy, and case.json with the tolerances, which may be changed. A new image must "
+		 "answer golden cases as they say before it serves.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

@@ -33,7 +33,8 @@ struct replay_options {
 };
 
 static const struct option_row rows[] = {
-	OPTION_ROW(replay_options, gdb, "gdb", 0, NULL, BOOL, NULL, 0, 0, "run it under gdb, stopped where infer() begins"),
+	OPTION_ROW(replay_options, gdb, "gdb", 0, NULL, BOOL, NULL, 0, 0,
+		   "run it under gdb, stopped where infer() begins"),
 	CLIENT_ROW(no_color, "no-color", 0, NULL, BOOL, NULL, 0, 0, "print without colour"),
 	CLIENT_ROWS,
 };
@@ -78,7 +79,8 @@ static int have_it_kept(const struct replay_options *o, const struct client *c, 
 	const struct buffer nothing = { .data = (char *)"" };
 	struct json_reader *reader = NULL;
 	const char *directory;
-	int r = client_ask(c, &(struct client_request){ .path = path, .timeout_ms = TIMEOUT_MS, .body = &nothing }, &a, why);
+	const struct client_request q = { .path = path, .timeout_ms = TIMEOUT_MS, .body = &nothing };
+	int r = client_ask(c, &q, &a, why);
 
 	if (r == 0 && a.status != 200)
 		r = refuse_answer(&a, why);
@@ -177,7 +179,8 @@ static void print_output(const struct style *s, const struct case_output *o, str
 
 static void print_text(const struct replay_options *o, const struct json_reader *facts, const struct case_run *run)
 {
-	const char *deployment = json_reader_string(facts, "/deployment"), *why = json_reader_string(facts, "/sentence");
+	const char *deployment = json_reader_string(facts, "/deployment");
+	const char *why = json_reader_string(facts, "/sentence");
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
 	double generation = 0;
 	struct style s;
@@ -199,8 +202,8 @@ static void print_text(const struct replay_options *o, const struct json_reader 
 	for (size_t i = 0; i < run->n_outputs; i++)
 		print_output(&s, &run->outputs[i], &b);
 	if (json_reader_string(facts, "/state"))
-		buffer_printf(&b, "%sit ran on a copy of the state, which has moved on since it was recorded%s\n", DIM(&s),
-			      PLAIN(&s));
+		buffer_printf(&b, "%sit ran on a copy of the state, which has moved on since it was recorded%s\n",
+			      DIM(&s), PLAIN(&s));
 	if (run->sentence) {
 		buffer_printf(&b, "%s%s: ", RED(&s), case_outcome_name(run->outcome));
 		put_text(&b, run->sentence);

@@ -82,7 +82,8 @@ static struct link_shared *share_link(void)
 	return map;
 }
 
-static int start(const char *directory, const struct json_reader *facts, const char *got, bool link, struct buffer *said)
+static int start(const char *directory, const struct json_reader *facts, const char *got, bool link,
+		 struct buffer *said)
 {
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
 	const char *runtime = json_reader_string(facts, "/runtime");
@@ -238,8 +239,8 @@ static int read_result(const char *directory, const char *got, struct case_run *
 		ret->compute_ns = (uint64_t)number;
 	if (!json_reader_number(result, &number, "/status") || number != 0) {
 		ret->outcome = CASE_FAILED;
-		ret->sentence = error && error[0] ? xstrdup(error) :
-						    xasprintf("infer() returned %.0f (%s)", number, strerror(-(int)number));
+		ret->sentence = error && error[0] ?
+			xstrdup(error) : xasprintf("infer() returned %.0f (%s)", number, strerror(-(int)number));
 	} else {
 		compare_all(directory, got, result, ret);
 	}
