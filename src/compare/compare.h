@@ -24,7 +24,7 @@ struct comparison {
 	uint64_t n_beyond; /* that don't agree */
 	uint64_t n_nan;    /* of those, NaN where a number was expected */
 	double max_abs, max_rel; /* greatest differences of finite numbers; relative to the expected */
-	uint64_t max_ulp;        /* in units in the last place; of floats. UINT64_MAX: more than can be said */
+	uint64_t max_ulp;        /* the same in units in the last place; 0 where they are no floats */
 	uint64_t abs_at, rel_at, ulp_at; /* which element has them */
 	uint64_t first, worst; /* of those that don't agree: the first, and the one that is farthest off */
 };

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +132,7 @@ static struct proving *make(struct deployment *d, const struct proof_plan *plan)
 		return NULL;
 	}
 	p->shared->order.budget_ns = plan->budget_ns;
-	p->shared->order.flags = (plan->accept ? PROOF_ACCEPT : 0) | (plan->all ? PROOF_ALL : 0);
+	p->shared->order.flags = plan->accept ? PROOF_ACCEPT : 0;
 	if (plan->golden)
 		add_golden(p, plan->golden);
 	if (plan->recordings)
@@ -289,9 +288,4 @@ void proof_describe(const struct proof_summary *s, struct buffer *ret)
 	buffer_printf(ret, ": %s", s->fault.sentence);
 	if (s->n_faults > 1)
 		buffer_printf(ret, " (the first of %u of %u that don't pass)", s->n_faults, n);
-}
-
-bool proof_is_exact(const struct proof_summary *s)
-{
-	return s->max_ulp == 0 && !(s->max_abs > 0) && !s->n_accepted && !s->n_uncompared && !s->stateful;
 }

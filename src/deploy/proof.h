@@ -44,7 +44,7 @@ struct proof_summary {
 struct proof_plan {
 	const struct signature *signature; /* of the image */
 	struct golden_cases *golden;       /* or NULL */
-	bool recordings, accept, all;
+	bool recordings, accept;
 	bool uncompared; /* other weights give other answers: recordings show crashes and NaN */
 	struct tolerance tolerance; /* of floating outputs; < 0: by datatype */
 	uint64_t budget_ns;
@@ -70,6 +70,3 @@ uint64_t proving_patience_ns(const struct proving *p, uint32_t running, uint64_t
 
 /* Why @s is a reason not to serve; a sentence. */
 void proof_describe(const struct proof_summary *s, struct buffer *ret);
-
-/* Nothing differs that could be told apart: all were compared, and are the same numbers. */
-bool proof_is_exact(const struct proof_summary *s);

@@ -20,10 +20,7 @@
 #define PROOF_NAME 128
 #define PROOF_SENTENCE 512
 
-enum { /* of an order, or'ed */
-	PROOF_ACCEPT = 1, /* differences are intended: the answers become the golden ones */
-	PROOF_ALL = 2,    /* whatever time it takes */
-};
+enum { PROOF_ACCEPT = 1 }; /* of an order: differences are intended, the answers become the golden ones */
 
 enum proof_outcome {
 	PROOF_NOT_RUN,    /* its time was over */
