@@ -22,6 +22,7 @@
 #include "deploy/handle.h"
 #include "deploy/proof.h"
 #include "golden/cases.h"
+#include "image/identity.h"
 #include "image/inspect.h"
 #include "infer/signature.h"
 #include "serve/built.h"
@@ -247,8 +248,7 @@ static bool is_identical(const struct save *s, const struct rollout_result *resu
 {
 	const struct plugin *p = s->plugin;
 
-	return result->from && !hash_is_zero(p->identity) && hash_equal(p->identity, s->identity) &&
-	       hash_equal(p->device, s->device_hash);
+	return result->from && !hash_is_zero(p->identity) && hash_equal(p->identity, s->identity);
 }
 
 static void tell_state(struct save *s, const struct rollout_result *result)
@@ -437,6 +437,16 @@ static bool layout_is_known(const struct save *s)
 	return l != NULL;
 }
 
+/* Of an image with the code for a device that lies beside it; zero where that can't be read. */
+static struct hash identity_of(struct hash image, const char *device)
+{
+	struct hash both[2] = { image };
+
+	if (!device)
+		return image;
+	return device_identity(device, &both[1]) == 0 ? hash_bytes(both, sizeof(both)) : (struct hash){ .high = 0 };
+}
+
 static void on_image(struct save *s, const char *image)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
@@ -454,7 +464,7 @@ static void on_image(struct save *s, const char *image)
 	if (r == 0) {
 		s->image = xstrdup(image);
 		s->signature = signature_ref(info.signature);
-		s->identity = info.identity;
+		s->identity = identity_of(info.identity, s->device);
 	}
 	image_info_fini(&info);
 	if (r != 0)

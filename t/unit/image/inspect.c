@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/pack.h"
+#include "image/identity.h"
 #include "image/inspect.h"
 #include "infer/signature.h"
 
@@ -710,6 +712,49 @@ Test(inspect, code_and_data_make_the_identity)
 		for (size_t k = 0; k < n; k++)
 			cr_expect_not(hash_equal(seen[k], seen[n]), "%zu and %zu", k, n);
 		n++;
+	}
+}
+
+/* Of a pack of objects, which are made up of sections as cubins are. */
+static struct hash device_identity_of(const char *source)
+{
+	_cleanup_free_ char *pack = xasprintf("%s/pack", directory);
+	const char *const parts[] = { image };
+	struct hash h;
+
+	compile("cc", "-c -g -O1 -fno-asynchronous-unwind-tables", source);
+	cr_assert_eq(pack_write(pack, parts, 1), 0);
+	cr_assert_eq(device_identity(pack, &h), 0);
+	return h;
+}
+
+Test(inspect, lines_that_move_leave_the_identity_of_device_code)
+{
+	static const char kernel[] = "int kernel(int x) { return x * 7; }\n";
+	struct hash before = device_identity_of(kernel);
+
+	cr_expect(hash_equal(before, device_identity_of("/* moved */\n\n\nint kernel(int x) { return x * 7; }\n")));
+	cr_expect_not(hash_equal(before, device_identity_of("int kernel(int x) { return x * 9; }\n")));
+	cr_expect_not(hash_equal(before, device_identity_of("int kernel(int x) { return x * 7; }\nint data[9];\n")));
+}
+
+Test(inspect, device_code_that_is_cut_off_or_changed_is_read_within_its_bounds)
+{
+	_cleanup_free_ char *pack = xasprintf("%s/pack", directory);
+	_cleanup_buffer_ struct buffer whole = BUFFER_NULL;
+	const char *const parts[] = { image };
+	struct hash h;
+
+	compile("cc", "-c -g -O1", "int kernel(int x) { return x * 7; }\n");
+	cr_assert_eq(file_read(image, &whole), 0);
+	for (size_t at = 0; at < whole.size; at += at < 80 || at + 2000 > whole.size ? 1 : 97) {
+		char kept = whole.data[at];
+
+		whole.data[at] = (char)0xff;
+		cr_assert_eq(file_write(image, whole.data, at % 2 ? whole.size : at, 0600), 0);
+		cr_assert_eq(pack_write(pack, parts, 1), 0);
+		cr_assert_eq(device_identity(pack, &h), 0);
+		whole.data[at] = kept;
 	}
 }
 
