@@ -201,24 +201,31 @@ static double variance_of(struct judgement *j, bool old, unsigned *ret_n)
 static void check_control(struct judgement *j, struct verdict *v)
 {
 	unsigned n_old, n_new, degrees;
-	double variance = variance_of(j, true, &n_old) + variance_of(j, false, &n_new);
+	double variance = variance_of(j, true, &n_old) + variance_of(j, false, &n_new), known;
 
 	v->n_lanes = n_old < n_new ? n_old : n_new;
 	degrees = v->n_lanes > 1 ? 2 * (v->n_lanes - 1) : 1;
-	v->control = v->n_lanes > 1 ? 2.576 * statistics_few_99(degrees) * sqrt(variance) : BEYOND;
+	/* Were each round of another mapping, the interval would know of their luck already. */
+	known = v->n_rounds > v->n_lanes ? (double)v->n_lanes / v->n_rounds : 1;
+	v->control = v->n_lanes > 1 ? 2.576 * statistics_few_99(degrees) * sqrt(variance * (1 - known)) : BEYOND;
+}
+
+/* Two reasons to doubt, which have nothing to do with each other. */
+static void widen(double ratio, double control, double *low, double *high)
+{
+	*low = ratio * exp(-hypot(log(ratio / *low), control));
+	*high = ratio * exp(hypot(log(*high / ratio), control));
 }
 
 static enum verdict_kind kind_of(const struct verdict *v)
 {
 	if (!v->n_courses)
 		return VERDICT_UNSURE;
-	if (v->low > (1 + BEYOND) * exp(v->control))
+	if (v->low > 1 + BEYOND)
 		return VERDICT_FASTER;
-	if (v->high < (1 - BEYOND) * exp(-v->control))
+	if (v->high < 1 - BEYOND)
 		return VERDICT_SLOWER;
-	if (v->low * exp(-v->control) > 1 - WITHIN && v->high * exp(v->control) < 1 + WITHIN)
-		return VERDICT_SAME;
-	return VERDICT_UNSURE;
+	return v->low > 1 - WITHIN && v->high < 1 + WITHIN ? VERDICT_SAME : VERDICT_UNSURE;
 }
 
 void verdict_judge(const struct round *rounds, size_t n, uint64_t seed, struct verdict *ret)
@@ -231,6 +238,11 @@ void verdict_judge(const struct round *rounds, size_t n, uint64_t seed, struct v
 	sort_out(&j, rounds, n, ret);
 	judge_courses(&j, rounds, n, ret);
 	check_control(&j, ret);
+	if (ret->n_courses)
+		widen(ret->ratio, ret->control, &ret->low, &ret->high);
+	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++)
+		if (ret->courses[i].old_ns > 0)
+			widen(ret->courses[i].ratio, ret->control, &ret->courses[i].low, &ret->courses[i].high);
 	ret->kind = kind_of(ret);
 }
 

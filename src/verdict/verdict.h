@@ -7,13 +7,13 @@
  * What two generations' times say of the change between them. The rules were fixed before
  * anything was measured:
  *
- *	FASTER, SLOWER  the whole interval lies beyond 1 % and the control
- *	SAME            the whole interval and the control lie within 2 %
+ *	FASTER, SLOWER  the whole interval lies beyond 1 %
+ *	SAME            the whole interval lies within 2 %
  *	UNSURE          all else, on a busy machine often
  *
- * The interval has the truth in 99 of 100 cases. The control is how far mappings of one and the
- * same image differ: what code and heap get of the address space is luck, of which the change
- * knows nothing, and a mapping drawn anew could be off by as much.
+ * The interval has the truth in 99 of 100 cases. It is as wide as rounds differ, and wider by the
+ * control: how far mappings of one and the same image differ. What code and heap get of the address
+ * space is luck, of which the change knows nothing, and others might be off by as much.
  */
 
 #include <stdbool.h>
