@@ -155,7 +155,7 @@ enum layout_kind type_constants(Dwarf_Die *type, uint64_t bits, struct buffer *r
 				continue;
 			buffer_printf(ret, "%s%s=%" PRId64, ret->size ? ";" : "", name, value);
 			negative |= value < 0;
-		} while (++n < MAX_CONSTANTS && dwarf_siblingof(&constant, &constant) == 0);
+		} while (++n < MAX_CONSTANTS && ret->size < LAYOUT_MAX_INSIDE / 2 && dwarf_siblingof(&constant, &constant) == 0);
 	}
 	if (type_behind(type, &under) && type_bare(&under) && dwarf_tag(&under) == DW_TAG_base_type)
 		return type_kind(&under, bits);

@@ -132,7 +132,7 @@ bool layout_add(struct layout *l, const struct layout_member *m)
 {
 	if (l->n_members == LAYOUT_MAX_MEMBERS || l->size > DEVSERVE_MAX_STATE || !has_good_size(m) ||
 	    !lies_within(m, l->size) || !is_text(m->name, LAYOUT_MAX_NAME) || !is_text(m->type, LAYOUT_MAX_NAME) ||
-	    !is_text(m->inside, LAYOUT_MAX_TEXT))
+	    !is_text(m->inside, LAYOUT_MAX_INSIDE))
 		return false;
 	if (l->n_members % 64 == 0)
 		l->members = xrealloc(l->members, (l->n_members + 64) * sizeof(*l->members));

@@ -27,6 +27,7 @@ struct buffer;
 #define LAYOUT_MAX_MEMBERS 4096u
 #define LAYOUT_MAX_EXTENTS 8u
 #define LAYOUT_MAX_NAME 1000u /* bytes, as of types */
+#define LAYOUT_MAX_INSIDE 16384u
 #define LAYOUT_MAX_TEXT (UINT64_C(1) << 20)
 
 enum layout_kind {

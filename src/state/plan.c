@@ -133,7 +133,9 @@ static bool float_fits(const struct layout_member *a, const struct layout_member
 
 static bool union_fits(const struct layout_member *a, const struct layout_member *b)
 {
-	for (const char *at = a->inside; *at; at = next_piece(at))
+	bool same = strcmp(a->inside, b->inside) == 0;
+
+	for (const char *at = a->inside; !same && *at; at = next_piece(at))
 		if (!has_piece(b->inside, at, piece_size(at)))
 			return false;
 	return a->bits <= b->bits;
@@ -200,7 +202,7 @@ static bool member_fits(const struct layout_member *a, const struct layout_membe
 			      b->extents[i].n);
 		return false;
 	}
-	return !is_integer(a) || !moves_constant(a, b, why);
+	return !is_integer(a) || strcmp(a->inside, b->inside) == 0 || !moves_constant(a, b, why);
 }
 
 /* Copies */

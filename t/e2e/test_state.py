@@ -662,6 +662,22 @@ def test_no_generation_comes_back_into_which_the_state_would_not_fit(root, serve
     assert add(server, 2**40) == 2**40 + 1
 
 
+def test_a_shadow_of_another_struct_has_a_copy_of_its_own_or_is_refused(root, serve):
+    root.write("counter/counter.c", source("int32_t count;"))
+    server = serve()
+    assert add(server, 7) == 7
+    assert server.save("counter/counter.c", source("double more; int64_t count;"))["outcome"] == "swapped"
+    assert add(server, 1) == 8
+    beside = devserve("shadow", "counter", "1", "--root", str(root.path))
+    assert beside.returncode == 1 and "counter.count narrows from int64_t to int32_t" in beside.stderr, beside
+    assert server.save("counter/counter.c", source("int64_t count; char other;"))["outcome"] == "swapped"
+    assert add(server, 1) == 9
+    beside = devserve("shadow", "counter", "2", "--root", str(root.path))
+    assert beside.returncode == 0, beside
+    assert [add(server, 1) for _ in range(3)] == [10, 11, 12]
+    assert json.loads(show(root, "counter", "--json").stdout)["values"] == {"count": 12, "other": 0}
+
+
 def test_a_worker_says_that_it_found_the_state_of_another_struct(root, serve):
     root.write("counter/counter.c", source("int32_t count;"))
     server = serve()
