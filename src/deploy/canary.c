@@ -6,7 +6,7 @@
  * Which requests are the canary's: the n-th if n times the golden ratio, of which only what is
  * behind the point counts, is less than its share. That is decided by counting alone, so that the
  * same sequence is parted in the same way each time; of any hundred requests in a row it gets its
- * share give or take two; and it falls into step with no client, as "every tenth" would with one
+ * share give or take three; and it falls into step with no client, as "every tenth" would with one
  * that sends ten different requests in turn.
  *
  * It must not make its clients wait: one that is behind gets less than its share.
