@@ -481,7 +481,7 @@ bool batch_dispatch(struct deployment *d)
 		any = dispatch(d, &(struct lane){ &d->queue, &d->n_waiting, d->seats, d->n_seats, d->handle.signature,
 						  d->current.generation, d->window_ns });
 	if (c->n_waiting)
-		any |= dispatch(d, &(struct lane){ &c->queue, &c->n_waiting, &c->seat, 1, c->release.signature,
+		any |= dispatch(d, &(struct lane){ &c->queue, &c->n_waiting, c->seats, c->n_seats, c->release.signature,
 						   c->release.generation, c->window_ns });
 	if (c->shadow)
 		any |= shadow_dispatch(d);

@@ -3,7 +3,7 @@
 /*
  * Companion
  *
- * Its worker has a seat of its own, with a release of its own: another copy of the image's file,
+ * Its workers have seats of their own, with a release of their own: another copy of the image's file,
  * so that what serves may go through any number of swaps and fall-backs without knowing of it.
  * Whatever ends it, its clients notice nothing: what waits for it goes back to the head of the
  * queue, and what it computes it may finish, for the answer says which generation that was. A
@@ -28,6 +28,8 @@
 #define LOOK_MS 1000 /* whether it should be measured (again) */
 #define AGAIN_NS (20 * NS_PER_S)
 
+_Static_assert(sizeof(((struct companion_facts *)0)->pids) == DEPLOY_MAX_REPLICAS * sizeof(pid_t), "room for all");
+
 static const struct replica_callbacks coming, beside, retired;
 
 const char *companion_name(enum companion_kind kind)
@@ -37,7 +39,9 @@ const char *companion_name(enum companion_kind kind)
 
 bool companion_has(const struct seat *s)
 {
-	return s == &s->deployment->companion.seat;
+	const struct seat *seats = s->deployment->companion.seats;
+
+	return s >= seats && s < seats + DEPLOY_MAX_REPLICAS;
 }
 
 static bool has_state(const struct signature *s)
@@ -82,9 +86,15 @@ void companion_get(const struct deployment *d, struct companion_facts *ret)
 	ret->generation = c->release.generation;
 	ret->serving_generation = d->current.generation;
 	ret->share = c->share;
-	ret->pid = c->serves ? replica_pid(c->seat.serving) : 0;
 	ret->waiting = c->n_waiting;
-	ret->in_flight = c->serves ? replica_in_flight(c->seat.serving) : 0;
+	for (unsigned i = 0; i < c->n_seats; i++) {
+		const struct replica *r = c->seats[i].serving;
+
+		if (!r)
+			continue;
+		ret->pids[ret->n_pids++] = replica_pid(r);
+		ret->in_flight += replica_in_flight(r);
+	}
 	ret->diverted = c->n_diverted;
 	ret->serving = side(&c->counts[0]);
 	ret->beside = side(&c->counts[1]);
@@ -217,7 +227,6 @@ static void leave(struct seat *s, bool at_once)
 {
 	uv_timer_stop(&s->patience);
 	uv_timer_stop(&s->restart);
-	verdicts_drop_companion(s->deployment);
 	s->incoming = replica_abandon(s->incoming);
 	if (s->serving) {
 		deployment_ref(s->deployment);
@@ -240,7 +249,9 @@ void companion_end(struct deployment *d, const char *because)
 	c->kind = COMPANION_NONE;
 	c->serves = false;
 	give_back(d);
-	leave(&c->seat, c->shadow != NULL); /* nobody waits for what a shadow computes */
+	verdicts_drop_companion(d);
+	while (c->n_seats)
+		leave(&c->seats[--c->n_seats], c->shadow != NULL); /* nobody waits for what a shadow computes */
 	shadow_end(c->shadow);
 	c->shadow = NULL;
 	release_fini(&c->release);
@@ -249,9 +260,8 @@ void companion_end(struct deployment *d, const char *because)
 		tell(d, &facts, COMPANION_ENDED, because);
 }
 
-bool companion_drains(const struct deployment *d)
+static bool drains(const struct seat *s)
 {
-	const struct seat *s = &d->companion.seat;
 	const struct batch *b;
 
 	LIST_FOREACH(b, &s->batches, flying)
@@ -260,9 +270,17 @@ bool companion_drains(const struct deployment *d)
 	return false;
 }
 
+bool companion_drains(const struct deployment *d)
+{
+	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
+		if (drains(&d->companion.seats[i]))
+			return true;
+	return false;
+}
+
 /* Coming */
 
-static int bring(struct deployment *d);
+static int bring(struct seat *s);
 
 /* A trial's is the first replica's, too. */
 static char *state_path(const struct deployment *d)
@@ -339,6 +357,14 @@ static void tell_died(struct seat *s, const struct replica_end *end)
 	s->told = false;
 }
 
+static bool any_serves(const struct companion *c)
+{
+	for (unsigned i = 0; i < c->n_seats; i++)
+		if (c->seats[i].serving)
+			return true;
+	return false;
+}
+
 static void on_died(void *context, const struct replica_end *end)
 {
 	struct seat *s = context;
@@ -350,9 +376,10 @@ static void on_died(void *context, const struct replica_end *end)
 	if (s->deployment->deploy->closing)
 		return;
 	tell_died(s, end);
-	c->serves = false;
-	give_back(s->deployment);
-	if (end->cause == REPLICA_KILLED && ++s->n_failures < MAX_KILLED && bring(s->deployment) == 0)
+	c->serves = any_serves(c);
+	if (!c->serves)
+		give_back(s->deployment);
+	if (end->cause == REPLICA_KILLED && ++c->n_killed < MAX_KILLED * c->n_seats && bring(s) == 0)
 		return;
 	buffer_printf(&sentence, "its worker %s", end->how);
 	companion_end(s->deployment, buffer_text(&sentence));
@@ -365,9 +392,9 @@ static const struct replica_callbacks coming = {
 	.died = on_died,
 };
 
-static int bring(struct deployment *d)
+static int bring(struct seat *s)
 {
-	struct seat *s = &d->companion.seat;
+	struct deployment *d = s->deployment;
 	bool up;
 	int r = spare_take_blank(d->deploy, d->companion.release.runtime, &coming, s, &s->incoming, &up);
 
@@ -519,13 +546,22 @@ static void begin(struct deployment *d, enum companion_kind kind, double share, 
 	memset(c->counts, 0, sizeof(c->counts));
 	c->window_ns = 0;
 	c->judged_ns = c->judged_calls = 0;
-	c->seat.n_failures = 0;
+	c->n_killed = 0;
 	c->release.generation = r->generation;
 	c->release.signature = signature_ref(r->signature);
 	c->release.image = r->image_hash;
 	c->release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	c->release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
 	d->deploy->any_cuda |= r->signature->cuda;
+}
+
+/* A canary's workers have no more to do than the others. */
+static unsigned seats_for(const struct deployment *d)
+{
+	double fair = d->companion.share * d->settings.num_replicas;
+	unsigned n = (unsigned)fair + ((unsigned)fair < fair);
+
+	return d->companion.shadow || n < 1 ? 1 : n < DEPLOY_MAX_REPLICAS ? n : DEPLOY_MAX_REPLICAS;
 }
 
 int companion_start(struct deployment *d, enum companion_kind kind, double share, const struct rollout *r,
@@ -547,8 +583,9 @@ int companion_start(struct deployment *d, enum companion_kind kind, double share
 	c->release = files;
 	begin(d, kind, share, r);
 	error = kind == COMPANION_SHADOW ? shadow_new(d, &c->shadow) : 0;
-	if (error == 0)
-		error = bring(d);
+	c->n_seats = error == 0 ? seats_for(d) : 0;
+	for (unsigned i = 0; i < c->n_seats && error == 0; i++)
+		error = bring(&c->seats[i]);
 	if (error == 0) {
 		c->done = done;
 		c->done_context = context;
@@ -573,5 +610,6 @@ bool companion_find(const struct deployment *d, uint32_t generation, struct roll
 void companion_init(struct deployment *d)
 {
 	TAILQ_INIT(&d->companion.queue);
-	seat_init(&d->companion.seat, d, DEPLOY_MAX_REPLICAS + 1);
+	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
+		seat_init(&d->companion.seats[i], d, i);
 }

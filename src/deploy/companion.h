@@ -42,7 +42,8 @@ struct companion_facts {
 	enum companion_kind kind;
 	uint32_t generation, serving_generation;
 	double share;   /* of the requests; 1 for a shadow */
-	pid_t pid;      /* 0: its worker is coming */
+	pid_t pids[16]; /* of its workers that serve: DEPLOY_MAX_REPLICAS at most */
+	unsigned n_pids;
 	unsigned waiting, in_flight;
 	bool judged;
 	struct verdict verdict; /* on its speed, against the one that serves; if judged */

@@ -158,7 +158,8 @@ void deadline_on_timer(uv_timer_t *timer)
 	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
 		look_at_seat(d, &d->seats[i], now, &earliest);
 	look_at_seat(d, &d->retry.seat, now, &earliest);
-	look_at_seat(d, &d->companion.seat, now, &earliest);
+	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
+		look_at_seat(d, &d->companion.seats[i], now, &earliest);
 	if (earliest != UINT64_MAX)
 		start(d, earliest - now);
 }

@@ -32,10 +32,13 @@ static uint64_t private_bytes(pid_t pid)
 static void look_at_memory(struct deployment *d)
 {
 	uint64_t limit = d->deploy->max_worker_memory;
-	const struct replica *beside = d->companion.seat.serving;
 
-	if (beside && limit && private_bytes(replica_pid(beside)) > limit)
-		companion_end(d, "it used more memory than --max-worker-memory");
+	for (unsigned i = 0; i < d->companion.n_seats && limit; i++) {
+		const struct replica *r = d->companion.seats[i].serving;
+
+		if (r && private_bytes(replica_pid(r)) > limit)
+			companion_end(d, "it used more memory than --max-worker-memory");
+	}
 	for (unsigned i = 0; i < d->n_seats && limit; i++) {
 		struct seat *s = &d->seats[i];
 

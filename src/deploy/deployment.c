@@ -144,7 +144,8 @@ void deployment_close_timers(struct deployment *d)
 	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
 		seat_close_timers(&d->seats[i]);
 	seat_close_timers(&d->retry.seat);
-	seat_close_timers(&d->companion.seat);
+	for (unsigned i = 0; i < DEPLOY_MAX_REPLICAS; i++)
+		seat_close_timers(&d->companion.seats[i]);
 }
 
 void deployment_forget(struct deployment *d)

@@ -179,9 +179,11 @@ struct companion_count {
 /* Another generation beside the one that serves (deploy/companion.c). */
 struct companion {
 	enum companion_kind kind;
-	struct seat seat;
+	struct seat seats[DEPLOY_MAX_REPLICAS]; /* a shadow has one */
+	unsigned n_seats;         /* that are to have a worker; others may still have calls */
+	unsigned n_killed;        /* workers, from outside */
 	struct release release;
-	bool serves;              /* its worker takes calls */
+	bool serves;              /* one of its workers takes calls */
 	bool told;                /* that it does, once */
 	double share;
 	uint64_t n_offered;       /* requests that it was asked about (canary.c) */

@@ -298,15 +298,16 @@ void shadow_offer(struct shadow *s, struct batch *of, uint64_t compute_ns)
 bool shadow_dispatch(struct deployment *d)
 {
 	struct shadow *s = d->companion.shadow;
-	struct replica *r = d->companion.seat.serving;
+	struct seat *seat = &d->companion.seats[0];
 	struct shadow_copy *c;
 	bool any = false;
 
-	while (d->companion.serves && s->n_running < IN_ADVANCE && replica_room(r) && (c = TAILQ_FIRST(&s->ready))) {
+	while (d->companion.serves && s->n_running < IN_ADVANCE && replica_room(seat->serving) &&
+	       (c = TAILQ_FIRST(&s->ready))) {
 		TAILQ_REMOVE(&s->ready, c, entry);
 		s->n_running++;
 		c->stage = COPY_RUNNING;
-		batch_launch(c->call, &d->companion.seat);
+		batch_launch(c->call, seat);
 		any = true;
 	}
 	return any;

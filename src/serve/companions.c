@@ -81,8 +81,10 @@ void companion_json(const struct companion_facts *f, struct buffer *json)
 {
 	json_string(json, "kind", companion_name(f->kind));
 	json_double(json, "share", f->share);
-	if (f->pid)
-		json_int(json, "pid", f->pid);
+	json_array(json, "pids");
+	for (unsigned i = 0; i < f->n_pids; i++)
+		json_int(json, NULL, f->pids[i]);
+	json_array_end(json);
 	json_uint(json, "queued", f->waiting);
 	json_uint(json, "in_flight", f->in_flight);
 	if (f->judged)

@@ -46,7 +46,7 @@ def test_it_answers_its_share_and_each_answer_names_its_generation(two):
 
     facts = companion(two)
     assert facts["beside"]["requests"] == first.count(1) and facts["serving"]["requests"] == first.count(2), facts
-    assert facts["beside"]["compute_ns_median"] > 0 and facts["pid"] > 0, facts
+    assert facts["beside"]["compute_ns_median"] > 0 and len(facts["pids"]) == 1, facts
 
     ask(two, "canary", "one", "1", "10%")
     assert generations(two, 200) == first, "the same requests are parted in the same way"
@@ -62,7 +62,7 @@ def test_it_ends_when_it_is_told_to(two):
     ask(two, "canary", "one", "1", "50%")
     started = two.wait("canary.started", deployment="one")
     assert (started["generation"], started["share"], started["serving"]["generation"]) == (1, 0.5, 2), started
-    pid = companion(two)["pid"]
+    pid = companion(two)["pids"][0]
     assert "generation 1" in ask(two, "canary", "one") and "canary" in devserve(
         "status", "--root", two.root.path).stdout
     ask(two, "canary", "one", "off")
@@ -136,11 +136,11 @@ def test_a_call_that_hangs_in_it_ends_it_and_nothing_else(root, serve):
 def test_killed_from_outside_it_comes_again(two):
     ask(two, "canary", "one", "1", "100%")
     generations(two, 5)
-    mark, pid = two.mark(), companion(two)["pid"]
+    mark, pid = two.mark(), companion(two)["pids"][0]
     os.kill(pid, signal.SIGKILL)
     two.wait("worker.died", mark, pid=pid)
     assert set(generations(two, 5)) <= {1, 2}
-    while not companion(two).get("pid"):
+    while not companion(two)["pids"]:
         pass
     assert set(generations(two, 5)) == {1} and not two.seen("canary.ended")
 
@@ -205,6 +205,40 @@ def test_beside_several_replicas_and_under_load_no_request_is_lost(root, serve):
         t.join()
     assert not wrong, wrong[:3]
     assert seen >= {1, 2}, seen
+
+
+def test_it_has_its_share_of_the_replicas_too(root, serve):
+    root.write("one/one.c", deployment("\tusleep(1000);\n\t*y = (int32_t)getpid();", "#include <unistd.h>"))
+    root.write("one/deployment.yaml", "num_replicas: 4\n")
+    server = serve()
+    server.save("one/one.c", constant(2))
+    ask(server, "canary", "one", "1", "50%")
+    while len(pids := companion(server)["pids"]) < 2:
+        pass
+    stop, seen = threading.Event(), set()
+
+    def load():
+        client = server.new_client()
+        while not stop.is_set():
+            answer = client.infer("one")
+            if answer.generation == 1:
+                seen.add(answer.value)
+
+    threads = [threading.Thread(target=load) for _ in range(6)]
+    for t in threads:
+        t.start()
+    while seen < set(pids):
+        pass
+    os.kill(pids[0], signal.SIGKILL)
+    while pids[0] in companion(server)["pids"] or len(companion(server)["pids"]) < 2:
+        pass
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not server.seen("canary.ended")
+    ask(server, "canary", "one", "off")
+    for pid in pids:
+        wait_until_gone(pid)
 
 
 def test_one_that_is_slow_gets_less_than_its_share(root, serve):

@@ -314,7 +314,7 @@ DEVSERVE_DEPLOYMENT(
 
 def test_it_ends_when_it_is_told_to_and_leaves_no_process(two):
     ask(two, "shadow", "one", "1")
-    pid = companion(two)["pid"]
+    pid = companion(two)["pids"][0]
     with open(f"/proc/{pid}/sched") as f:
         assert any(line.split()[0] == "policy" and line.split()[-1] == "5" for line in f), "it isn't SCHED_IDLE"
     ask(two, "shadow", "one", "off")
@@ -347,7 +347,7 @@ def test_beside_several_replicas_under_load_with_saves_no_request_is_lost(root, 
         if i % 2:
             compared(server, 20)
         if i % 3:
-            os.kill(companion(server)["pid"], signal.SIGKILL)
+            os.kill(companion(server)["pids"][0], signal.SIGKILL)
         assert server.save("one/one.c", constant(i))["outcome"] == "swapped"
     stop.set()
     for t in threads:
@@ -357,7 +357,7 @@ def test_beside_several_replicas_under_load_with_saves_no_request_is_lost(root, 
 
 def test_a_removed_deployment_takes_it_along(two):
     ask(two, "shadow", "one", "1")
-    pid = companion(two)["pid"]
+    pid = companion(two)["pids"][0]
     two.infer("one")
     (two.root.path / "one" / "one.c").unlink()
     two.wait("deployment.removed", deployment="one")

@@ -58,8 +58,7 @@ class Author:
 
     def kill(self):
         one = self.client.call("GET", "/-/status").json["deployments"][0]
-        pids = [w["pid"] for w in one["workers"]] + [one.get("companion", {}).get("pid")]
-        pids = [pid for pid in pids if pid]
+        pids = [w["pid"] for w in one["workers"]] + one.get("companion", {}).get("pids", [])
         if pids:
             try:
                 os.kill(self.chance.choice(pids), signal.SIGKILL)
@@ -80,7 +79,7 @@ class Author:
 
 def test_no_request_is_lost_and_every_answer_is_of_the_generation_it_names(root, serve):
     root.write("one/one.c", source(1))
-    root.write("one/deployment.yaml", "num_replicas: 2\n")
+    root.write("one/deployment.yaml", "num_replicas: 3\n")
     server, stop, wrong, seed = serve("--gate", "load"), threading.Event(), [], random.randrange(1000)
     threads = [threading.Thread(target=load, args=(server, i, stop, wrong)) for i in range(3)]
     threads.append(threading.Thread(target=leave_early, args=(server, stop)))
