@@ -222,6 +222,19 @@ def test_it_is_told_by_the_save_the_status_and_the_command(root, serve):
     assert "under AddressSanitizer" not in devserve("status", server.root.path).stdout
 
 
+def test_both_images_are_kept_apart_so_that_neither_is_built_twice(root, serve):
+    root.write("one.c", bad(FOUND["heap-buffer-overflow"]))
+    server = serve()
+    for turn in range(2):
+        for status in (500, 200):
+            mark = server.mark()
+            assert toggle(server, "one").returncode == 0
+            done = server.wait("save.done", mark)
+            assert done.get("cached", False) == (turn > 0 or status == 200), done
+            assert done.get("sanitized", False) == (status == 500), done
+            assert server.infer("one", x(-1)).status == status
+
+
 def test_saves_stay_under_it_until_it_ends(root, serve):
     root.write("one.c", bad(""))
     server = serve()
