@@ -7,6 +7,7 @@
 #include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -76,8 +77,8 @@ static void examine_kernel(struct findings *f)
 static void examine_own_libraries(struct findings *f)
 {
 	findings_add(f, "libraries", FINDING_OK,
-		     xasprintf("glibc %s, libuv %s, libyaml %s, zlib %s", gnu_get_libc_version(), uv_version_string(),
-			       yaml_get_version_string(), zlibVersion()),
+		     xasprintf("glibc %s, libuv %s, libyaml %s, SQLite %s, zlib %s", gnu_get_libc_version(),
+			       uv_version_string(), yaml_get_version_string(), sqlite3_libversion(), zlibVersion()),
 		     NULL);
 }
 

@@ -111,7 +111,6 @@ static void write_books(struct rollback *r, uint32_t generation)
 	p->identity = r->identity;
 	plugin_weights_serve(p, r->weights);
 	plugin_keep(p);
-	p->record_due = true;
 }
 
 /* What lies on disk is what serves, if it was rolled forward. */
@@ -145,6 +144,7 @@ static void on_rolled(void *context, const struct rollout_result *result)
 	}
 	write_books(r, result->generation);
 	set_aside(p);
+	plugin_write_record(p); /* who is answered may rely on it, whatever becomes of us */
 	tell(p, EVENT_SWAP_DONE, result->from, 0);
 	if (result->state)
 		events_emit(p->plugins->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = p->name,

@@ -81,9 +81,6 @@ def test_it_holds_over_a_restart_until_the_source_changes(root, serve, tmp_path,
     first.wait("server.ready")
     first.save("one/one.c", constant(12))
     rolled(root, "one")
-    # The record is written a moment later.
-    while "aside" not in root.read(".devserve/deployments/one"):
-        assert first.infer("one").value == 11
     first.process.send_signal(how)
     first.process.wait()
     second = serve()
