@@ -52,8 +52,10 @@ static void put_rate(struct buffer *b, const struct rate *r, const char *unit, c
 	if (!(r->per_ns > 0))
 		return;
 	buffer_printf(b, "; %.*f %s", r->per_ns < 10 ? 2 : r->per_ns < 100 ? 1 : 0, r->per_ns, unit);
-	if (r->share > 0)
+	if (r->share >= 0.01)
 		buffer_printf(b, ", %.0f %% of %s", r->share * 100, whose);
+	else if (r->share > 0)
+		buffer_printf(b, ", below 1 %% of %s", whose);
 }
 
 void work_text(struct buffer *b, const struct deploy_verdict *v)

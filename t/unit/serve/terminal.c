@@ -9,11 +9,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <devserve/deployment.h>
+
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "build/build.h"
 #include "build/loops.h"
+#include "peaks/peaks.h"
 #include "deploy/deploy.h"
 #include "serve/event.h"
 #include "serve/json_sink.h"
@@ -167,6 +171,65 @@ Test(terminal, a_verdict_says_how_much_and_how_sure_and_names_who_is_against_it)
 	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]\n");
 	v = (struct deploy_verdict){ .from = 7, .generation = 8, .reason = "the machine is too busy for it" };
 	expect_verdict(&v, "00:00:00 a  gen 7→8  speed unknown: the machine is too busy for it\n");
+}
+
+/* A cache of the test's own, with the peaks of this machine in it as they are said to be. */
+static void keep_peaks(const struct peaks *p)
+{
+	static char cache[] = "/tmp/devserve-peaks-XXXXXX";
+
+	cr_assert_not_null(mkdtemp(cache));
+	setenv("XDG_CACHE_HOME", cache, 1);
+	if (p)
+		cr_assert_eq(peaks_write(p), 0);
+}
+
+static void forget_peaks(void)
+{
+	file_remove_tree(getenv("XDG_CACHE_HOME"));
+}
+
+Test(terminal, stated_work_comes_as_rates_of_the_input_that_takes_longest, .fini = forget_peaks)
+{
+	struct deploy_verdict v = verdict_of(VERDICT_SAME, 1);
+
+	keep_peaks(NULL);
+	v.verdict.n_courses = 1;
+	v.verdict.courses[0].new_ns = 1000;
+	v.verdict.courses[1].new_ns = 2000;
+	v.verdict.courses[1].old_ns = 0;
+	v.works[0] = (struct work){ .flops = 1e9, .bytes = 1e9, .dtype = DEVSERVE_FP32 };
+	v.works[1] = (struct work){ .flops = 20000, .bytes = 246800, .dtype = DEVSERVE_FP32 };
+	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]; 10.0 GFLOP/s; 123 GB/s\n");
+}
+
+Test(terminal, stated_work_comes_with_shares_of_what_the_machine_can_do, .fini = forget_peaks)
+{
+	struct deploy_verdict v = verdict_of(VERDICT_SAME, 1);
+
+	keep_peaks(&(struct peaks){ .machine = "a machine", .threads = 2, .fp32 = { 40e9, 80e9 }, .fp64 = { 20e9, 40e9 },
+				    .levels = { { "L1", 1000, { 200e9, 400e9 } }, { "memory", UINT64_MAX, { 10e9, 15e9 } } },
+				    .n_levels = 2 });
+	v.verdict.n_courses = 1;
+	v.verdict.courses[0].new_ns = 1000;
+	v.works[0] = (struct work){ .flops = 10000, .bytes = 1000, .dtype = DEVSERVE_FP32 };
+	v.verdict.courses[1].new_ns = 0;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]; 10.0 GFLOP/s, 25 % of the peak; "
+			   "1.00 GB/s, below 1 % of L1's\n");
+}
+
+Test(terminal, work_in_a_type_without_a_peak_and_beyond_the_caches, .fini = forget_peaks)
+{
+	struct deploy_verdict v = verdict_of(VERDICT_SAME, 1);
+
+	keep_peaks(&(struct peaks){ .machine = "a machine", .threads = 1, .fp32 = { 40e9, 40e9 }, .fp64 = { 20e9, 20e9 },
+				    .levels = { { "L1", 1000, { 200e9, 200e9 } }, { "memory", UINT64_MAX, { 10e9, 10e9 } } },
+				    .n_levels = 2 });
+	v.verdict.n_courses = 1;
+	v.verdict.courses[0].new_ns = 1000;
+	v.works[0] = (struct work){ .flops = 10000, .bytes = 5000, .dtype = DEVSERVE_INT8 };
+	v.verdict.courses[1].new_ns = 0;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]; 10.0 GFLOP/s; 5.00 GB/s, 50 % of memory's\n");
 }
 
 Test(terminal, a_second_generation_is_told_of_with_what_both_did)
