@@ -21,6 +21,9 @@
 /* A flag of gcc's: write there which loops it vectorised, and why not the others. */
 #define DRIVER_TELL_LOOPS "-fopt-info-vec-optimized-missed=" DRIVER_LOOPS
 
+/* The same of clang's. */
+#define DRIVER_RECORD_LOOPS "-foptimization-record-file=" DRIVER_LOOPS
+
 /* What is filled in. @loops NULL: nothing is to be told of them. */
 struct driver_paths {
 	const char *source, *object, *depends, *own, *loops;

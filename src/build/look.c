@@ -59,13 +59,13 @@ static void finish(struct look *l, const struct loops *loops)
 	look_free(l);
 }
 
-/* gcc tells of loops to one file, or to none if another flag wants it told elsewhere. */
+/* Compilers tell of loops to one file, or to none if another flag wants it told elsewhere. */
 bool look_can_tell(const struct compiler *c, enum language l, const struct recipe *r)
 {
 	for (char **flag = r->cflags; flag && *flag; flag++)
-		if (strncmp(*flag, "-fopt-info", 10) == 0)
+		if (strncmp(*flag, "-fopt-info", 10) == 0 || strncmp(*flag, "-foptimization-record", 21) == 0)
 			return false;
-	return c && c->family == FAMILY_GCC && (l == LANGUAGE_C || l == LANGUAGE_CXX) && !r->sanitize;
+	return c && (c->family == FAMILY_GCC || c->family == FAMILY_CLANG) && (l == LANGUAGE_C || l == LANGUAGE_CXX) && !r->sanitize;
 }
 
 /* Nothing told is no file. */
@@ -96,7 +96,11 @@ static void put_command(const struct look *l, const struct compiler *c, const ch
 	words_add_all(&command, &c->command);
 	for (size_t i = 0; i < c->flags.n; i++)
 		words_add(&command, early && strcmp(c->flags.at[i], STANDARD_LATE) == 0 ? STANDARD_EARLY : c->flags.at[i]);
-	words_add_list(&command, "-w", "-g0", DRIVER_TELL_LOOPS, NULL);
+	words_add_list(&command, "-w", "-g0", NULL);
+	if (c->family == FAMILY_CLANG)
+		words_add_list(&command, DRIVER_RECORD_LOOPS, "-foptimization-record-passes=loop-vectorize", NULL);
+	else
+		words_add(&command, DRIVER_TELL_LOOPS);
 	for (char **flag = l->recipe.cflags; flag && *flag; flag++)
 		words_add(&command, *flag);
 	words_add_list(&command, "-S", "-o", "/dev/null", source, NULL);

@@ -11,6 +11,18 @@
  * vectors, and for each place that it was inlined into. It counts as vectorised if one was. The
  * first thing that was missed after "couldn't vectorize" is the reason, and may be at another
  * line.
+ *
+ * clang writes YAML, a document for each remark: of what it did, of what it missed, and before the
+ * latter why.
+ *
+ *	--- !Analysis
+ *	Pass:            loop-vectorize
+ *	Name:            CantVectorizeLibcall
+ *	DebugLoc:        { File: /p/mm.c, Line: 6, Column: 10 }
+ *	Args:
+ *	  - String:          'loop not vectorized: '
+ *	  - String:          call instruction cannot be vectorized
+ *	...
  */
 
 #include "build/loops.h"
@@ -82,6 +94,18 @@ static struct loop *get_loop(struct loop_file *f, unsigned line, unsigned column
 	f->n_loops++;
 	f->loops[i] = (struct loop){ .line = line, .column = column };
 	return &f->loops[i];
+}
+
+static bool is_vectorised(const struct loop *l)
+{
+	return l->bytes || l->lanes;
+}
+
+/* Of the two widths the wider. */
+static void widen(struct loop *l, unsigned bytes, unsigned lanes)
+{
+	l->bytes = bytes > l->bytes ? bytes : l->bytes;
+	l->lanes = lanes > l->lanes ? lanes : l->lanes;
 }
 
 static void set_reason(struct loop *loop, const char *reason)
@@ -158,8 +182,8 @@ static struct loop *take_remark(struct loop_file *f, const struct remark *r, str
 	if (r->missed && missed)
 		explain(missed, r);
 	loop = bytes ? get_loop(f, r->line, r->column) : NULL;
-	if (loop && bytes > loop->bytes)
-		loop->bytes = bytes;
+	if (loop)
+		widen(loop, bytes, 0);
 	return NULL;
 }
 
@@ -171,7 +195,128 @@ static void read_lines(struct loop_file *f)
 		f->lines = line_hashes(buffer_text(&text), text.size, &f->n_lines);
 }
 
-void loops_read(struct loops *l, const char *text, const char *directory)
+/* One of those that are asked about, new or known; NULL: it is another's. */
+static struct loop_file *own_file(struct loops *l, const char *path, const char *directory)
+{
+	struct loop_file *f;
+
+	if (!path_is_below(path, directory))
+		return NULL;
+	f = find_file(l, path);
+	if (f)
+		return f;
+	f = add_file(l, path);
+	read_lines(f);
+	return f;
+}
+
+/* Of clang's */
+
+struct document {
+	char kind[16], name[64]; /* "Passed", "Vectorized" */
+	char *path;              /* or NULL */
+	unsigned line, column, lanes;
+	struct buffer text;
+};
+
+/* The value of a line "  - String:  'text'", without its quotes; cut in place. */
+static char *value_of(char *line, const char *key)
+{
+	char *at = strncmp(line, key, strlen(key)) == 0 ? line + strlen(key) : NULL;
+	size_t size;
+
+	if (!at)
+		return NULL;
+	at += strspn(at, " ");
+	size = strlen(at);
+	if (size > 1 && (*at == '\'' || *at == '"') && at[size - 1] == *at) {
+		at[size - 1] = '\0';
+		at++;
+	}
+	return at;
+}
+
+/* "{ File: /p/mm.c, Line: 6, Column: 10 }" */
+static void read_place(struct document *d, char *value)
+{
+	char *file = strstr(value, "File: "), *line = strstr(value, ", Line: ");
+
+	if (!file || !line || line < file || sscanf(line, ", Line: %u, Column: %u", &d->line, &d->column) != 2)
+		return;
+	*line = '\0';
+	free(d->path);
+	d->path = xstrdup(value_of(file, "File:"));
+}
+
+/* Names are relative to what a file has in common with where the compiler ran, which is @directory. */
+static struct loop_file *file_of(struct loops *l, const struct document *d, const char *directory)
+{
+	_cleanup_free_ char *joined = NULL;
+
+	if (!d->path || !d->line)
+		return NULL;
+	if (d->path[0] == '/')
+		return own_file(l, d->path, directory);
+	joined = path_join(directory, d->path);
+	return file_exists(joined) ? own_file(l, joined, directory) : NULL;
+}
+
+static void take_document(struct loops *l, struct document *d, const char *directory, struct buffer *reason)
+{
+	static const char prefix[] = "loop not vectorized: ";
+	const char *why = buffer_text(&d->text);
+	struct loop_file *f = file_of(l, d, directory);
+	bool passed = strcmp(d->kind, "Passed") == 0 && strcmp(d->name, "Vectorized") == 0;
+	struct loop *loop = f && (passed || strcmp(d->kind, "Missed") == 0) ? get_loop(f, d->line, d->column) : NULL;
+
+	if (loop && passed)
+		widen(loop, 0, d->lanes ? d->lanes : 1);
+	else if (loop)
+		set_reason(loop, buffer_text(reason));
+	if (loop)
+		buffer_reset(reason);
+	if (strncmp(d->kind, "Analysis", 8) == 0 && strncmp(why, prefix, sizeof(prefix) - 1) == 0 && !reason->size)
+		buffer_puts(reason, why + sizeof(prefix) - 1);
+}
+
+static void document_reset(struct document *d)
+{
+	free(d->path);
+	buffer_reset(&d->text);
+	*d = (struct document){ .text = d->text };
+}
+
+static void read_clang(struct loops *l, const char *text, const char *directory)
+{
+	struct document d = { .text = BUFFER_NULL };
+	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
+
+	while (*text) {
+		size_t size = strcspn(text, "\n");
+		_cleanup_free_ char *line = xstrndup(text, size);
+		char *value;
+
+		text += size + (text[size] == '\n');
+		if ((value = value_of(line, "--- !")))
+			snprintf(d.kind, sizeof(d.kind), "%s", value);
+		else if ((value = value_of(line, "Name:")))
+			snprintf(d.name, sizeof(d.name), "%s", value);
+		else if ((value = value_of(line, "DebugLoc:")))
+			read_place(&d, value);
+		else if ((value = value_of(line, "  - String:")))
+			buffer_puts(&d.text, value);
+		else if ((value = value_of(line, "  - VectorizationFactor:")))
+			d.lanes = (unsigned)strtoul(value, NULL, 10);
+		else if (strcmp(line, "...") == 0) {
+			take_document(l, &d, directory, &reason);
+			document_reset(&d);
+		}
+	}
+	document_reset(&d);
+	buffer_fini(&d.text);
+}
+
+static void read_gcc(struct loops *l, const char *text, const char *directory)
 {
 	struct loop_file *f = NULL;
 	struct loop *missed = NULL;
@@ -186,15 +331,19 @@ void loops_read(struct loops *l, const char *text, const char *directory)
 			continue;
 		if (!f || strcmp(f->path, r.path) != 0) {
 			missed = NULL;
-			f = path_is_below(r.path, directory) ? find_file(l, r.path) : NULL;
-			if (!f && path_is_below(r.path, directory)) {
-				f = add_file(l, r.path);
-				read_lines(f);
-			}
+			f = own_file(l, r.path, directory);
 		}
 		if (f)
 			missed = take_remark(f, &r, missed);
 	}
+}
+
+void loops_read(struct loops *l, const char *text, const char *directory)
+{
+	if (strncmp(text, "--- !", 5) == 0)
+		read_clang(l, text, directory);
+	else
+		read_gcc(l, text, directory);
 }
 
 void loops_add(struct loops *l, const struct loops *more)
@@ -213,8 +362,8 @@ void loops_add(struct loops *l, const struct loops *more)
 		for (size_t k = 0; k < from->n_loops; k++) {
 			struct loop *loop = get_loop(to, from->loops[k].line, from->loops[k].column);
 
-			if (loop && from->loops[k].bytes > loop->bytes)
-				loop->bytes = from->loops[k].bytes;
+			if (loop)
+				widen(loop, from->loops[k].bytes, from->loops[k].lanes);
 			set_reason(loop, from->loops[k].reason);
 		}
 	}
@@ -225,7 +374,7 @@ void loops_add(struct loops *l, const struct loops *more)
  *
  *	file N-LINES N-LOOPS PATH
  *	HASH…                       8 digits for each line
- *	LINE COLUMN BYTES REASON    N-LOOPS times
+ *	LINE COLUMN BYTES LANES REASON    N-LOOPS times
  */
 
 void loops_put(const struct loops *l, struct buffer *ret)
@@ -238,8 +387,8 @@ void loops_put(const struct loops *l, struct buffer *ret)
 			buffer_printf(ret, "%08" PRIx32, f->lines[k]);
 		buffer_putc(ret, '\n');
 		for (size_t k = 0; k < f->n_loops; k++)
-			buffer_printf(ret, "%u %u %u %s\n", f->loops[k].line, f->loops[k].column, f->loops[k].bytes,
-				      f->loops[k].reason ? f->loops[k].reason : "");
+			buffer_printf(ret, "%u %u %u %u %s\n", f->loops[k].line, f->loops[k].column, f->loops[k].bytes,
+				      f->loops[k].lanes, f->loops[k].reason ? f->loops[k].reason : "");
 	}
 }
 
@@ -272,16 +421,16 @@ static bool take_hashes(struct loop_file *f, const char **at)
 static bool take_loop(struct loop_file *f, const char **at)
 {
 	_cleanup_free_ char *line = next_line(at);
-	unsigned number, column, bytes;
+	unsigned number, column, bytes, lanes;
 	struct loop *loop;
 	int end = 0;
 
-	if (!line || sscanf(line, "%u %u %u%n", &number, &column, &bytes, &end) != 3 || line[end] != ' ')
+	if (!line || sscanf(line, "%u %u %u %u%n", &number, &column, &bytes, &lanes, &end) != 4 || line[end] != ' ')
 		return false;
 	loop = get_loop(f, number, column);
 	if (!loop)
 		return false;
-	loop->bytes = bytes;
+	widen(loop, bytes, lanes);
 	set_reason(loop, line + end + 1);
 	return true;
 }
@@ -411,9 +560,10 @@ static struct loop_change describe(const struct pair *p, const struct loop *old,
 {
 	bool stayed;
 	size_t line = line_now(p, old->line, &stayed);
-	struct loop_change c = { .file = p->now->path, .line = new->line, .column = new->column, .bytes = new->bytes };
+	struct loop_change c = { .file = p->now->path, .line = new->line, .column = new->column,
+				 .vectorised = is_vectorised(new), .bytes = new->bytes, .lanes = new->lanes };
 
-	if (new->bytes)
+	if (c.vectorised)
 		return c;
 	if (stayed) {
 		c.line = (unsigned)line;
@@ -440,7 +590,7 @@ static void compare_file(const struct loop_file *before, const struct loop_file 
 	for (size_t i = 0; i < before->n_loops; i++) {
 		const struct loop *old = &before->loops[i], *new = mates[i] ? &now->loops[mates[i] - 1] : NULL;
 
-		if (!new || !old->bytes == !new->bytes)
+		if (!new || is_vectorised(old) == is_vectorised(new))
 			continue;
 		ret->at = xrealloc(ret->at, (ret->n + 1) * sizeof(*ret->at));
 		ret->at[ret->n++] = describe(&p, old, new);

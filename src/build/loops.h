@@ -5,7 +5,7 @@
  * Loops
  *
  * Which loops of a deployment's sources the compiler vectorised, and why not the others, as
- * gcc tells with -fopt-info. With the lines of the files they stand in, so that loops can be
+ * gcc tells with -fopt-info and clang in its record of optimisations. With the lines of the files they stand in, so that loops can be
  * found again after an edit.
  */
 
@@ -17,7 +17,8 @@ struct buffer;
 
 struct loop {
 	unsigned line, column; /* from 1 */
-	unsigned bytes;        /* of the widest vectors it works with; 0: it wasn't vectorised, */
+	unsigned bytes;        /* of the widest vectors it works with, as gcc tells, */
+	unsigned lanes;        /* or how many numbers are in one, as clang does; both 0: it wasn't vectorised, */
 	char *reason;          /* and why, a clause of the compiler's; NULL: it doesn't say */
 };
 
@@ -38,7 +39,7 @@ struct loops {
 
 void loops_fini(struct loops *l);
 
-/* Add what gcc wrote of the files below @directory. They are read, for their lines. */
+/* Add what gcc or clang wrote of the files below @directory. They are read, for their lines. */
 void loops_read(struct loops *l, const char *text, const char *directory);
 /* Add those of another source. What both have, a header's loops, is vectorised if it is in one of them. */
 void loops_add(struct loops *l, const struct loops *more);
@@ -50,8 +51,9 @@ bool loops_take(struct loops *l, const char *text);
 struct loop_change { /* borrows from the loops that it is about */
 	const char *file;
 	unsigned line, column; /* now */
-	unsigned bytes;        /* it is vectorised now, and wasn't; 0: it was, and isn't any more, */
+	bool vectorised;       /* it is now, and wasn't; or it was, and isn't any more: */
 	const char *reason;    /* or NULL */
+	unsigned bytes, lanes; /* of the vectors; one of them, or none, is known */
 };
 
 /*

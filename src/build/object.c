@@ -330,12 +330,13 @@ static void run_compiler(struct unit *u)
 static void compile(struct unit *u)
 {
 	struct builder *b = u->build->builder;
+	const struct compiler *c = toolchain_compiler(&b->toolchain, u->language);
 	int r;
 
 	u->object = store_temporary(&b->store, ".o");
 	u->depends = store_temporary(&b->store, ".d");
-	if (u->build->recipe.tell_loops &&
-	    look_can_tell(toolchain_compiler(&b->toolchain, u->language), u->language, &u->build->recipe))
+	if (u->build->recipe.tell_loops && c->family == FAMILY_GCC &&
+	    look_can_tell(c, u->language, &u->build->recipe))
 		u->loops = store_temporary(&b->store, ".loops");
 	u->started_wall_ns = clock_wall_ns();
 	u->build->ran = true;

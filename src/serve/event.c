@@ -182,8 +182,9 @@ static void put_loops(struct buffer *b, const struct event *e)
 		json_string(b, "file", l->file);
 		json_uint(b, "line", l->line);
 		json_uint(b, "column", l->column);
-		json_bool(b, "vectorized", l->bytes > 0);
+		json_bool(b, "vectorized", l->vectorised);
 		put_number(b, "bytes", l->bytes);
+		put_number(b, "lanes", l->lanes);
 		put_string(b, "reason", l->reason);
 		json_object_end(b);
 	}

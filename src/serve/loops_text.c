@@ -12,10 +12,14 @@ static void put_loop(const struct style *s, struct buffer *b, const struct loop_
 {
 	buffer_puts(b, "the loop at ");
 	style_place(s, b, l->file, l->line, l->column);
-	if (l->bytes)
-		buffer_printf(b, " %sis vectorised now%s, %u bytes at a time", GREEN(s), PLAIN(s), l->bytes);
+	if (l->vectorised)
+		buffer_printf(b, " %sis vectorised now%s", GREEN(s), PLAIN(s));
 	else
 		buffer_printf(b, " %sis no longer vectorised%s", YELLOW(s), PLAIN(s));
+	if (l->bytes)
+		buffer_printf(b, ", %u bytes at a time", l->bytes);
+	else if (l->lanes)
+		buffer_printf(b, ", %u numbers at a time", l->lanes);
 	if (!l->reason)
 		return;
 	buffer_puts(b, ": ");

@@ -10,7 +10,7 @@ import pytest
 from devserve import PATIENCE, deployment
 
 pytestmark = pytest.mark.skipif("clang" in os.environ.get("CC", "") or not shutil.which("gcc"),
-                                reason="it is gcc that tells")
+                                reason="the words are gcc's")
 
 SCALE = """\
 static void scale(float *restrict y, const float *restrict x, int n)
@@ -122,3 +122,14 @@ def test_the_compiler_is_asked_when_the_verdict_is_there(server):
     server.save("one/one.c", NONE)
     server.wait("loops.changed", mark)
     assert server.seen("verdict", mark), "measuring comes first"
+
+
+@pytest.mark.skipif(not shutil.which("clang"), reason="there is no clang")
+def test_clang_tells_in_its_own_words(root, serve):
+    root.write("one/one.c", VECTORS)
+    server = serve(env={"CC": "clang"})
+    wait_for_files(server, 1)
+    (loop,) = save(server, "one/one.c", NONE)
+    assert not loop["vectorized"] and abs(loop["line"] - LINE) <= 1 and loop["reason"], loop
+    (loop,) = save(server, "one/one.c", VECTORS)
+    assert loop["vectorized"] and loop["lanes"] >= 4, loop

@@ -75,6 +75,36 @@ Test(loops, what_gcc_tells_is_read)
 	loops_fini(&l);
 }
 
+Test(loops, what_clang_tells_is_read)
+{
+	struct loops l;
+
+	write_source("any\n");
+	l = told("--- !Passed\nPass:            loop-vectorize\nName:            Vectorized\n"
+		 "DebugLoc:        { File: a.c, Line: 4, Column: 2 }\nFunction:        f\nArgs:\n"
+		 "  - String:          'vectorized loop (vectorization width: '\n"
+		 "  - VectorizationFactor: '8'\n  - String:          ', interleaved count: '\n"
+		 "  - InterleaveCount: '4'\n  - String:          ')'\n...\n"
+		 "--- !Analysis\nName:            CantVectorizeLibcall\n"
+		 "DebugLoc:        { File: '@/a.c', Line: 11, Column: 10 }\nArgs:\n"
+		 "  - String:          'loop not vectorized: '\n"
+		 "  - String:          call instruction cannot be vectorized\n...\n"
+		 "--- !Missed\nName:            MissedDetails\n"
+		 "DebugLoc:        { File: '@/a.c', Line: 10, Column: 2 }\nArgs:\n"
+		 "  - String:          loop not vectorized\n...\n"
+		 "--- !Passed\nName:            Vectorized\n"
+		 "DebugLoc:        { File: /usr/include/x.h, Line: 4, Column: 2 }\n...\n"
+		 "--- !Passed\nName:            Vectorized\nDebugLoc:        { File: include/x.h, Line: 4, Column: 2 }\n...\n"
+		 "--- !Passed\nName:            Vectorized\nArgs:\n...\n--- !Passed");
+
+	cr_assert_eq(l.n_files, 1);
+	cr_assert_eq(l.files[0].n_loops, 2);
+	cr_expect_eq(l.files[0].loops[0].lanes, 8);
+	expect(&l, 0, 4, 0, "");
+	expect(&l, 1, 10, 0, "call instruction cannot be vectorized");
+	loops_fini(&l);
+}
+
 Test(loops, a_loop_that_is_vectorised_in_one_place_is_vectorised)
 {
 	struct loops l = told("@/a.c:4:23: missed: couldn't vectorize loop\n"
@@ -143,7 +173,7 @@ static void expect_changes(const char *before, const char *now, const char *expe
 	size_t n = loops_compare(&old, &new, &changes);
 
 	for (size_t i = 0; i < n; i++)
-		buffer_printf(&seen, "%s%u%s%s", i ? " " : "", changes[i].line, changes[i].bytes ? "+" : "-",
+		buffer_printf(&seen, "%s%u%s%s", i ? " " : "", changes[i].line, changes[i].vectorised ? "+" : "-",
 			      changes[i].reason ? changes[i].reason : "");
 	cr_expect_str_eq(buffer_text(&seen), expected);
 	free(changes);
@@ -164,7 +194,7 @@ static void expect_same_lines(const char *text, const char *before, const char *
 	new = told(now);
 	n = loops_compare(&old, &new, &changes);
 	for (size_t i = 0; i < n; i++)
-		buffer_printf(&seen, "%s%u%s", i ? " " : "", changes[i].line, changes[i].bytes ? "+" : "-");
+		buffer_printf(&seen, "%s%u%s", i ? " " : "", changes[i].line, changes[i].vectorised ? "+" : "-");
 	cr_expect_str_eq(buffer_text(&seen), expected);
 	free(changes);
 	loops_fini(&old);

@@ -80,7 +80,8 @@ Test(event, a_save_tells_its_stages)
 
 Test(event, a_save_tells_which_loops_are_vectorised_now_or_no_longer)
 {
-	const struct loop_change loops[] = { { "/m.c", 19, 25, 0, "control flow in loop" }, { "/m.c", 30, 3, 32, NULL } };
+	const struct loop_change loops[] = { { "/m.c", 19, 25, false, "control flow in loop", 0, 0 },
+					     { "/m.c", 30, 3, true, NULL, 32, 0 } };
 
 	expect(&(struct event){ .kind = EVENT_LOOPS_CHANGED, .deployment = "m", .generation = 2, .from = 1, .loops = loops,
 				.n_loops = 2 },

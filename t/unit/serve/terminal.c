@@ -116,8 +116,8 @@ Test(terminal, a_first_generation_was_not_saved_just_now)
 Test(terminal, a_loop_that_won_or_lost_its_vectors_has_a_line)
 {
 	const struct loop_change loops[] = {
-		{ "/srv/m/m.c", 19, 25, 0, "control flow in loop" },
-		{ "/srv/m/m.c", 30, 3, 32, NULL },
+		{ "/srv/m/m.c", 19, 25, false, "control flow in loop", 0, 0 },
+		{ "/srv/m/m.c", 30, 3, true, NULL, 32, 0 },
 	};
 
 	expect(&(struct event){ .kind = EVENT_LOOPS_CHANGED, .deployment = "m", .generation = 2, .from = 1,
