@@ -94,11 +94,26 @@ def test_no_verdict_is_told_where_nobody_wants_one(root, serve):
     assert not server.seen("verdict", mark) and "verdict" not in status(server)
 
 
-def slow(number):
-    """A create() that a verdict's worker would be at for a while, as its worker runs it again and again."""
-    return kernel(2000 + number, "#include <unistd.h>\nstatic int create(const struct devserve_host *host, void **self)\n"
-                  "{\n\t(void)host, (void)self;\n\tusleep(300000);\n\treturn 0;\n}\n").replace(
-                      ".infer = infer,", ".infer = infer, .create = create,")
+def endless(number):
+    """One whose create() never returns in the worker that measures."""
+    return kernel(2000 + number, """\
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static int create(const struct devserve_host *host, void **self)
+{
+	char line[256] = "";
+	FILE *f = fopen("/proc/self/cmdline", "r");
+	size_t n = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
+
+	(void)host, (void)self;
+	while (memmem(line, n, "(verdict)", 9))
+		sleep(1);
+	if (f)
+		fclose(f);
+	return 0;
+}
+""").replace(".infer = infer,", ".infer = infer, .create = create,").replace("#include", "#define _GNU_SOURCE\n#include", 1)
 
 
 def children(server):
@@ -132,17 +147,17 @@ def wait_measuring(server):
 
 
 def test_it_runs_where_nobody_else_wants_to_and_a_newer_save_ends_it(one):
-    mark, first = save(one, slow(1))
+    mark, first = save(one, endless(1))
     pid = wait_measuring(one)
     assert os.sched_getscheduler(pid) == os.SCHED_IDLE
-    _, second = save(one, slow(2))
+    _, second = save(one, kernel(1000))
     wait_until_gone(pid)
     one.wait("verdict", mark, generation=second["generation"])
     assert not one.seen("verdict", mark, generation=first["generation"]), "what was dropped is not told"
 
 
 def test_requests_are_answered_meanwhile(one):
-    save(one, slow(1))
+    save(one, endless(1))
     pid = wait_measuring(one)
     client = Client(one.url)
     for _ in range(50):
@@ -156,11 +171,17 @@ def test_a_generation_that_dies_of_it_costs_a_sentence(root, serve, tmp_path):
     root.write("one/one.c", kernel(2000))
     server = serve()
     assert server.infer("one").status == 200
-    mark, done = save(server, slow(1))
+    mark, done = save(server, endless(1))
     os.kill(wait_measuring(server), 9)
     told = server.wait("verdict", mark, generation=done["generation"])
     assert told["verdict"] == "UNSURE" and "was killed" in told["reason"] and "ratio" not in told, told
     assert server.infer("one").generation == done["generation"]
+
+
+def test_what_takes_too_long_is_given_up(one):
+    told = verdict(one, endless(1))
+    assert told["verdict"] == "UNSURE" and "took too long" in told["reason"], told
+    assert not measuring(one)
 
 
 def counting(loops):
