@@ -13,7 +13,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,52 +29,13 @@
 #include "base/oom.h"
 #include "replica/arena.h"
 #include "replica/hub.h"
+#include "replica/internal.h"
 #include "replica/lines.h"
 #include "replica/placement.h"
 #include "replica/sanitizer.h"
 #include "ring/link.h"
 
-#define INTERRUPT_MS 200 /* to write down where it hangs */
-#define TITLE_ROOM 64    /* in a worker's arguments (worker/title.h) */
-
-struct slot {
-	void *call; /* NULL: free */
-	uint64_t serial;
-};
-
-struct replica {
-	struct replica *next_in_hub;
-	struct hub *hub;
-	const struct replica_callbacks *callbacks;
-	void *context;
-	struct child *child;
-	pid_t pid;
-	bool stopping, gone, broken, is_up, killed, is_private;
-	const char *interrupted; /* why, or NULL */
-	char *runtime;           /* of a sanitizer, or NULL */
-	struct sanitizer_report report;
-	struct crash *crash; /* our copy, at the end */
-	uint64_t oom_kills; /* of the machine when it started */
-	unsigned n_loads, n_swaps, n_unloads, n_proofs, n_measurements; /* answers that are still due */
-	bool has_swapped;
-	unsigned n_handles;
-
-	int link_fd, bell_fd;
-	struct link_shared *link;
-	struct ring to_worker, to_server;
-	uv_poll_t bell;
-	uv_timer_t grace;
-
-	struct placement placement;
-
-	struct slot slots[REPLICA_MAX_CALLS];
-	uint16_t free_slots[REPLICA_MAX_CALLS];
-	unsigned n_free;
-	uint64_t n_calls;
-	unsigned grace_ms;
-
-	struct lines lines;
-};
+#define TITLE_ROOM 64 /* in a worker's arguments (worker/title.h) */
 
 struct replica **replica_link(struct replica *r)
 {
@@ -124,8 +84,7 @@ static void on_closed(uv_handle_t *handle)
 	free(r);
 }
 
-/* No callback after this. */
-static void dismantle(struct replica *r)
+void replica_dismantle(struct replica *r)
 {
 	r->gone = true;
 	r->hub->n_in_flight -= replica_in_flight(r);
@@ -134,8 +93,7 @@ static void dismantle(struct replica *r)
 	uv_close((uv_handle_t *)&r->grace, on_closed);
 }
 
-/* The worker wrote what it must not: it is not talked to any more, and dies of it. */
-static void break_off(struct replica *r)
+void replica_break_off(struct replica *r)
 {
 	if (r->broken)
 		return;
@@ -208,7 +166,7 @@ static unsigned newest_slot(const struct replica *r)
 	return newest;
 }
 
-static void *free_slot(struct replica *r, unsigned slot)
+void *replica_free_slot(struct replica *r, unsigned slot)
 {
 	void *call = r->slots[slot].call;
 
@@ -225,7 +183,7 @@ static void lose_calls(struct replica *r, const struct replica_end *end)
 	while (replica_in_flight(r)) {
 		unsigned slot = newest_slot(r);
 		bool begun = running && (uint32_t)r->slots[slot].serial == running;
-		void *call = free_slot(r, slot);
+		void *call = replica_free_slot(r, slot);
 
 		r->callbacks->lost(r->context, call, begun, end);
 	}
@@ -243,7 +201,7 @@ void replica_ended(struct replica *r, const struct child_end *child_end)
 	end.report = r->report.text.size ? r->report.text.data : NULL;
 	describe_end(r, child_end, how, sizeof(how));
 	lose_calls(r, &end);
-	dismantle(r);
+	replica_dismantle(r);
 	if (r->callbacks->died)
 		r->callbacks->died(r->context, &end);
 }
@@ -265,7 +223,7 @@ static void on_bell(uv_poll_t *poll, int status, int events)
 
 	(void)status, (void)events;
 	if (read(r->bell_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		break_off(r); /* the drain itself happens in the hub's check */
+		replica_break_off(r); /* the drain itself happens in the hub's check */
 }
 
 static int start_child(struct replica *r, const struct replica_options *o)
@@ -352,160 +310,6 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 	return 0;
 }
 
-static void order(struct replica *r, const struct message *m)
-{
-	if (r->gone || r->broken)
-		return;
-	if (ring_put(&r->to_worker, m) < 0) {
-		break_off(r); /* calls leave room for orders: the counters are wrong */
-		return;
-	}
-	replica_flush(r);
-}
-
-static void on_grace_over(uv_timer_t *timer)
-{
-	struct replica *r = timer->data;
-
-	r->killed = true;
-
-	if (r->child)
-		child_kill(r->child, SIGKILL);
-}
-
-static void start_grace(struct replica *r)
-{
-	uv_update_time(r->hub->loop);
-	uv_timer_start(&r->grace, on_grace_over, r->grace_ms, 0);
-}
-
-void replica_stop(struct replica *r, unsigned grace_ms)
-{
-	if (r->gone || r->stopping)
-		return;
-	r->stopping = true;
-	r->grace_ms = grace_ms;
-	order(r, &(struct message){ .kind = LINK_STOP });
-	if (!replica_in_flight(r))
-		start_grace(r);
-}
-
-void replica_interrupt(struct replica *r, const char *why)
-{
-	if (!r->child || r->interrupted)
-		return;
-	r->interrupted = why;
-	child_kill(r->child, SIGCONT); /* it may have stopped itself */
-	kill(r->pid, SIGXCPU);
-	uv_update_time(r->hub->loop);
-	uv_timer_start(&r->grace, on_grace_over, INTERRUPT_MS, 0);
-}
-
-void replica_kill(struct replica *r)
-{
-	r->killed = true;
-	if (r->child)
-		child_kill(r->child, SIGKILL);
-}
-
-struct replica *replica_abandon(struct replica *r)
-{
-	if (!r || r->gone)
-		return NULL;
-	r->child = child_abandon(r->child);
-	dismantle(r);
-	return NULL;
-}
-
-static void set_path(char *ret, size_t size, const char *path)
-{
-	snprintf(ret, size, "%s", path ? path : "");
-}
-
-void replica_describe_load(struct link_load *load, const struct replica_image *image)
-{
-	set_path(load->image, sizeof(load->image), image->path);
-	set_path(load->weights, sizeof(load->weights), image->weights);
-	set_path(load->state, sizeof(load->state), image->state);
-	set_path(load->device, sizeof(load->device), image->device);
-	set_path(load->layout, sizeof(load->layout), image->layout);
-	set_path(load->serving, sizeof(load->serving), image->serving);
-	load->serving_generation = image->serving_generation;
-	load->hash[0] = '\0';
-	if (!hash_is_zero(image->hash))
-		hash_text(image->hash, load->hash);
-}
-
-void replica_load(struct replica *r, const struct replica_image *image)
-{
-	r->n_loads++;
-	replica_describe_load(&r->link->load, image);
-	order(r, &(struct message){ .kind = LINK_LOAD, .extra = (image->trial ? LINK_TRIAL : 0) |
-								(image->cuda ? LINK_CUDA : 0) });
-}
-
-void replica_warm(struct replica *r)
-{
-	order(r, &(struct message){ .kind = LINK_WARM });
-}
-
-void replica_prove(struct replica *r, int fd)
-{
-	r->n_proofs++;
-	order(r, &(struct message){ .kind = LINK_PROVE, .extra = (uint64_t)fd });
-}
-
-void replica_measure(struct replica *r, int fd)
-{
-	r->n_measurements++;
-	order(r, &(struct message){ .kind = LINK_MEASURE, .extra = (uint64_t)fd });
-}
-
-void replica_yield(struct replica *r)
-{
-	sched_setscheduler(r->pid, SCHED_IDLE, &(struct sched_param){ .sched_priority = 0 });
-}
-
-void replica_drop(struct replica *r)
-{
-	order(r, &(struct message){ .kind = LINK_DROP });
-}
-
-void replica_attach(struct replica *r, const struct arena *arena)
-{
-	snprintf(r->link->arena_path, sizeof(r->link->arena_path), "/proc/%d/fd/%d", (int)getpid(), arena->fd);
-	order(r, &(struct message){ .kind = LINK_ATTACH });
-}
-
-void replica_swap(struct replica *r, uint32_t generation, const char *state)
-{
-	r->n_swaps++;
-	if (!r->link->state_path[0])
-		set_path(r->link->state_path, sizeof(r->link->state_path), state);
-	order(r, &(struct message){ .kind = LINK_SWAP, .extra = generation, .size = r->is_private });
-}
-
-void replica_keep_private(struct replica *r)
-{
-	r->is_private = true;
-}
-
-void replica_set_idle(struct replica *r)
-{
-	placement_yield(r->pid);
-}
-
-void replica_set_name(struct replica *r, const char *name)
-{
-	snprintf(r->link->name, sizeof(r->link->name), "%s", name);
-}
-
-void replica_set_limits(struct replica *r, unsigned threads, unsigned checkpoint_ms)
-{
-	r->link->threads = threads;
-	r->link->checkpoint_ms = checkpoint_ms;
-}
-
 bool replica_is_stopping(const struct replica *r)
 {
 	return r->stopping || r->gone || r->broken || r->interrupted;
@@ -554,7 +358,7 @@ int replica_call(struct replica *r, uint64_t offset, void *call)
 	if (ring_put(&r->to_worker,
 		     &(struct message){ .kind = LINK_CALL, .slot = slot, .offset = offset,
 					 .extra = r->n_calls + 1 }) < 0)
-		break_off(r); /* there was room: the counters are wrong. The call is lost with the worker */
+		replica_break_off(r); /* there was room: the counters are wrong. The call is lost with the worker */
 	r->n_free--;
 	r->slots[slot] = (struct slot){ .call = call, .serial = ++r->n_calls };
 	r->hub->n_in_flight++;
@@ -597,129 +401,4 @@ void replica_disarm(struct replica *r)
 bool replica_pending(const struct replica *r)
 {
 	return !r->broken && ring_readable(&r->to_server);
-}
-
-/* The call of a slot that the worker named, or NULL where it named none of ours. */
-static void *call_in_slot(struct replica *r, uint32_t slot)
-{
-	return slot < REPLICA_MAX_CALLS ? r->slots[slot].call : NULL;
-}
-
-static void handle_done(struct replica *r, uint32_t slot)
-{
-	if (!call_in_slot(r, slot)) {
-		break_off(r);
-		return;
-	}
-	r->callbacks->done(r->context, free_slot(r, slot));
-	if (r->stopping && !replica_in_flight(r))
-		start_grace(r);
-}
-
-static void handle_need(struct replica *r, const struct message *m)
-{
-	void *call = call_in_slot(r, m->slot);
-	uint64_t offset;
-
-	if (!call) {
-		break_off(r);
-		return;
-	}
-	offset = r->callbacks->need(r->context, call, m->size);
-	link_grant(r->link, offset, offset ? m->size : 0);
-}
-
-static void handle_loaded(struct replica *r, const struct message *m)
-{
-	char sentence[sizeof(r->link->sentence)];
-
-	memcpy(sentence, r->link->sentence, sizeof(sentence));
-	sentence[sizeof(sentence) - 1] = '\0';
-	if (r->callbacks->loaded)
-		r->callbacks->loaded(r->context, (int)(m->extra & 0xffff), m->extra ? sentence : "");
-}
-
-/* Whether the answer @m was due. */
-static bool is_due(struct replica *r, uint32_t kind)
-{
-	switch (kind) {
-	case LINK_UP:
-		return !r->is_up && (r->is_up = true);
-	case LINK_LOADED:
-		return r->n_loads && r->n_loads--;
-	case LINK_SWAPPED:
-		if (!r->n_swaps)
-			return false;
-		r->n_swaps--;
-		r->n_unloads += r->has_swapped; /* the image before */
-		return r->has_swapped = true;
-	case LINK_UNLOADED:
-		return r->n_unloads && r->n_unloads--;
-	case LINK_PROVED:
-		return r->n_proofs && r->n_proofs--;
-	case LINK_MEASURED:
-		return r->n_measurements && r->n_measurements--;
-	default:
-		return true;
-	}
-}
-
-static void handle(struct replica *r, const struct message *m)
-{
-	if (!is_due(r, m->kind)) {
-		break_off(r);
-		return;
-	}
-	switch (m->kind) {
-	case LINK_DONE:
-		handle_done(r, m->slot);
-		break;
-	case LINK_NEED:
-		handle_need(r, m);
-		break;
-	case LINK_UP:
-		if (r->callbacks->up)
-			r->callbacks->up(r->context);
-		break;
-	case LINK_LOADED:
-		handle_loaded(r, m);
-		break;
-	case LINK_SWAPPED:
-		if (r->callbacks->swapped)
-			r->callbacks->swapped(r->context, m->extra);
-		break;
-	case LINK_PROVED:
-		if (r->callbacks->proved)
-			r->callbacks->proved(r->context, (int)(m->extra & 0xffff));
-		break;
-	case LINK_MEASURED:
-		if (r->callbacks->measured)
-			r->callbacks->measured(r->context, (int)(m->extra & 0xffff));
-		break;
-	case LINK_UNLOADED:
-		if (r->callbacks->unloaded)
-			r->callbacks->unloaded(r->context, m->extra == LINK_UNMAPPED ? REPLICA_UNMAPPED :
-							   m->extra == LINK_THREADS_LEFT ? REPLICA_THREADS_LEFT :
-											   REPLICA_STILL_MAPPED);
-		break;
-	default:
-		break_off(r);
-	}
-}
-
-/* Not more than a ring has at once: a worker that writes all the time must not hold the loop. */
-bool replica_drain(struct replica *r)
-{
-	struct message m;
-	unsigned taken = 0;
-	int n = 0;
-
-	while (!r->gone && !r->broken && taken < RING_SIZE && (n = ring_take(&r->to_server, &m)) > 0) {
-		ring_consume(&r->to_server);
-		handle(r, &m);
-		taken++;
-	}
-	if (n < 0)
-		break_off(r);
-	return taken > 0;
 }
