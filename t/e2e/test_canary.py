@@ -106,6 +106,27 @@ def test_no_answer_of_it_follows_the_swap_that_ended_it(root, serve, gate):
     assert (answers[0].value, answers[0].generation) == (1, 1), answers
 
 
+def test_what_it_has_begun_is_answered_when_the_deployment_is_removed(root, serve, gate):
+    root.write("one/one.c", deployment("\tif (x) pass_gate();\n\t*y = 1;", gate.source))
+    server = serve()
+    server.save("one/one.c", constant(2))
+    ask(server, "canary", "one", "1", "100%")
+    gate.shut()
+    answers = []
+    held = threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(1))))
+    held.start()
+    while not companion(server)["in_flight"]:
+        pass
+    pid = companion(server)["pids"][0]
+    (root.path / "one" / "one.c").unlink()
+    server.wait("deployment.removed")
+    assert server.infer("one").status == 404
+    gate.open()
+    held.join()
+    assert (answers[0].status, answers[0].value, answers[0].generation) == (200, 1, 1), answers
+    wait_until_gone(pid)
+
+
 def test_what_crashes_it_is_answered_by_the_one_that_serves(root, serve):
     root.write("one/one.c", deployment("\tif (x == 7) abort();\n\t*y = 1;", "#include <stdlib.h>"))
     server = serve()
