@@ -525,17 +525,19 @@ static void tell_diagnostics(struct save *s, enum event_kind kind, const char *r
 	emit(s, &e);
 }
 
-/* It can't be had: what serves is what it would be without, and so are the saves to come. */
+/* It can't be had: what lies on disk serves as it would without, and so do the saves to come. */
 static void refuse_sanitizer(struct save *s, const char *reason)
 {
 	struct plugin *p = s->plugin;
+	bool newest = is_newest(s);
 
-	if (is_newest(s)) {
-		p->sanitize = p->recipe.sanitize = false;
+	if (newest) {
 		p->attempted = p->source;
 		deployment_set_stale(p->deployment, NULL);
 	}
 	end_save(s, "build-failed", reason, NULL);
+	if (newest)
+		plugin_sanitize(p, false);
 }
 
 /* After a restart: what it was rolled back to serves again, if that is still there. */

@@ -363,6 +363,26 @@ esac
     assert done["outcome"] == "swapped" and "sanitized" not in done, done
 
 
+def test_a_runtime_that_goes_leaves_a_save_served_without_it(root, serve, tmp_path):
+    wrapper, gone = tmp_path / "cc", tmp_path / "gone"
+    wrapper.write_text(f"""#!/bin/sh
+[ -e {gone} ] && case " $* " in *" -print-file-name="*) echo libasan.so; exit ;; esac
+exec gcc "$@"
+""")
+    wrapper.chmod(0o755)
+    root.write("one.c", bad(""))
+    server = serve(env={"CC": str(wrapper)})
+    assert toggle(server, "one").returncode == 0
+    server.wait("save.done", sanitized=True)
+    gone.write_text("")
+    mark = server.mark()
+    root.rename_over("one.c", bad("r = 1;").replace("*y = 7", "*y = 8"))
+    failed = server.wait("save.done", mark, outcome="build-failed")
+    assert "runtime library" in failed["reason"], failed
+    done = server.wait("save.done", mark, outcome="swapped")
+    assert "sanitized" not in done and server.infer("one", x(1)).value == 8
+
+
 @pytest.mark.skipif(SANITIZED, reason="the server's own sanitizer needs them, too")
 def test_a_limit_on_addresses_is_named(root, serve):
     root.write("one.c", bad(""))
