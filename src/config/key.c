@@ -15,9 +15,9 @@ static const struct key state_rows[] = {
 };
 
 static const struct key tolerance_rows[] = {
-	{ "rtol", KEY_NUMBER, FIELD(rtol), .min = 0, .max = 1000000, .example = "1e-4",
+	{ "rtol", KEY_NUMBER, FIELD(rtol), .min = 0, .max = 1000, .example = "1e-4",
 	  .help = "Share of what is expected." },
-	{ "atol", KEY_NUMBER, FIELD(atol), .min = 0, .max = 1000000, .example = "1e-5",
+	{ "atol", KEY_NUMBER, FIELD(atol), .min = 0, .max = 1000, .example = "1e-5",
 	  .help = "What is added to that." },
 };
 
