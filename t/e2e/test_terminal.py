@@ -217,7 +217,7 @@ def test_h_lists_the_keys_and_q_quits(root, open_terminal):
     t = open_terminal(wait="h lists the keys")
     assert t.is_raw
     t.press("h")
-    for key in "hrcloqa":
+    for key in "hrcloqay":
         t.wait_line(f"  {key}  ")
     t.press("q")
     assert t.wait_end() == 0
@@ -384,7 +384,7 @@ def test_cursor_keys_and_others_do_nothing(root, open_terminal):
     root.write("one/one.c", constant(1))
     t = open_terminal(wait="h lists the keys")
     before = len(t.text)
-    t.press("\033[A\033OPxyz")
+    t.press("\033[A\033OPxwz")
     t.press("h")
     t.wait_text("  q  quit", before)
     assert without_escapes(t.text[before:]).strip().startswith("h  this list"), t.text[before:]
