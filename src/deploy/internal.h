@@ -413,11 +413,16 @@ enum state_fit release_fit_rollout(const struct deployment *d, const struct roll
 /* companion.c */
 void companion_init(struct deployment *d);
 bool companion_has(const struct seat *s);
-/* A call has ended, and its members are about to be answered. */
+/* tally.c: a call has ended, and its members are about to be answered. */
 void companion_saw(struct batch *b, enum infer_status status, uint64_t compute_ns);
 /* A shadow has answered a copy of a call that took @of_ns. */
 void companion_saw_copy(struct deployment *d, unsigned n_requests, bool failed, uint64_t of_ns, uint64_t copy_ns);
 void companion_tell(struct deployment *d, enum companion_news news, const char *reason);
+/* The same, with what was known of it earlier. */
+void companion_tell_of(struct deployment *d, const struct companion_facts *facts, enum companion_news news,
+		       const char *reason);
+/* Whether it is to be measured (again). The timer's data is one of its seats. */
+void companion_on_look(uv_timer_t *timer);
 /* verdict.c has measured it; NULL: it couldn't. */
 void companion_judged(struct deployment *d, const struct verdict *v);
 /* Calls of one that has ended still run. */
