@@ -4,7 +4,7 @@
  * Each image is mapped several times, at addresses and with a heap of its own: which cache lines and
  * entries of the branch predictor code and data get is chance, and may be worth ten percent. One
  * mapping against one would tell the luck of two. As the loader knows images by path and inode, each
- * mapping but the first is of a copy. More are made while they are cheap; a create() that takes long,
+ * mapping but the first is of a copy, in memory. More are made while they are cheap; a create() that takes long,
  * or much memory, is not run sixteen times for this.
  *
  * Everything runs here on the thread that would serve. The answers are the proof's business, not
@@ -20,10 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "ring/measurement.h"
 #include "verdict/race.h"
@@ -91,30 +92,45 @@ static int map(struct measuring *m, const struct link_load *load, struct lane *r
 	return -e;
 }
 
-static int map_copy(struct measuring *m, const struct link_load *load, unsigned index, struct lane *ret)
+/* A copy that no name leads to, which nobody has to remove when we are killed; -errno. */
+static int copy_of(const char *path)
+{
+	int from = open(path, O_RDONLY | O_CLOEXEC), to = from < 0 ? -1 : memfd_create("image", MFD_CLOEXEC);
+	struct stat st;
+	int e = 0;
+
+	if (to < 0 || fstat(from, &st) < 0)
+		e = -errno;
+	for (off_t done = 0; e == 0 && done < st.st_size;)
+		e = sendfile(to, from, &done, (size_t)(st.st_size - done)) <= 0 ? -EIO : 0;
+	if (from >= 0)
+		close(from);
+	if (e < 0 && to >= 0)
+		close(to);
+	return e < 0 ? e : to;
+}
+
+/* The descriptor stays: its number is the path by which the loader knows this one. */
+static int map_copy(struct measuring *m, const struct link_load *load, struct lane *ret)
 {
 	static struct link_load copy; /* too large for a stack */
-	int n, e;
+	int fd = copy_of(load->image);
 
+	if (fd < 0)
+		return fd;
 	copy = *load;
-	n = snprintf(copy.image, sizeof(copy.image), "%s.%u-%u", load->image, (unsigned)getpid(), index);
-	if (n >= (int)sizeof(copy.image))
-		return -ENAMETOOLONG;
-	e = file_copy(load->image, copy.image);
-	if (e == 0)
-		e = map(m, &copy, ret);
-	unlink(copy.image);
-	return e;
+	snprintf(copy.image, sizeof(copy.image), "/proc/self/fd/%d", fd);
+	return map(m, &copy, ret);
 }
 
 static int map_pair(struct measuring *m)
 {
 	const struct measurement_order *o = m->order;
 	unsigned i = m->n_lanes;
-	int e = i ? map_copy(m, &o->old, i, &m->lanes[1][i]) : map(m, &o->old, &m->lanes[1][0]);
+	int e = i ? map_copy(m, &o->old, &m->lanes[1][i]) : map(m, &o->old, &m->lanes[1][0]);
 
 	if (e == 0)
-		e = i ? map_copy(m, &o->new, i, &m->lanes[0][i]) : map(m, &o->new, &m->lanes[0][0]);
+		e = i ? map_copy(m, &o->new, &m->lanes[0][i]) : map(m, &o->new, &m->lanes[0][0]);
 	if (e == 0)
 		m->n_lanes++;
 	return e;
