@@ -192,12 +192,22 @@ void history_page_add(struct history_page *p, const struct history_row *row)
 
 /* The page */
 
+static void put_blanks(struct buffer *b, size_t n)
+{
+	memset(buffer_reserve(b, n), ' ', n);
+	buffer_grow(b, n);
+}
+
+/* Thousands of lines have tens of thousands of cells: printf() would take most of the time. */
 static void put_cell(const char *cell, size_t width, bool right, struct buffer *b)
 {
-	size_t columns = text_columns(cell);
-	int pad = width > columns ? (int)(width - columns) : 0;
+	size_t columns = text_columns(cell), pad = width > columns ? width - columns : 0;
 
-	buffer_printf(b, "%*s%s%*s", right ? pad : 0, "", cell, right ? 0 : pad, "");
+	if (right)
+		put_blanks(b, pad);
+	buffer_puts(b, cell);
+	if (!right)
+		put_blanks(b, pad);
 }
 
 static void put_line(char *const cells[N_COLUMNS], const size_t *widths, size_t width, struct buffer *ret)
