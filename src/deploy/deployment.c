@@ -114,7 +114,7 @@ static bool is_busy(const struct deployment *d)
 	for (unsigned i = 0; i < d->n_seats; i++)
 		if (seat_is_busy(&d->seats[i]))
 			return true;
-	return false;
+	return companion_drains(d);
 }
 
 bool deployment_serves(const struct deployment *d)

@@ -127,6 +127,24 @@ def test_what_it_has_begun_is_answered_when_the_deployment_is_removed(root, serv
     wait_until_gone(pid)
 
 
+def test_a_call_that_hangs_in_one_of_a_removed_deployment_is_answered_in_its_time(root, serve, gate):
+    root.write("one/one.c", deployment("\tif (x == 7) pass_gate();\n\t*y = 1;", gate.source))
+    root.write("one/deployment.yaml", "request_timeout_s: 2\n")
+    server = serve()
+    server.save("one/one.c", constant(2))
+    ask(server, "canary", "one", "1", "100%")
+    gate.shut()
+    answers = []
+    held = threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(7))))
+    held.start()
+    while not companion(server)["in_flight"]:
+        pass
+    (root.path / "one" / "one.c").unlink()
+    server.wait("deployment.removed")
+    held.join()
+    assert [a.status for a in answers] == [504], answers
+
+
 def test_what_crashes_it_is_answered_by_the_one_that_serves(root, serve):
     root.write("one/one.c", deployment("\tif (x == 7) abort();\n\t*y = 1;", "#include <stdlib.h>"))
     server = serve()
