@@ -76,6 +76,14 @@ static void add_time(struct companion_count *n, uint64_t ns)
 	n->times.ns[n->times.n++ % COMPANION_TIMES] = ns;
 }
 
+/* A call that began before either of the two came is of neither, and may have another signature. */
+static bool is_of_the_two(const struct batch *b)
+{
+	const struct deployment *d = b->deployment;
+
+	return companion_has(b->seat) ? b->replica == b->seat->serving : b->generation == d->current.generation;
+}
+
 /* The two differ in batching, as one gets more company than the other: calls of one request tell. */
 void companion_saw(struct batch *b, enum infer_status status, uint64_t compute_ns)
 {
@@ -83,7 +91,7 @@ void companion_saw(struct batch *b, enum infer_status status, uint64_t compute_n
 	struct companion_count *n = &c->counts[companion_has(b->seat)];
 	unsigned answered = 0;
 
-	if (!c->serves)
+	if (!c->serves || !is_of_the_two(b))
 		return;
 	for (unsigned i = 0; i < b->n_members; i++)
 		answered += b->members[i].request != NULL;
