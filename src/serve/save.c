@@ -36,6 +36,8 @@
 #include "state/layout.h"
 #include "weights/weights.h"
 
+#define ASIDE "this source was rolled back from; it is not loaded again until it has changed"
+
 struct save {
 	LIST_ENTRY(save) entry;
 	struct plugin *plugin;
@@ -540,12 +542,16 @@ static void refuse_sanitizer(struct save *s, const char *reason)
 		plugin_sanitize(p, false);
 }
 
-/* After a restart: what it was rolled back to serves again, if that is still there. */
+/* While it was built; or before a restart: then what it was rolled back to serves again, if that is still there. */
 static bool stays_aside(struct save *s)
 {
-	if (!is_aside(s) || s->plugin->generation)
+	if (!is_aside(s) || s->accept)
 		return false;
-	if (bring_back(s, "refused", "this source was rolled back from; it is not loaded again until it has changed"))
+	if (s->plugin->generation) {
+		fail(s, "refused", ASIDE, NULL);
+		return true;
+	}
+	if (bring_back(s, "refused", ASIDE))
 		return true;
 	free(s->why);
 	s->why = NULL;

@@ -106,6 +106,23 @@ def test_without_its_image_the_newest_source_serves_after_all(root, serve):
     assert (second.infer("one").value, second.infer("one").stale) == (12, None)
 
 
+def test_a_save_that_was_being_built_is_rolled_back_from_too(root, serve, compiler):
+    root.write("one/one.c", constant(11))
+    server = serve(env=compiler.env)
+    server.save("one/one.c", constant(12))
+    compiler.hold()
+    mark = server.mark()
+    root.rename_over("one/one.c", constant(13))
+    server.wait("build.started", mark)
+    assert rolled(root, "one")["generation"] == 1
+    compiler.go()
+    done = server.wait("save.done", mark)
+    assert done["outcome"] == "refused" and "rolled back" in done["reason"], done
+    answer = server.infer("one")
+    assert (answer.value, answer.generation, answer.stale) == (11, 1, "rolled-back")
+    assert server.save("one/one.c", constant(14))["generation"] == 3
+
+
 def test_what_served_goes_on_where_it_cannot_be(root, third):
     assert "there is no generation 9 of one" in refused(root, "one", "9")
     assert "generation 3 is what serves" in refused(root, "one", "3")
