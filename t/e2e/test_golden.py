@@ -52,6 +52,20 @@ def test_a_golden_case_that_a_first_build_fails_leaves_nothing_to_serve(serve, r
     assert server.save("k/k.c", times(2))["outcome"] == "trial-failed"
 
 
+def test_nothing_is_written_of_an_acceptance_that_another_case_stops(serve, root):
+    sevens = np.full(3, 7, np.float32)
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    golden(root, "k", "sevens", {"X": sevens}, {"Y": 2 * sevens})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    refuses = "	if (x[0] == 7)\n		return -5;\n	for (size_t i = 0; i < n; i++)\n		y[i] = 3 * x[i];"
+    assert server.save("k/k.c", unary(refuses))["outcome"] == "trial-failed"
+    answer, done = accept(server)
+    assert done["outcome"] == "trial-failed" and done["proof"]["fault"]["golden"] == "sevens", done
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [2, 2, 2]
+    assert server.save("k/k.c", times("2.0f"))["outcome"] == "swapped"
+
+
 def test_a_golden_case_has_tolerances_of_its_own(serve, root):
     golden(root, "k", "loose", {"X": ONES}, {"Y": 2 * ONES}, {"Y": (0.1, 0)})
     root.write("k/k.c", times(2))
