@@ -121,6 +121,12 @@ void plugin_keep(struct plugin *p)
 	p->kept = (struct record){ .generation = p->generation, .source = p->source, .image = p->image, .device = p->device };
 }
 
+void plugin_forget_verdict(struct plugin *p)
+{
+	free(p->verdict);
+	p->verdict = NULL;
+}
+
 bool plugin_accept(struct plugin *p)
 {
 	bool begun;
@@ -418,6 +424,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 	p->identity = p->identity_before;
 	p->generation = to;
 	plugin_keep(p);
+	plugin_forget_verdict(p);
 	p->record_due = true;
 	p->outcome = "crashed";
 	free(p->reason);

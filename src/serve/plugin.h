@@ -136,6 +136,8 @@ void plugin_sanitize(struct plugin *p, bool yes);
 
 /* What serves is what a restart is to bring back; unless it is for the sanitizers. */
 void plugin_keep(struct plugin *p);
+/* What was told of its speed was of a generation that doesn't serve now. */
+void plugin_forget_verdict(struct plugin *p);
 
 /*
  * Roll the source out that was refused for its answers, with these as the right ones. False: it has changed since,

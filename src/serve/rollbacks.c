@@ -111,6 +111,7 @@ static void write_books(struct rollback *r, uint32_t generation)
 	p->identity = r->identity;
 	plugin_weights_serve(p, r->weights);
 	plugin_keep(p);
+	plugin_forget_verdict(p);
 }
 
 /* What lies on disk is what serves, if it was rolled forward. */

@@ -286,8 +286,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	plugin_weights_serve(s->plugin, s->weights);
 	plugin_keep(s->plugin);
 	s->plugin->record_due = true;
-	free(s->plugin->verdict);
-	s->plugin->verdict = NULL; /* it was on the one before */
+	plugin_forget_verdict(s->plugin);
 	e.sanitized = s->sanitize;
 	e.from = result->from;
 	e.cached = s->cached;

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from devserve import X, Client, constant, deployment, wait_until_gone
+from devserve import X, Client, constant, deployment, devserve, wait_until_gone
 
 
 def kernel(loops, extra=""):
@@ -83,6 +83,13 @@ def test_without_a_recorded_request_there_is_nothing_to_tell(root, serve):
     server.wait("verdict", mark, generation=done["generation"])
     assert len(server.seen("verdict", mark)) == 1
     assert "verdict" in status(server)
+
+
+def test_what_serves_again_has_no_verdict_of_another_generation(one, root):
+    verdict(one, kernel(1000))
+    assert status(one)["verdict"]["from"] == 1
+    assert devserve("rollback", "one", "--root", root.path).returncode == 0
+    assert status(one)["generation"] == 1 and "verdict" not in status(one)
 
 
 def test_no_verdict_is_told_where_nobody_wants_one(root, serve):
