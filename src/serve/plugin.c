@@ -105,6 +105,14 @@ void plugin_rebuild(struct plugin *p)
 	check(p, clock_ns(), true);
 }
 
+void plugin_resume(struct plugin *p)
+{
+	if (!p->outcome || strcmp(p->outcome, "superseded") != 0 || save_is_under_way(p))
+		return;
+	p->attempted = (struct hash){ .high = 0 };
+	check(p, clock_ns(), true);
+}
+
 void plugin_sanitize(struct plugin *p, bool yes)
 {
 	p->sanitize = yes;

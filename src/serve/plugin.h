@@ -131,6 +131,9 @@ bool plugins_ready(const struct plugins *ps);
 /* Compile it anew and roll it out, though nothing changed; also what crashed and isn't loaded again. */
 void plugin_rebuild(struct plugin *p);
 
+/* What it gave way to didn't come to serve: its newest save is tried after all, if that is so. */
+void plugin_resume(struct plugin *p);
+
 /* Build it for the sanitizers from now on, or not any more, and roll that out. */
 void plugin_sanitize(struct plugin *p, bool yes);
 

@@ -141,6 +141,7 @@ static void on_rolled(void *context, const struct rollout_result *result)
 
 	if (result->outcome != ROLLOUT_SWAPPED) {
 		fail(r, 409, result->sentence);
+		plugin_resume(p);
 		return;
 	}
 	write_books(r, result->generation);

@@ -133,6 +133,39 @@ def test_what_served_goes_on_where_it_cannot_be(root, third):
     assert third.infer("one").generation == 3
 
 
+FAILS_IF = """
+#include <unistd.h>
+static int create(const struct devserve_host *host, void **ret)
+{
+	(void)host, (void)ret;
+	return access("FLAG", F_OK) == 0 ? -5 : 0;
+}
+"""
+
+
+def with_create(source):
+    return source.replace(".infer = infer,", ".infer = infer, .create = create,")
+
+
+def test_a_save_that_gave_way_to_one_that_failed_comes_to_serve_after_all(root, serve, gate, tmp_path):
+    flag = tmp_path / "flag"
+    root.write("one/one.c", with_create(constant(11, FAILS_IF.replace("FLAG", str(flag)))))
+    server = serve()
+    server.save("one/one.c", constant(12))
+    flag.touch()
+    gate.shut()
+    mark = server.mark()
+    waits = gate.source + FAILS_IF.replace('return access("FLAG", F_OK) == 0 ? -5 : 0;', f'close(open("{tmp_path}/note", O_CREAT | O_RDWR, 0600));\n\tpass_gate();\n\treturn 0;')
+    root.rename_over("one/one.c", with_create(constant(13, waits)))
+    while not (tmp_path / "note").exists():
+        pass
+    assert "create() returned -5" in refused(root, "one", "1")
+    assert server.wait("save.done", mark)["outcome"] == "superseded"
+    gate.open()
+    assert server.wait("save.done", mark, outcome="swapped")["generation"] == 3
+    assert (server.infer("one").value, server.infer("one").stale) == (13, None)
+
+
 def test_no_request_is_lost_by_it(root, third):
     failed, done = [], threading.Event()
 
