@@ -34,6 +34,7 @@ static void deployment_destroy(struct deployment *d)
 	release_fini(&d->current);
 	release_fini(&d->previous);
 	release_fini(&d->companion.release);
+	free(d->answers);
 	free(d->retry.why);
 	signature_unref(d->retry.signature);
 	free(d->reason);

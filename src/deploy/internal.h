@@ -199,6 +199,11 @@ struct companion {
 	void *done_context;
 };
 
+/* Generations of the same number answer alike (answers.c). */
+struct answers {
+	uint32_t generation, number;
+};
+
 struct deployment {
 	struct handle handle; /* first: what ingress sees */
 	struct deploy *deploy;
@@ -242,8 +247,9 @@ struct deployment {
 	int trial_error;
 	struct proof_summary proof; /* of the trial, */
 	bool has_proof;             /* if it came to that */
-	uint64_t unproved_id;       /* the last recording before a swap without a proof by recordings, */
-	uint32_t unproved;          /* and the generation that served then; 0: none */
+	struct answers *answers;    /* of each generation that has served */
+	size_t n_answers;
+	uint32_t last_answers;      /* the highest number of them so far */
 
 	struct deployment_stats stats;
 };
@@ -389,11 +395,16 @@ void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 /* The generation before serves again, everywhere: the current one is at fault. False: it can't. */
 bool rollout_fall_back(struct deployment *d, const char *why);
-/*
- * What was recorded so far, and what @generation still answers, is no longer what is to be answered. It is
- * run all the same.
- */
-void rollout_forget_answers(struct deployment *d, uint32_t generation);
+
+/* answers.c */
+/* @generation was proved to answer as @before does; 0: nothing served. */
+void answers_follow(struct deployment *d, uint32_t generation, uint32_t before);
+/* What @generation answers is its own: no other's counts for it, nor its for others. */
+void answers_differ(struct deployment *d, uint32_t generation);
+/* Whether either was said of it. */
+bool answers_are_known(const struct deployment *d, uint32_t generation);
+/* Whether what @generation answered is what the one that serves is to answer, too. */
+bool answers_count(const struct deployment *d, uint32_t generation);
 
 /* release.c */
 /* A copy of the files of @r, with paths of their own. 0 or -errno; release_fini() in any case. */

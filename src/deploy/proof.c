@@ -69,12 +69,6 @@ static void add_golden(struct proving *p, const struct golden_cases *g)
 	p->n_golden = p->n_cases;
 }
 
-/* What was answered before a swap that nobody proved isn't what is to be answered now. */
-static bool is_comparable(const struct deployment *d, const struct recording *r)
-{
-	return r->id > d->unproved_id && r->generation != d->unproved;
-}
-
 static void add_recordings(struct proving *p, bool uncompared)
 {
 	struct proof_order *o = &p->shared->order;
@@ -87,7 +81,7 @@ static void add_recordings(struct proving *p, bool uncompared)
 
 		c->id = r->id;
 		c->offset = p->view.offsets[i];
-		c->uncompared = uncompared || !is_comparable(p->deployment, r);
+		c->uncompared = uncompared || !answers_count(p->deployment, r->generation);
 		tolerate(p, c, NULL);
 	}
 	snprintf(o->recordings, sizeof(o->recordings), "%s", p->view.n ? p->view.path : "");

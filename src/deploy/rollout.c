@@ -134,12 +134,6 @@ static struct proof_plan plan_of(const struct deployment *d)
 	};
 }
 
-void rollout_forget_answers(struct deployment *d, uint32_t generation)
-{
-	d->unproved_id = d->deploy->recorders.last_id;
-	d->unproved = generation;
-}
-
 /* Whether the wish has shown that it answers as what serves now. */
 static bool is_proved(const struct deployment *d)
 {
@@ -148,11 +142,21 @@ static bool is_proved(const struct deployment *d)
 	return plan.recordings && !plan.accept && !plan.uncompared;
 }
 
+/* What served before, and serves again, answers as it did then. */
+static void tell_answers(struct deployment *d)
+{
+	uint32_t number = rollout_number(d);
+
+	if (is_proved(d))
+		answers_follow(d, number, d->handle.generation);
+	else if (!answers_are_known(d, number))
+		answers_differ(d, number);
+}
+
 /* From here on the wish is what new calls are for. */
 static void switch_books(struct deployment *d)
 {
-	if (!is_proved(d))
-		rollout_forget_answers(d, d->handle.generation);
+	tell_answers(d);
 	companion_end(d, "another generation came to serve");
 	d->before = d->handle.generation;
 	release_fini(&d->previous);
@@ -377,7 +381,7 @@ bool rollout_fall_back(struct deployment *d, const char *why)
 	if (!may_fall_back(d))
 		return false;
 	companion_end(d, "the generation that served crashed, and the one before serves again");
-	rollout_forget_answers(d, from);
+	answers_differ(d, from);
 	verdicts_drop(d);
 	d->current = d->previous;
 	d->previous = (struct release){ .path = NULL };

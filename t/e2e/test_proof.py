@@ -11,7 +11,7 @@ import signal
 import numpy as np
 import pytest
 
-from devserve import constant, deployment, x
+from devserve import constant, deployment, devserve, x
 from kernels import accept, request, unary
 
 
@@ -490,6 +490,37 @@ def test_what_was_changed_since_is_not_accepted(proved, root):
     assert server.save("k/k.c", constant(2))["outcome"] == "trial-failed"
     assert server.save("k/k.c", constant(1, "/* again */"))["outcome"] == "swapped"
     assert accept(server)[0].status == 409
+
+
+# Rollback
+
+
+def roll_back(server, root):
+    mark = server.mark()
+    result = devserve("rollback", "k", "--root", root.path)
+    assert result.returncode == 0, result
+    return server.wait("deployment.rolled-back", mark)["generation"]
+
+
+def test_after_a_rollback_what_that_generation_answered_counts_again(proved, root):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+    take(server, unary(twice + "/* */"))
+    assert roll_back(server, root) == 1
+    fault = refuse(server, unary(twice.replace("2 *", "9 *")))["proof"]["fault"]
+    assert (fault["outcome"], fault["inputs"]) == ("differs", "X FP32[3]")
+    assert server.save("k/k.c", unary(twice.replace("2 *", "2.0f *")))["outcome"] == "swapped"
+
+
+def test_after_a_rollback_what_an_accepted_generation_answered_counts_no_more(proved, root):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+    refuse(server, unary(twice.replace("2 *", "3 *")))
+    assert accept(server)[1]["generation"] == 2
+    assert server.infer("k", request(X=[1, 2])).output() == [3, 6]
+    assert roll_back(server, root) == 1
+    refuse(server, unary(twice.replace("2 *", "9 *")))
+    assert server.save("k/k.c", unary(twice.replace("2 *", "2.0f *")))["outcome"] == "swapped"
 
 
 # Time
