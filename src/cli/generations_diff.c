@@ -172,9 +172,20 @@ static void compare_code(struct generations_diff *d, const struct assembly *befo
 			add_function(d, &before->functions[i], NULL);
 }
 
+/* Cases name images by absolute paths: theirs would begin where the case lies. */
+static char *absolute_state_directory(const struct generations_place *place)
+{
+	char *given = state_directory(place->root, place->state_dir), *real = realpath(given, NULL);
+
+	if (!real)
+		return given;
+	free(given);
+	return real;
+}
+
 int generations_diff_compare(struct generations_diff *d, const struct generations_place *place, struct buffer *why)
 {
-	_cleanup_free_ char *state_dir = state_directory(place->root, place->state_dir);
+	_cleanup_free_ char *state_dir = absolute_state_directory(place);
 	_cleanup_free_ char *a = path_of(state_dir, d->a.image, KEPT_IMAGE), *b = path_of(state_dir, d->b.image, KEPT_IMAGE);
 	_cleanup_free_ char *device_a = path_of(state_dir, d->a.device, KEPT_DEVICE);
 	_cleanup_free_ char *device_b = path_of(state_dir, d->b.device, KEPT_DEVICE);

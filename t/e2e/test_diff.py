@@ -91,6 +91,16 @@ def test_answers_are_compared_with_those_of_the_other(root, serve):
     assert any("expected 7, got 6" in (a["reason"] or "") for a in back)
 
 
+def test_a_root_may_be_relative(root, serve):
+    root.write("one/one.c", deployment("\t*y = x * 2;"))
+    server = serve()
+    server.infer("one", x(1))
+    server.save("one/one.c", deployment("\t*y = x * 3;"))
+    for directory, given in [(root.path, "."), (root.path.parent, root.path.name)]:
+        said = devserve("diff", "one", "--json", "--root", given, cwd=directory)
+        assert [a["outcome"] for a in json.loads(said.stdout)["answers"]] == ["differs"], said
+
+
 def test_golden_cases_are_requests_too(root, serve):
     root.write("one/one.c", deployment("\t*y = x * 2;"))
     server = serve()
