@@ -3,14 +3,12 @@
 /*
  * Batch
  *
- * When: at the end of an iteration of the loop, everything that arrived in it is there to be
- * joined. Requests join when they agree in every extent but the first. A batch of one is
- * passed as it lies; a batch of several is gathered here, when it closes, so that a slow
- * client never holds a hole in somebody else's batch.
+ * A batch of one is passed as it lies; a batch of several is gathered here, when it closes, so
+ * that a slow client never holds a hole in somebody else's batch. Which requests are joined, and
+ * when: deploy/lane.c.
  *
- * How many: a worker gets at most WINDOW_NS of work in advance (by the moving mean of its
- * calls), at least two calls so that it never waits for us, and two while nothing is known of
- * them. What waits longer, waits here, where it can still find company.
+ * Whoever made a batch either submits it, which hands it over, or discards it. From then on it
+ * lives while it is in flight, and after that while a member still reads its outputs.
  */
 
 #include <assert.h>
@@ -25,16 +23,14 @@
 #include "infer/signature.h"
 #include "ring/call.h"
 
-#define WINDOW_NS (50 * NS_PER_US)
 #define SHORT_NS (30 * NS_PER_US) /* of a call: below, its worker shares the server's CPU */
 #define LONG_NS (80 * NS_PER_US)  /* above, it gets its own; between, it stays where it is */
-#define MAX_SCAN 256
 #define MIN_SPILL_GUESS UINT64_C(16384)
 #define MAX_SPILL_GUESS (UINT64_C(64) << 20)
 
 /* Memory and life */
 
-static struct batch *batch_new(struct deployment *d, struct signature *signature)
+struct batch *batch_new(struct deployment *d, struct signature *signature)
 {
 	struct batch *b = SLIST_FIRST(&d->deploy->free_batches);
 
@@ -56,7 +52,7 @@ static struct batch *batch_new(struct deployment *d, struct signature *signature
 	return b;
 }
 
-static void batch_free(struct batch *b)
+void batch_discard(struct batch *b)
 {
 	struct deployment *d = b->deployment;
 
@@ -75,7 +71,7 @@ static void batch_free(struct batch *b)
 void batch_drop_user(struct batch *b)
 {
 	if (--b->n_users == 0)
-		batch_free(b);
+		batch_discard(b);
 }
 
 /* Nobody waits for it any more: if it hasn't begun, it needn't. */
@@ -120,21 +116,7 @@ uint64_t batch_grant(struct batch *b, uint64_t size)
 	return offset;
 }
 
-/* Choosing */
-
-static bool agree(const struct infer_request *a, const struct infer_request *b)
-{
-	for (uint32_t i = 0; i < a->n_inputs; i++) {
-		const struct tensor *x = &a->inputs[i], *y = &b->inputs[i];
-
-		if (x->rank != y->rank ||
-		    memcmp(x->shape + 1, y->shape + 1, (x->rank - 1) * sizeof(*x->shape)) != 0)
-			return false;
-	}
-	return true;
-}
-
-static void add_member(struct batch *b, struct waiting *w)
+void batch_add(struct batch *b, struct waiting *w)
 {
 	b->members[b->n_members].request = w->request;
 	b->members[b->n_members].rows = w->request->batch;
@@ -142,48 +124,6 @@ static void add_member(struct batch *b, struct waiting *w)
 	b->members[b->n_members].attempts = w->attempts;
 	b->n_members++;
 	b->rows += w->request->batch;
-}
-
-/* Requests that wait, and what they wait for: the generation that serves, or a canary. */
-struct lane {
-	struct waiting_list *queue;
-	unsigned *n_waiting;
-	struct seat *seats;
-	unsigned n_seats;
-	struct signature *signature;
-	uint32_t generation;
-	uint64_t window_ns;
-};
-
-/* The first that waits, and whoever fits to it. They stay in the queue. */
-static void choose(const struct lane *l, struct batch *b, struct waiting **chosen)
-{
-	uint32_t limit = b->signature->max_batch_size;
-	struct waiting *w = TAILQ_FIRST(l->queue);
-	const struct infer_request *first = w->request;
-	unsigned scanned = 0;
-
-	chosen[0] = w;
-	add_member(b, w);
-	while (limit && (w = TAILQ_NEXT(w, entry)) && b->rows < limit &&
-	       b->n_members < BATCH_MAX_MEMBERS && scanned++ < MAX_SCAN) {
-		if (b->rows + w->request->batch > limit || !agree(first, w->request))
-			continue;
-		chosen[b->n_members] = w;
-		add_member(b, w);
-	}
-}
-
-/* Nanoseconds that the first request should still wait for company; 0: go. */
-static uint64_t patience(const struct batch *b)
-{
-	uint64_t delay = b->signature->max_queue_delay_us * NS_PER_US;
-	uint64_t waited;
-
-	if (!delay || b->rows >= b->signature->max_batch_size || b->deployment->removed)
-		return 0;
-	waited = clock_ns() - b->members[0].since_ns;
-	return waited < delay ? delay - waited : 0;
 }
 
 /* Building the call */
@@ -220,8 +160,7 @@ static int reserve_call(struct batch *b, uint64_t *ret_spill)
 	return b->block ? 0 : -ENOMEM;
 }
 
-/* To be joined, inputs are copied. Where there is no room for that the first goes alone, as it lies. */
-static int reserve_what_fits(struct batch *b, uint64_t *ret_spill)
+int batch_reserve(struct batch *b, uint64_t *ret_spill)
 {
 	int r = reserve_call(b, ret_spill);
 
@@ -328,11 +267,10 @@ static void refuse_members(struct batch *b, enum infer_status status, const char
 		if (b->members[m].request)
 			deployment_refuse(b->deployment, b->members[m].request, status,
 					  b->members[m].since_ns, sentence);
-	batch_free(b);
+	batch_discard(b);
 }
 
-/* @r: what reserve_call() returned. */
-static void submit(struct batch *b, struct seat *seat, int r, uint64_t spill)
+void batch_submit(struct batch *b, struct seat *seat, int r, uint64_t spill)
 {
 	if (r == -EOVERFLOW) {
 		refuse_members(b, INFER_TOO_LARGE, "the outputs would not fit into the memory budget (--max-memory)");
@@ -389,103 +327,8 @@ struct batch *batch_copy(const struct batch *of, struct shadow_copy *copy, struc
 	b->n_members = 0;
 	if (b->block)
 		return b;
-	batch_free(b);
+	batch_discard(b);
 	return NULL;
-}
-
-static bool has_room(const struct lane *l, const struct seat *s)
-{
-	unsigned in_flight, window, most = s->deployment->settings.max_ongoing_requests;
-
-	if (!s->serving || s->generation != l->generation || !replica_room(s->serving))
-		return false;
-	in_flight = replica_in_flight(s->serving);
-	window = l->window_ns ? (unsigned)(WINDOW_NS / l->window_ns) : 0;
-	return in_flight < (window < 2 ? 2 : window) && (!most || in_flight < most);
-}
-
-/* The one that has least to do, of those that may get more; NULL: none may. */
-static struct seat *choose_seat(const struct lane *l)
-{
-	struct seat *best = NULL;
-
-	for (unsigned i = 0; i < l->n_seats; i++) {
-		struct seat *s = &l->seats[i];
-
-		if (has_room(l, s) &&
-		    (!best || replica_in_flight(s->serving) < replica_in_flight(best->serving)))
-			best = s;
-	}
-	return best;
-}
-
-static void on_delay_over(uv_timer_t *timer)
-{
-	struct deployment *d = timer->data;
-
-	d->delay_armed = false; /* the flush at the end of this iteration does the rest */
-}
-
-/* Timers count milliseconds; the last of them is polled, so that 100 µs mean 100 µs. */
-static void wait_for_company(struct deployment *d, uint64_t ns)
-{
-	struct hub *hub = d->deploy->hub;
-
-	if (ns <= 2 * NS_PER_MS) {
-		hub->poll_until_ns = clock_ns() + ns;
-		return;
-	}
-	if (d->delay_armed && uv_timer_get_due_in(&d->delay) <= ns / NS_PER_MS)
-		return;
-	d->delay_armed = true;
-	uv_update_time(hub->loop);
-	uv_timer_start(&d->delay, on_delay_over, ns / NS_PER_MS - 1, 0);
-}
-
-static bool dispatch(struct deployment *d, const struct lane *l)
-{
-	struct waiting *chosen[BATCH_MAX_MEMBERS];
-	struct seat *seat;
-	bool any = false;
-
-	while (*l->n_waiting && (seat = choose_seat(l))) {
-		struct batch *b = batch_new(d, l->signature);
-		uint64_t wait, spill = 0;
-		int r;
-
-		choose(l, b, chosen);
-		wait = patience(b);
-		if (wait) {
-			wait_for_company(d, wait);
-			batch_free(b);
-			break;
-		}
-		r = reserve_what_fits(b, &spill);
-		for (unsigned i = 0; i < b->n_members; i++) {
-			TAILQ_REMOVE(l->queue, chosen[i], entry);
-			--*l->n_waiting;
-			waiting_free(d->deploy, chosen[i]);
-		}
-		submit(b, seat, r, spill);
-		any = true;
-	}
-	return any;
-}
-
-bool batch_dispatch(struct deployment *d)
-{
-	struct companion *c = &d->companion;
-	bool any = false;
-
-	if (d->n_waiting)
-		any = dispatch(d, &(struct lane){ &d->queue, &d->n_waiting, d->seats, d->n_seats, d->handle.signature,
-						  d->current.generation, d->window_ns });
-	if (c->n_waiting)
-		any |= dispatch(d, &(struct lane){ &c->queue, &c->n_waiting, c->seats, c->n_seats, c->release.signature,
-						   c->release.generation, c->window_ns });
-	if (c->shadow)
-		any |= shadow_dispatch(d);
-	return any;
 }
 
 /* @compute_ns and sizes are the worker's word: bounded, since they steer only how much we wait. */
@@ -629,7 +472,7 @@ void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_wai
 		++*n_waiting;
 	}
 	LIST_REMOVE(b, flying);
-	batch_free(b);
+	batch_discard(b);
 }
 
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w)
@@ -637,9 +480,9 @@ void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting 
 	struct batch *b = batch_new(d, w->request->signature);
 	uint64_t spill = 0;
 
-	add_member(b, w);
+	batch_add(b, w);
 	waiting_free(d->deploy, w);
-	submit(b, seat, reserve_call(b, &spill), spill);
+	batch_submit(b, seat, batch_reserve(b, &spill), spill);
 }
 
 void batch_describe(const struct batch *b, struct buffer *ret)

@@ -146,10 +146,10 @@ bool deploy_flush(void *context)
 	bool any = !TAILQ_EMPTY(&d->refused);
 
 	for (at = LIST_FIRST(&d->deployments); at; at = LIST_NEXT(at, entry))
-		any |= batch_dispatch(at);
+		any |= lanes_dispatch(at);
 	for (at = LIST_FIRST(&d->removed); at; at = next) {
 		next = LIST_NEXT(at, entry);
-		any |= batch_dispatch(at);
+		any |= lanes_dispatch(at);
 	}
 	answer_refused(d);
 	return any;

@@ -306,8 +306,22 @@ void deployment_refuse_strangers(struct deployment *d);
 struct waiting *waiting_new(struct deploy *d, struct infer_request *r, uint64_t since_ns);
 void waiting_free(struct deploy *d, struct waiting *w);
 
-/* batch.c: submit what can be submitted now; whether anything was. */
-bool batch_dispatch(struct deployment *d);
+/* lane.c: submit what can be submitted now; whether anything was. */
+bool lanes_dispatch(struct deployment *d);
+
+/* batch.c: one without members, for a worker of @signature's. */
+struct batch *batch_new(struct deployment *d, struct signature *signature);
+/* It will not be submitted. */
+void batch_discard(struct batch *b);
+/* The request of @w as one more member; both stay where they are. */
+void batch_add(struct batch *b, struct waiting *w);
+/*
+ * Memory for its call. To be joined, inputs are copied: where there is no room for that the first
+ * member goes alone, as it lies, and the others are members no more. 0, -EOVERFLOW or -ENOMEM.
+ */
+int batch_reserve(struct batch *b, uint64_t *ret_spill);
+/* To the worker of @seat, which has room; @r: what batch_reserve() returned. If that failed, its members are told. */
+void batch_submit(struct batch *b, struct seat *seat, int r, uint64_t spill);
 void batch_done(struct batch *b);
 uint64_t batch_grant(struct batch *b, uint64_t size);
 void batch_drop_user(struct batch *b);

@@ -187,7 +187,7 @@ static void commit(struct deployment *d)
 {
 	d->stage = ROLLOUT_SWAPPING;
 	d->pause_ns = 0;
-	batch_dispatch(d); /* what waits was sent to the generation before */
+	lanes_dispatch(d); /* what waits was sent to the generation before */
 	switch_books(d);
 	for (unsigned i = 0; i < d->n_seats; i++)
 		if (d->seats[i].stage == SEAT_LOADED)
