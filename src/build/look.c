@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "build/internal.h"
 #include "build/loops.h"
+#include "build/remarks.h"
 
 #define AGAIN_MS 50 /* until it is asked again whether all is quiet */
 #define MAX_TOLD (1u << 20) /* bytes that are read of what a compiler tells */
@@ -79,7 +80,7 @@ int look_keep(struct builder *b, const char *told, struct hash inputs, struct lo
 		return r;
 	if (text.size > MAX_TOLD)
 		return -EFBIG;
-	loops_read(&loops, buffer_text(&text), b->root);
+	remarks_read(&loops, buffer_text(&text), b->root);
 	loops_put(&loops, &note);
 	if (ret)
 		loops_add(ret, &loops);

@@ -5,8 +5,8 @@
  * Loops
  *
  * Which loops of a deployment's sources the compiler vectorised, and why not the others, as
- * gcc tells with -fopt-info and clang in its record of optimisations. With the lines of the files they stand in, so that loops can be
- * found again after an edit.
+ * it tells (build/remarks.h). With the lines of the files they stand in, so that loops can be
+ * found again after an edit (build/loop_change.h).
  */
 
 #include <stdbool.h>
@@ -39,26 +39,23 @@ struct loops {
 
 void loops_fini(struct loops *l);
 
-/* Add what gcc or clang wrote of the files below @directory. They are read, for their lines. */
-void loops_read(struct loops *l, const char *text, const char *directory);
+/* That file, with what is known of it; NULL: nothing is. */
+struct loop_file *loops_find(const struct loops *l, const char *path);
+/* A file that isn't there yet, without lines and loops. What was returned is good until the next is added. */
+struct loop_file *loops_add_file(struct loops *l, const char *path);
+
+/* The loop at that place, which may be new: then it has no vectors and no reason. NULL: there are too many. */
+struct loop *loop_file_get(struct loop_file *f, unsigned line, unsigned column);
+
+bool loop_is_vectorised(const struct loop *l);
+/* Of the widths that are told of it the widest counts, */
+void loop_widen(struct loop *l, unsigned bytes, unsigned lanes);
+/* and of the reasons the first. @loop, @reason: or NULL. */
+void loop_set_reason(struct loop *loop, const char *reason);
+
 /* Add those of another source. What both have, a header's loops, is vectorised if it is in one of them. */
 void loops_add(struct loops *l, const struct loops *more);
 
 /* As a note of the store has them. False: that is no such text; @l is as it was. */
 void loops_put(const struct loops *l, struct buffer *ret);
 bool loops_take(struct loops *l, const char *text);
-
-struct loop_change { /* borrows from the loops that it is about */
-	const char *file;
-	unsigned line, column; /* now */
-	bool vectorised;       /* it is now, and wasn't; or it was, and isn't any more: */
-	const char *reason;    /* or NULL */
-	unsigned bytes, lanes; /* of the vectors; one of them, or none, is known */
-};
-
-/*
- * Loops that are there before and now, with another answer to whether they are vectorised, in the
- * order of their places. A loop that can't be told from others is left out. Returns how many;
- * *@ret is to be freed.
- */
-size_t loops_compare(const struct loops *before, const struct loops *now, struct loop_change **ret);

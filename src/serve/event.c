@@ -19,7 +19,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "build/build.h"
-#include "build/loops.h"
+#include "build/loop_change.h"
 #include "deploy/companion.h"
 #include "serve/companions.h"
 #include "serve/proof_text.h"

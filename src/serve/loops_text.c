@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/buffer.h"
-#include "build/loops.h"
+#include "build/loop_change.h"
 #include "serve/event.h"
 #include "serve/style.h"
 

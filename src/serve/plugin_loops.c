@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "build/loop_change.h"
 #include "build/look.h"
 #include "serve/event.h"
 #include "serve/plugin.h"

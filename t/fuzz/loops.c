@@ -10,7 +10,9 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "build/loop_change.h"
 #include "build/loops.h"
+#include "build/remarks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -54,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct loop_change *changes;
 	size_t n;
 
-	loops_read(&told, text, "/p");
+	remarks_read(&told, text, "/p");
 	loops_take(&noted, text);
 	check(&told);
 	check(&noted);

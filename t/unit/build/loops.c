@@ -8,7 +8,9 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/loop_change.h"
 #include "build/loops.h"
+#include "build/remarks.h"
 
 /* Each test has a directory; texts of the compiler say @ for it. */
 
@@ -40,7 +42,7 @@ static struct loops told(const char *text)
 
 	for (; *text; text++)
 		*text == '@' ? buffer_puts(&full, directory) : buffer_putc(&full, *text);
-	loops_read(&l, buffer_text(&full), directory);
+	remarks_read(&l, buffer_text(&full), directory);
 	return l;
 }
 

@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "build/build.h"
-#include "build/loops.h"
+#include "build/loop_change.h"
 #include "deploy/deploy.h"
 #include "serve/event.h"
 

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/build.h"
-#include "build/loops.h"
+#include "build/loop_change.h"
 #include "peaks/peaks.h"
 #include "deploy/deploy.h"
 #include "serve/event.h"
