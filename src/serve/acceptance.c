@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "ingress/ingress.h"
 #include "serve/plugin.h"
+#include "serve/reply.h"
 #include "serve/save.h"
 
 int accept_refused(struct plugin *p, struct buffer *why)
@@ -28,14 +29,14 @@ struct plugin *accept_candidate(const struct plugins *ps)
 	return newest;
 }
 
-static void respond(struct exchange *x, int status, const char *key, const char *value)
+static void agree(struct exchange *x, const char *name)
 {
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
 	json_object(&json, NULL);
-	json_string(&json, key, value);
+	json_string(&json, "deployment", name);
 	json_object_end(&json);
-	exchange_respond(x, status, "application/json", json.data, json.size);
+	reply_json(x, 200, &json);
 }
 
 void accept_on_request(void *context, struct exchange *x)
@@ -46,11 +47,11 @@ void accept_on_request(void *context, struct exchange *x)
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 
 	if (!name)
-		respond(x, 400, "error", "which deployment? Ask for /-/accept?deployment=NAME");
+		reply_refuse(x, 400, "which deployment? Ask for /-/accept?deployment=NAME");
 	else if (!p || !p->deployment)
-		respond(x, 404, "error", "there is no deployment of that name");
+		reply_refuse(x, 404, "there is no deployment of that name");
 	else if (accept_refused(p, &why) != 0)
-		respond(x, 409, "error", why.data);
+		reply_refuse(x, 409, why.data);
 	else
-		respond(x, 200, "deployment", name);
+		agree(x, name);
 }

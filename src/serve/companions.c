@@ -14,6 +14,7 @@
 #include "ingress/ingress.h"
 #include "serve/generation.h"
 #include "serve/plugin.h"
+#include "serve/reply.h"
 
 /* Somebody who waits for it to serve. */
 struct asker {
@@ -29,21 +30,6 @@ struct companions {
 	struct plugins *plugins;
 	LIST_HEAD(, asker) askers;
 };
-
-static void respond(struct exchange *x, int status, const struct buffer *json)
-{
-	exchange_respond(x, status, "application/json", json->data, json->size);
-}
-
-static void refuse(struct exchange *x, int status, const char *sentence)
-{
-	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
-
-	json_object(&json, NULL);
-	json_string(&json, "error", sentence);
-	json_object_end(&json);
-	respond(x, status, &json);
-}
 
 static void put_side(struct buffer *json, const char *key, uint32_t generation, const struct companion_side *s)
 {
@@ -108,7 +94,7 @@ static void answer(struct exchange *x, const struct deployment *d, const char *n
 	if (facts.kind)
 		companion_json(&facts, &json);
 	json_object_end(&json);
-	respond(x, 200, &json);
+	reply_json(x, 200, &json);
 }
 
 /* Asking */
@@ -134,7 +120,7 @@ static void on_started(void *context, int error, const char *sentence)
 	struct asker *a = context;
 
 	if (error)
-		refuse(a->exchange, 409, sentence);
+		reply_refuse(a->exchange, 409, sentence);
 	else
 		answer(a->exchange, a->deployment, exchange_query(a->exchange, "deployment"));
 	asker_free(a);
@@ -147,7 +133,7 @@ static void start(struct asker *a, struct plugin *p, const struct rollout *r)
 	a->deployment = p->deployment;
 	if (companion_start(p->deployment, a->kind, a->share, r, on_started, a, &why) == 0)
 		return;
-	refuse(a->exchange, 409, buffer_text(&why));
+	reply_refuse(a->exchange, 409, buffer_text(&why));
 	asker_free(a);
 }
 
@@ -160,7 +146,7 @@ static void on_found(void *context, const struct generation *g, const char *erro
 		start(a, g->plugin, &g->rollout);
 		return;
 	}
-	refuse(a->exchange, 409, error);
+	reply_refuse(a->exchange, 409, error);
 	asker_free(a);
 }
 
@@ -202,9 +188,9 @@ static void start_asked(struct companions *c, struct exchange *x, struct plugin 
 	struct asker *a;
 
 	if (share < 0) {
-		refuse(x, 400, "the share is a number above 0 and not above 1, such as 0.1");
+		reply_refuse(x, 400, "the share is a number above 0 and not above 1, such as 0.1");
 	} else if (!number_of(generation)) {
-		refuse(x, 400, "the generation is a number, or 'off'");
+		reply_refuse(x, 400, "the generation is a number, or 'off'");
 	} else {
 		a = xcalloc(1, sizeof(*a));
 		*a = (struct asker){ .exchange = x, .kind = kind, .share = share };
@@ -219,7 +205,7 @@ static void end_asked(struct exchange *x, struct plugin *p, enum companion_kind 
 
 	companion_get(p->deployment, &facts);
 	if (facts.kind != kind) {
-		refuse(x, 409, sentence);
+		reply_refuse(x, 409, sentence);
 		return;
 	}
 	companion_end(p->deployment, "it was asked to");
@@ -232,9 +218,9 @@ static void on_asked(struct companions *c, struct exchange *x, enum companion_ki
 	struct plugin *p = name ? plugins_find(c->plugins, name) : NULL;
 
 	if (!name || !generation)
-		refuse(x, 400, "which deployment, which generation? Say ?deployment=NAME&generation=N, or generation=off");
+		reply_refuse(x, 400, "which deployment, which generation? Say ?deployment=NAME&generation=N, or generation=off");
 	else if (!p)
-		refuse(x, 404, "there is no deployment of that name");
+		reply_refuse(x, 404, "there is no deployment of that name");
 	else if (strcmp(generation, "off") == 0)
 		end_asked(x, p, kind);
 	else
@@ -269,7 +255,7 @@ void companions_stop(struct companions *c)
 	while ((a = LIST_FIRST(&c->askers))) {
 		if (a->deployment)
 			companion_forget(a->deployment, a);
-		refuse(a->exchange, 503, "the server is stopping");
+		reply_refuse(a->exchange, 503, "the server is stopping");
 		asker_free(a);
 	}
 }

@@ -22,6 +22,7 @@
 #include "serve/front_page.h"
 #include "serve/plugin.h"
 #include "serve/recordings.h"
+#include "serve/reply.h"
 #include "serve/rollbacks.h"
 #include "serve/save.h"
 #include "serve/written.h"
@@ -73,21 +74,6 @@ static void listener_free(struct listener *l)
 static void on_gone(void *context)
 {
 	listener_free(context);
-}
-
-static void respond(struct exchange *x, int status, const struct buffer *json)
-{
-	exchange_respond(x, status, "application/json", json->data, json->size);
-}
-
-static void respond_error(struct exchange *x, int status, const char *sentence)
-{
-	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
-
-	json_object(&json, NULL);
-	json_string(&json, "error", sentence);
-	json_object_end(&json);
-	respond(x, status, &json);
 }
 
 /* Status */
@@ -224,7 +210,7 @@ static void on_status(void *context, struct exchange *x)
 	json_array_end(&json);
 	json_object_end(&json);
 	buffer_putc(&json, '\n');
-	respond(x, 200, &json);
+	reply_json(x, 200, &json);
 }
 
 static void on_front(void *context, struct exchange *x)
@@ -259,7 +245,7 @@ static void answer_wait(struct exchange *x, const struct plugin *p)
 	json_string(&json, "reason", refused ? refused->clash : p->reason);
 	json_bool(&json, "sanitized", is_sanitized(p));
 	json_object_end(&json);
-	respond(x, 200, &json);
+	reply_json(x, 200, &json);
 }
 
 void control_settled(struct control *c, struct plugin *p)
@@ -286,7 +272,7 @@ void control_stop(struct control *c)
 	while (!LIST_EMPTY(&c->waiters)) {
 		struct listener *l = LIST_FIRST(&c->waiters);
 
-		respond_error(l->exchange, 503, "the server is stopping");
+		reply_refuse(l->exchange, 503, "the server is stopping");
 		listener_free(l);
 	}
 }
@@ -316,7 +302,7 @@ static void on_look(uv_timer_t *timer)
 	if (uv_is_closing((uv_handle_t *)timer))
 		return; /* looking ended something, which was the answer */
 	if (!p)
-		respond_error(l->exchange, 404, "there is no deployment of that name");
+		reply_refuse(l->exchange, 404, "there is no deployment of that name");
 	else if (!save_is_under_way(p) && p->tried)
 		answer_wait(l->exchange, p);
 	else
@@ -345,7 +331,7 @@ static void on_wait(void *context, struct exchange *x)
 	if (name)
 		await(context, x, name);
 	else
-		respond_error(x, 400, "which deployment? Ask for /-/wait?deployment=NAME");
+		reply_refuse(x, 400, "which deployment? Ask for /-/wait?deployment=NAME");
 }
 
 /* Without `on` it is the other way round afterwards. */
@@ -356,9 +342,9 @@ static void on_asan(void *context, struct exchange *x)
 	struct plugin *p = name ? plugins_find(c->o.plugins, name) : NULL;
 
 	if (on && strcmp(on, "yes") != 0 && strcmp(on, "no") != 0) {
-		respond_error(x, 400, "on=yes or on=no");
+		reply_refuse(x, 400, "on=yes or on=no");
 	} else if (!p) {
-		respond_error(x, 404, "there is no deployment of that name; POST /-/asan?deployment=NAME");
+		reply_refuse(x, 404, "there is no deployment of that name; POST /-/asan?deployment=NAME");
 	} else {
 		plugin_sanitize(p, on ? strcmp(on, "yes") == 0 : !p->sanitize);
 		await(c, x, name);

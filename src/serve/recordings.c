@@ -20,16 +20,7 @@
 #include "record/recorder.h"
 #include "serve/cases.h"
 #include "serve/plugin.h"
-
-static void respond_error(struct exchange *x, int status, const char *sentence)
-{
-	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
-
-	json_object(&json, NULL);
-	json_string(&json, "error", sentence);
-	json_object_end(&json);
-	exchange_respond(x, status, "application/json", json.data, json.size);
-}
+#include "serve/reply.h"
 
 /* A number of the query; 0: there is none. */
 static uint64_t number_in(const struct exchange *x, const char *key)
@@ -108,12 +99,12 @@ void recordings_list(void *context, struct exchange *x)
 	uint64_t most = number_in(x, "limit");
 
 	if (!name) {
-		respond_error(x, 400, "which deployment? Ask for /-/recordings?deployment=NAME");
+		reply_refuse(x, 400, "which deployment? Ask for /-/recordings?deployment=NAME");
 	} else if (!p || !p->deployment) {
-		respond_error(x, 404, "there is no deployment of that name");
+		reply_refuse(x, 404, "there is no deployment of that name");
 	} else {
 		list(p, most && most < RECORDER_MAX ? (unsigned)most : RECORDER_MAX, &json);
-		exchange_respond(x, 200, "application/json", json.data, json.size);
+		reply_json(x, 200, &json);
 	}
 }
 
@@ -134,9 +125,9 @@ static struct plugin *find_or_refuse(const struct plugins *ps, struct exchange *
 	struct plugin *p = find(ps, number_in(x, "id"));
 
 	if (!exchange_query(x, "id"))
-		respond_error(x, 400, "which recording? It is to be named: id=17");
+		reply_refuse(x, 400, "which recording? It is to be named: id=17");
 	else if (!p)
-		respond_error(x, 404, "there is no recording of that number, or not any more; "
+		reply_refuse(x, 404, "there is no recording of that number, or not any more; "
 				      "'devserve record NAME --list' shows which there are");
 	return p;
 }
@@ -181,7 +172,7 @@ static void tell_path(struct exchange *x, uint64_t id, const char *path)
 	json_string(&json, "path", path);
 	json_object_end(&json);
 	buffer_putc(&json, '\n');
-	exchange_respond(x, 200, "application/json", json.data, json.size);
+	reply_json(x, 200, &json);
 }
 
 static void on_kept(void *context, uint64_t id, const char *path, const char *why)
@@ -189,7 +180,7 @@ static void on_kept(void *context, uint64_t id, const char *path, const char *wh
 	struct asker *a = context;
 
 	if (a->x && why)
-		respond_error(a->x, 500, why);
+		reply_refuse(a->x, 500, why);
 	else if (a->x)
 		tell_path(a->x, id, path);
 	free(a);
@@ -260,6 +251,6 @@ void recordings_keep(void *context, struct exchange *x)
 		answer_later(x, a);
 		return;
 	}
-	respond_error(x, 500, r == -ENOEXEC ? "no image serves" : strerror(-r));
+	reply_refuse(x, 500, r == -ENOEXEC ? "no image serves" : strerror(-r));
 	free(a);
 }

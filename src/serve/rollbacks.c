@@ -23,6 +23,7 @@
 #include "serve/event.h"
 #include "serve/generation.h"
 #include "serve/plugin.h"
+#include "serve/reply.h"
 #include "weights/weights.h"
 
 struct rollback {
@@ -50,21 +51,6 @@ static void rollback_free(struct rollback *r)
 
 /* Answering */
 
-static void respond(struct exchange *x, int status, const struct buffer *json)
-{
-	exchange_respond(x, status, "application/json", json->data, json->size);
-}
-
-static void refuse(struct exchange *x, int status, const char *sentence)
-{
-	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
-
-	json_object(&json, NULL);
-	json_string(&json, "error", sentence);
-	json_object_end(&json);
-	respond(x, status, &json);
-}
-
 static void answer(struct exchange *x, const struct plugin *p, uint32_t from, uint64_t took_ns)
 {
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
@@ -75,13 +61,13 @@ static void answer(struct exchange *x, const struct plugin *p, uint32_t from, ui
 	json_uint(&json, "from", from);
 	json_double(&json, "took_ms", (double)took_ns / NS_PER_MS);
 	json_object_end(&json);
-	respond(x, 200, &json);
+	reply_json(x, 200, &json);
 }
 
 static void fail(struct rollback *r, int status, const char *sentence)
 {
 	if (r->exchange)
-		refuse(r->exchange, status, sentence);
+		reply_refuse(r->exchange, status, sentence);
 	rollback_free(r);
 }
 
@@ -197,11 +183,11 @@ void rollbacks_on_asked(void *context, struct exchange *x)
 	uint32_t number;
 
 	if (!name) {
-		refuse(x, 400, "which deployment? POST /-/rollback?deployment=NAME&generation=N");
+		reply_refuse(x, 400, "which deployment? POST /-/rollback?deployment=NAME&generation=N");
 	} else if (!read_number(exchange_query(x, "generation"), &number)) {
-		refuse(x, 400, "a generation is a number");
+		reply_refuse(x, 400, "a generation is a number");
 	} else if (!plugins_find(all->plugins, name)) {
-		refuse(x, 404, "there is no deployment of that name");
+		reply_refuse(x, 404, "there is no deployment of that name");
 	} else {
 		r = xcalloc(1, sizeof(*r));
 		r->exchange = x;

@@ -11,6 +11,7 @@
 #include "history/history.h"
 #include "ingress/ingress.h"
 #include "serve/plugin.h"
+#include "serve/reply.h"
 
 struct asker {
 	LIST_ENTRY(asker) entry;
@@ -39,7 +40,7 @@ static void answer(struct asker *a, int status, const char *error)
 	if (error)
 		json_string(&json, "error", error);
 	json_object_end(&json);
-	exchange_respond(a->exchange, status, "application/json", json.data, json.size);
+	reply_json(a->exchange, status, &json);
 	asker_free(a);
 }
 
