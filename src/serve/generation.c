@@ -71,14 +71,15 @@ static void settings_of(const struct plugin *p, struct deployment_settings *ret)
 static void hand_over(struct generation_search *s, struct plugin *p, const struct history_answer *a,
 		      const struct image_info *info, struct weights_set *weights)
 {
-	struct generation g = { .plugin = p, .source = a->source, .libraries = a->libraries, .device = a->device,
-				.identity = info->identity, .weights = weights };
+	struct generation g = { .plugin = p, .weights = weights };
 	generation_found_fn done = s->done;
 	void *context = s->context;
 
+	g.code = (struct plugin_code){ .source = a->source, .libraries = a->libraries, .image = a->image,
+				       .device = a->device, .identity = info->identity };
 	g.rollout = (struct rollout){ .image = a->image_path, .weights = weights->index, .device = a->device_path,
 				      .image_hash = a->image, .signature = info->signature,
-				      .fresh = !hash_equal(p->libraries, a->libraries), .generation = a->generation };
+				      .fresh = !hash_equal(p->code.libraries, a->libraries), .generation = a->generation };
 	settings_of(p, &g.rollout.settings);
 	search_free(s);
 	done(context, &g, NULL);

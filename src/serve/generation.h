@@ -9,17 +9,15 @@
 
 #include <stdint.h>
 
-#include "base/hash.h"
 #include "deploy/deploy.h"
+#include "serve/plugin.h"
 
 struct generation_search;
-struct plugin;
-struct plugins;
 struct weights_set;
 
 struct generation {
 	struct plugin *plugin;
-	struct hash source, libraries, device, identity;
+	struct plugin_code code;
 	struct weights_set *weights; /* that it served with */
 	struct rollout rollout;      /* its image and number, with the settings in force */
 };

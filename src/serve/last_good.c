@@ -49,8 +49,8 @@ void last_good_serves(struct plugin *p)
 
 	record_read(p->plugins->state_dir, p->name, &record);
 	p->generation = record.generation;
-	p->source = record.source;
-	p->image = record.image;
-	p->device = record.device;
+	p->code.source = record.source;
+	p->code.image = record.image;
+	p->code.device = record.device;
 	plugin_keep(p);
 }

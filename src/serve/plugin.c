@@ -126,13 +126,28 @@ void plugin_keep(struct plugin *p)
 	deployment_get_stats(p->deployment, &s);
 	if (s.sanitized)
 		return;
-	p->kept = (struct record){ .generation = p->generation, .source = p->source, .image = p->image, .device = p->device };
+	p->kept = (struct record){ .generation = p->generation, .source = p->code.source,
+				    .image = p->code.image, .device = p->code.device };
 }
 
-void plugin_forget_verdict(struct plugin *p)
+/* What was told of its speed was of a generation that doesn't serve now. */
+static void forget_verdict(struct plugin *p)
 {
 	free(p->verdict);
 	p->verdict = NULL;
+}
+
+void plugin_serves(struct plugin *p, uint32_t generation, const struct plugin_code *code,
+		   struct weights_set *weights)
+{
+	p->generation = generation;
+	if (generation > p->last_generation)
+		p->last_generation = generation;
+	p->code_before = p->code;
+	p->code = *code;
+	plugin_weights_serve(p, weights);
+	plugin_keep(p);
+	forget_verdict(p);
 }
 
 bool plugin_accept(struct plugin *p)
@@ -424,15 +439,11 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 
 	if (!p)
 		return;
-	p->crashed = p->source;
-	p->source = p->source_before;
-	p->libraries = p->libraries_before;
-	p->image = p->image_before;
-	p->device = p->device_before;
-	p->identity = p->identity_before;
+	p->crashed = p->code.source;
+	p->code = p->code_before;
 	p->generation = to;
 	plugin_keep(p);
-	plugin_forget_verdict(p);
+	forget_verdict(p);
 	p->record_due = true;
 	p->outcome = "crashed";
 	free(p->reason);

@@ -60,6 +60,12 @@ struct plugins {
 	void *context;
 };
 
+/* What a generation was made of. */
+struct plugin_code {
+	struct hash source, libraries, image, device;
+	struct hash identity; /* of the image, without debug information; zero: not known */
+};
+
 struct plugin {
 	LIST_ENTRY(plugin) entry;
 	struct plugins *plugins;
@@ -78,10 +84,7 @@ struct plugin {
 	bool sanitize;                 /* its builds are to find their own mistakes (build/sanitizer.h) */
 	uint32_t generation;           /* that serves; 0: none yet */
 	uint32_t last_generation;      /* the highest so far */
-	struct hash source, libraries, image, device; /* of the generation that serves */
-	struct hash identity;          /* of its image, without debug information; zero: not known */
-	struct hash source_before, libraries_before, image_before, device_before; /* of the one before */
-	struct hash identity_before;
+	struct plugin_code code, code_before; /* of the generation that serves, and of the one before */
 	struct hash refused;           /* source whose answers differ, which may be accepted; zero: none */
 	bool accepting;                /* that was asked for, and is not started yet */
 	struct hash crashed;           /* source that isn't loaded again; zero: none */
@@ -137,10 +140,12 @@ void plugin_resume(struct plugin *p);
 /* Build it for the sanitizers from now on, or not any more, and roll that out. */
 void plugin_sanitize(struct plugin *p, bool yes);
 
+/* Generation @generation, made of @code and @weights, came to serve. */
+void plugin_serves(struct plugin *p, uint32_t generation, const struct plugin_code *code,
+		   struct weights_set *weights);
+
 /* What serves is what a restart is to bring back; unless it is for the sanitizers. */
 void plugin_keep(struct plugin *p);
-/* What was told of its speed was of a generation that doesn't serve now. */
-void plugin_forget_verdict(struct plugin *p);
 
 /*
  * Roll the source out that was refused for its answers, with these as the right ones. False: it has changed since,

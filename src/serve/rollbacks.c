@@ -32,7 +32,7 @@ struct rollback {
 	uint64_t since_ns;
 	struct generation_search *search; /* while it is looked for; then: */
 	struct plugin *plugin;
-	struct hash source, libraries, image, device, identity;
+	struct plugin_code code;
 	struct weights_set *weights;
 };
 
@@ -80,30 +80,10 @@ static void on_gone(void *context)
 
 /* Rolling */
 
-static void write_books(struct rollback *r, uint32_t generation)
-{
-	struct plugin *p = r->plugin;
-
-	p->source_before = p->source;
-	p->libraries_before = p->libraries;
-	p->image_before = p->image;
-	p->device_before = p->device;
-	p->identity_before = p->identity;
-	p->generation = generation;
-	p->source = r->source;
-	p->libraries = r->libraries;
-	p->image = r->image;
-	p->device = r->device;
-	p->identity = r->identity;
-	plugin_weights_serve(p, r->weights);
-	plugin_keep(p);
-	plugin_forget_verdict(p);
-}
-
 /* What lies on disk is what serves, if it was rolled forward. */
 static void set_aside(struct plugin *p)
 {
-	bool is_newest = hash_equal(p->source, p->attempted);
+	bool is_newest = hash_equal(p->code.source, p->attempted);
 
 	p->aside = is_newest ? (struct hash){ .high = 0 } : p->attempted;
 	deployment_set_stale(p->deployment, is_newest ? NULL : "rolled-back");
@@ -130,7 +110,7 @@ static void on_rolled(void *context, const struct rollout_result *result)
 		plugin_resume(p);
 		return;
 	}
-	write_books(r, result->generation);
+	plugin_serves(p, result->generation, &r->code, r->weights);
 	set_aside(p);
 	plugin_write_record(p); /* who is answered may rely on it, whatever becomes of us */
 	tell(p, EVENT_SWAP_DONE, result->from, 0);
@@ -155,11 +135,7 @@ static void on_found(void *context, const struct generation *g, const char *erro
 		return;
 	}
 	r->plugin = g->plugin;
-	r->source = g->source;
-	r->libraries = g->libraries;
-	r->image = g->rollout.image_hash;
-	r->device = g->device;
-	r->identity = g->identity;
+	r->code = g->code;
 	r->weights = weights_set_ref(g->weights);
 	deployment_roll(g->plugin->deployment, &g->rollout, on_rolled, r);
 }

@@ -191,7 +191,7 @@ static void refuse_sanitizer(struct save *s, const char *reason)
 	bool newest = save_is_newest(s);
 
 	if (newest) {
-		p->attempted = p->source;
+		p->attempted = p->code.source;
 		deployment_set_stale(p->deployment, NULL);
 	}
 	save_end(s, "build-failed", reason, NULL);

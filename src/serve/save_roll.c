@@ -35,7 +35,7 @@ static bool is_identical(const struct save *s, const struct rollout_result *resu
 {
 	const struct plugin *p = s->plugin;
 
-	return result->from && !hash_is_zero(p->identity) && hash_equal(p->identity, s->identity);
+	return result->from && !hash_is_zero(p->code.identity) && hash_equal(p->code.identity, s->identity);
 }
 
 static void tell_state(struct save *s, const struct rollout_result *result)
@@ -51,27 +51,18 @@ static void swapped(struct save *s, const struct rollout_result *result)
 {
 	struct event e = save_event(s, EVENT_SWAP_DONE);
 
-	s->plugin->generation = result->generation;
-	if (result->generation > s->plugin->last_generation)
-		s->plugin->last_generation = result->generation;
 	s->plugin->crashed = s->plugin->refused = s->plugin->aside = (struct hash){ .high = 0 };
 	if (save_is_newest(s))
 		deployment_set_stale(s->plugin->deployment, NULL);
 	s->identical = is_identical(s, result);
-	s->plugin->source_before = s->plugin->source;
-	s->plugin->libraries_before = s->plugin->libraries;
-	s->plugin->image_before = s->plugin->image;
-	s->plugin->device_before = s->plugin->device;
-	s->plugin->identity_before = s->plugin->identity;
-	s->plugin->source = s->source;
-	s->plugin->libraries = s->libraries;
-	s->plugin->image = s->image_hash;
-	s->plugin->device = s->device_hash;
-	s->plugin->identity = s->identity;
-	plugin_weights_serve(s->plugin, s->weights);
-	plugin_keep(s->plugin);
+	plugin_serves(s->plugin, result->generation,
+		      &(struct plugin_code){ .source = s->source,
+					     .libraries = s->libraries,
+					     .image = s->image_hash,
+					     .device = s->device_hash,
+					     .identity = s->identity },
+		      s->weights);
 	s->plugin->record_due = true;
-	plugin_forget_verdict(s->plugin);
 	e.sanitized = s->sanitize;
 	e.from = result->from;
 	e.cached = s->cached;
@@ -176,7 +167,7 @@ static void roll(struct save *s)
 					   .image_hash = s->image_hash,
 					   .settings = s->settings,
 					   .fresh = s->plugin->generation &&
-						    !hash_equal(s->plugin->libraries, s->libraries),
+						    !hash_equal(s->plugin->code.libraries, s->libraries),
 					   .signature = s->signature,
 					   .golden = s->golden,
 					   .accept = s->accept,
