@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
-#include "cli/names.h"
+#include "cli/saved.h"
 
 struct asan_options {
 	struct client_options client; /* the first: its rows have its offsets */
@@ -52,13 +51,6 @@ static char *path_of(const struct asan_options *o)
 	return buffer_steal(&path);
 }
 
-static int status_of(const char *outcome)
-{
-	if (strcmp(outcome, "swapped") == 0 || strcmp(outcome, "unchanged") == 0)
-		return EXIT_SUCCESS;
-	return strcmp(outcome, "build-failed") == 0 ? EXIT_BUILD_FAILED : EXIT_FAILURE;
-}
-
 static void say(const char *name, const struct json_reader *r)
 {
 	bool sanitized = json_reader_bool(r, "/sanitized");
@@ -67,40 +59,6 @@ static void say(const char *name, const struct json_reader *r)
 	json_reader_number(r, &generation, "/generation");
 	printf("%s  gen %.0f  serves %s\n", name, generation,
 	       sanitized ? "under AddressSanitizer; the same command ends that" : "as it is built usually");
-}
-
-static int report(const struct asan_options *o, const struct json_reader *r, const struct buffer *json,
-		  struct buffer *why)
-{
-	const char *outcome = json_reader_string(r, "/outcome");
-	const char *reason = json_reader_string(r, "/reason"), *error = json_reader_string(r, "/error");
-
-	if (!outcome) {
-		buffer_puts(why, error ? error : "the server's answer is not understood");
-		return EXIT_FAILURE;
-	}
-	if (o->client.json)
-		cli_print_json(json);
-	else if (status_of(outcome) != EXIT_SUCCESS)
-		buffer_printf(why, "%s: %s%s%s", o->client.name, outcome, reason ? ": " : "", reason ? reason : "");
-	else
-		say(o->client.name, r);
-	return status_of(outcome);
-}
-
-static int read_answer(const struct asan_options *o, const struct client *c, const struct client_answer *a,
-		       struct buffer *why)
-{
-	struct json_reader *reader;
-	int r;
-
-	if (json_reader_new(buffer_text(&a->body), a->body.size, &reader) < 0) {
-		buffer_printf(why, "what answers at %s knows no sanitizers (HTTP %d)", c->url, a->status);
-		return EXIT_FAILURE;
-	}
-	r = report(o, reader, &a->body, why);
-	json_reader_free(reader);
-	return r;
 }
 
 static int ask(const struct asan_options *o, const struct client *c, struct buffer *why)
@@ -114,12 +72,8 @@ static int ask(const struct asan_options *o, const struct client *c, struct buff
 	struct client_answer a = CLIENT_ANSWER_NULL;
 	int r = client_ask(c, &q, &a, why);
 
-	if (r == 0 && a.status == 404) {
-		names_refuse(c, o->client.name, why);
-		r = EXIT_FAILURE;
-	} else if (r == 0) {
-		r = read_answer(o, c, &a, why);
-	}
+	if (r == 0)
+		r = saved_read(&o->client, c, &a, "sanitizers", say, why);
 	buffer_fini(&a.body);
 	return r;
 }

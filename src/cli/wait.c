@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json_reader.h"
-#include "cli/names.h"
+#include "cli/saved.h"
 #include "cli/wait.h"
 
 static const struct option_row rows[] = {
@@ -44,50 +43,12 @@ static char *path_of(const char *name)
 	return buffer_steal(&path);
 }
 
-static int status_of(const char *outcome)
+static void say(const char *name, const struct json_reader *r)
 {
-	static const char *const good[] = { "serving", "swapped", "unchanged" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		if (strcmp(outcome, good[i]) == 0)
-			return EXIT_SUCCESS;
-	return strcmp(outcome, "build-failed") == 0 ? EXIT_BUILD_FAILED : EXIT_FAILURE;
-}
-
-/* The answer's own words: a refusal of the server, or what became of the save. */
-static int report(const struct client_options *o, const struct json_reader *r, const struct buffer *json,
-		  struct buffer *why)
-{
-	const char *outcome = json_reader_string(r, "/outcome");
-	const char *reason = json_reader_string(r, "/reason"), *error = json_reader_string(r, "/error");
 	double generation;
 
-	if (!outcome) {
-		buffer_puts(why, error ? error : "the server's answer is not understood");
-		return EXIT_FAILURE;
-	}
-	if (o->json)
-		cli_print_json(json);
-	else if (status_of(outcome) != EXIT_SUCCESS)
-		buffer_printf(why, "%s: %s%s%s", o->name, outcome, reason ? ": " : "", reason ? reason : "");
-	else if (json_reader_number(r, &generation, "/generation"))
-		printf("%s  gen %.0f  %s\n", o->name, generation, outcome);
-	return status_of(outcome);
-}
-
-static int read_answer(const struct client_options *o, const struct client *c, const struct client_answer *a,
-		       struct buffer *why)
-{
-	struct json_reader *reader;
-	int r;
-
-	if (json_reader_new(buffer_text(&a->body), a->body.size, &reader) < 0) {
-		buffer_printf(why, "what answers at %s knows no saves (HTTP %d)", c->url, a->status);
-		return EXIT_FAILURE;
-	}
-	r = report(o, reader, &a->body, why);
-	json_reader_free(reader);
-	return r;
+	if (json_reader_number(r, &generation, "/generation"))
+		printf("%s  gen %.0f  %s\n", name, generation, json_reader_string(r, "/outcome"));
 }
 
 int wait_for_save(const struct client_options *o, const struct client *c, struct buffer *why)
@@ -100,12 +61,8 @@ int wait_for_save(const struct client_options *o, const struct client *c, struct
 	struct client_answer a = CLIENT_ANSWER_NULL;
 	int r = client_ask(c, &q, &a, why);
 
-	if (r == 0 && a.status == 404) {
-		names_refuse(c, o->name, why);
-		r = EXIT_FAILURE;
-	} else if (r == 0) {
-		r = read_answer(o, c, &a, why);
-	}
+	if (r == 0)
+		r = saved_read(o, c, &a, "saves", say, why);
 	buffer_fini(&a.body);
 	return r;
 }
