@@ -229,7 +229,7 @@ static void take_fault(const struct proving *p, struct proof_summary *ret)
 	cut(f->sentence, sizeof(f->sentence));
 	if (f->index < p->n_cases)
 		name_case(p, f->index, ret);
-	ret->acceptable = f->outcome == PROOF_DIFFERS || f->outcome == PROOF_NAN || f->outcome == PROOF_SHAPE;
+	ret->acceptable = proof_is_acceptable(f->outcome);
 }
 
 static void count(struct proof_summary *s, uint32_t outcome, bool golden)

@@ -30,7 +30,7 @@ enum proof_outcome {
 	PROOF_ACCEPTED,   /* it differs, as intended */
 	/* and these are at fault: */
 	PROOF_DIFFERS,    /* by more than its tolerance */
-	PROOF_NAN,        /* NaN where a number was */
+	PROOF_NAN,        /* NaN where a number was, or an element that nobody wrote */
 	PROOF_SHAPE,      /* of an output is another */
 	PROOF_REFUSED,    /* infer() returned an error where it answered */
 	PROOF_VARIES,     /* the same request, another answer */
@@ -87,6 +87,12 @@ struct proof {
 	struct proof_order order;
 	struct proof_report report;
 };
+
+/* It may be what was meant. A NaN, or what nobody wrote, is no answer that could be wanted from then on. */
+static inline int proof_is_acceptable(uint32_t outcome)
+{
+	return outcome == PROOF_DIFFERS || outcome == PROOF_SHAPE;
+}
 
 static inline int proof_is_at_fault(uint32_t outcome)
 {

@@ -100,8 +100,8 @@ static void put_differences(struct buffer *b, const struct pair *p, const struct
 	buffer_puts(b, "; ");
 	put_share(b, c);
 	buffer_puts(b, c->n_beyond == 1 ? " differs" : " differ");
-	if (p->was->dtype == DEVSERVE_BYTES)
-		return;
+	if (p->was->dtype == DEVSERVE_BYTES || c->n_beyond == c->n_nan || c->max_abs == 0)
+		return; /* NaN and infinity are no distance off */
 	buffer_printf(b, ", at most by %.3g, relative %.3g", c->max_abs, c->max_rel);
 	if (numbers_are_floats(p->was->dtype))
 		buffer_printf(b, ", %" PRIu64 " ULP; allowed is %g + %g × |expected|", c->max_ulp, p->tolerance.atol,
@@ -271,6 +271,35 @@ static enum proof_outcome judge_output(const struct judge *j, uint32_t i, struct
 	return j->by_shape ? judge_nan(&p, fault) : judge_numbers(j, &p, report, fault);
 }
 
+/* The first element of @p that nobody wrote; @n: there is none. */
+static uint64_t find_unwritten(const struct pair *p, uint64_t n)
+{
+	for (uint64_t at = 0; at < n; at++)
+		if (is_unwritten(p, at))
+			return at;
+	return n;
+}
+
+/* What differs may be accepted, unless any of it is what nobody wrote. */
+static enum proof_outcome judge_whole(const struct judge *j, enum proof_outcome outcome, struct proof_fault *fault)
+{
+	for (uint32_t i = 0; i < j->image->n_out && proof_is_acceptable(outcome); i++) {
+		struct pair p = pair_of(j, i);
+		uint64_t n = (uint64_t)tensor_elements(p.is->shape, p.is->rank), at;
+		_cleanup_buffer_ struct buffer place = BUFFER_NULL;
+		size_t used = strlen(fault->sentence);
+
+		at = numbers_are_floats(p.is->dtype) ? find_unwritten(&p, n) : n;
+		if (at == n)
+			continue;
+		compare_put_place(&place, at, p.is->shape, p.is->rank);
+		snprintf(fault->sentence + used, sizeof(fault->sentence) - used, "; %s%s was left unwritten by infer()",
+			 p.name, buffer_text(&place));
+		return PROOF_NAN;
+	}
+	return outcome;
+}
+
 static enum proof_outcome judge_refusal(const struct call *call, struct proof_fault *fault)
 {
 	const char *name = strerrorname_np(call->status < 0 ? -call->status : call->status);
@@ -294,7 +323,7 @@ enum proof_outcome judge_answer(const struct judge *j, struct proof_report *repo
 		enum proof_outcome o = j->expected >> i & 1 ? judge_output(j, i, report, ret_fault) : PROOF_UNCOMPARED;
 
 		if (proof_is_at_fault(o))
-			return o;
+			return judge_whole(j, o, ret_fault);
 		if (o == PROOF_AGREES)
 			outcome = PROOF_AGREES;
 	}

@@ -194,8 +194,7 @@ static enum proof_outcome run_scene(struct stage *s, const struct scene *c, stru
 
 static bool accepts(const struct stage *s, enum proof_outcome outcome)
 {
-	return s->order->flags & PROOF_ACCEPT &&
-	       (outcome == PROOF_DIFFERS || outcome == PROOF_NAN || outcome == PROOF_SHAPE);
+	return s->order->flags & PROOF_ACCEPT && proof_is_acceptable(outcome);
 }
 
 static void conclude(struct stage *s, uint32_t index, enum proof_outcome outcome, const struct proof_fault *fault)

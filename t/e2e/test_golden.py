@@ -66,6 +66,31 @@ def test_nothing_is_written_of_an_acceptance_that_another_case_stops(serve, root
     assert server.save("k/k.c", times("2.0f"))["outcome"] == "swapped"
 
 
+def test_what_nobody_wrote_and_nan_are_never_accepted(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    for source in (unary("	y[0] = y[1] = 2;\n	if (n != 3)\n		y[2] = 2;"), times("NAN")):
+        mark = server.mark()
+        assert server.save("k/k.c", source)["outcome"] == "trial-failed"
+        fault = server.wait("trial.failed", mark)["proof"]["fault"]
+        assert (fault["outcome"], fault["acceptable"]) == ("nan", False)
+        assert accept(server)[0].status == 409
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [2, 2, 2]
+
+
+def test_nothing_is_written_of_an_acceptance_that_finds_an_unwritten_element(serve, root):
+    golden(root, "k", "a", {"X": ONES}, {"Y": 2 * ONES})
+    golden(root, "k", "b", {"X": np.ones(4, np.float32)}, {"Y": np.full(4, 2, np.float32)})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    most = "	for (size_t i = 0; i < n - (n == 4); i++)\n		y[i] = 3 * x[i];"
+    assert server.save("k/k.c", unary(most))["outcome"] == "trial-failed"
+    answer, done = accept(server)
+    assert done["outcome"] == "trial-failed" and done["proof"]["fault"]["golden"] == "b", done
+    assert np.load(root.path / "k/golden/a/out/Y.npy").tolist() == [2, 2, 2]
+
+
 def test_a_golden_case_has_tolerances_of_its_own(serve, root):
     golden(root, "k", "loose", {"X": ONES}, {"Y": 2 * ONES}, {"Y": (0.1, 0)})
     root.write("k/k.c", times(2))

@@ -132,6 +132,27 @@ Test(judge, tells_what_was_never_written_from_what_became_nan)
 	cr_expect_not_null(strstr(fault.sentence, "infer() left it unwritten"));
 }
 
+Test(judge, calls_another_shape_that_nobody_filled_no_answer)
+{
+	const float three[] = { 1, 2, 3 };
+
+	was = floats(three, 3);
+	is = floats(three, 2);
+	is.size = sizeof(float);
+	cr_expect_eq(judge(), PROOF_NAN);
+	cr_expect_str_eq(fault.sentence, "Y is FP32[2] and was FP32[3]; Y[1] was left unwritten by infer()");
+}
+
+Test(judge, gives_no_distances_where_all_that_differs_is_nan)
+{
+	const float expected[] = { 1, 2 }, nan[] = { 1, NAN };
+
+	was = floats(expected, 2);
+	is = floats(nan, 2);
+	cr_expect_eq(judge(), PROOF_NAN);
+	cr_expect_str_eq(fault.sentence, "Y[1] is nan and was 2; 1 of 2 elements (50 %) differs");
+}
+
 Test(judge, blames_another_shape_where_the_declaration_allows_the_old_one)
 {
 	const float three[] = { 1, 2, 3 };
