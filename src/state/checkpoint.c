@@ -23,6 +23,7 @@
 #define MACHINE EM_X86_64 /* states are bytes as this machine lays them out */
 #define PAGE UINT64_C(4096)
 #define ALL_AT_ONCE (UINT64_C(1) << 20)
+#define MOST_READ (UINT64_C(64) << 20) /* bytes, where it is written faster than it can be read: then a mixture must do */
 
 struct header {
 	char magic[8];
@@ -132,9 +133,40 @@ static int read_at(int fd, uint64_t offset, uint64_t size, void *ret)
 	return 0;
 }
 
-int checkpoint_read(const struct checkpoint *c, void *ret)
+bool checkpoint_is_newest(const struct checkpoint *c)
 {
-	return read_at(c->fd, c->offset, c->size, ret);
+	uint64_t sequence;
+
+	return pread(c->fd, &sequence, sizeof(sequence), offsetof(struct header, sequence)) == sizeof(sequence) &&
+	       sequence == c->sequence;
+}
+
+/* What changes from one checkpoint to the next. 0 or -errno. */
+static int look_again(struct checkpoint *c)
+{
+	struct header h;
+	int r = read_at(c->fd, 0, sizeof(h), &h);
+
+	if (r != 0)
+		return r;
+	c->generation = h.generation;
+	c->offset = slot_offset(c->size, h.sequence);
+	c->sequence = h.sequence;
+	c->image_low = h.image_low;
+	c->image_high = h.image_high;
+	return 0;
+}
+
+int checkpoint_read(struct checkpoint *c, void *ret)
+{
+	int r = read_at(c->fd, c->offset, c->size, ret);
+
+	for (uint64_t n = c->size; r == 0 && n < MOST_READ && !checkpoint_is_newest(c); n += c->size + PAGE) {
+		r = look_again(c);
+		if (r == 0)
+			r = read_at(c->fd, c->offset, c->size, ret);
+	}
+	return r;
 }
 
 int checkpoint_read_part(const struct checkpoint *c, uint64_t at, uint64_t size, void *ret)
@@ -154,14 +186,6 @@ struct layout *checkpoint_layout(const struct checkpoint *c)
 		return NULL;
 	l = layout_parse(text, c->layout_size);
 	return l && l->size == c->size ? l : layout_unref(l);
-}
-
-bool checkpoint_is_newest(const struct checkpoint *c)
-{
-	uint64_t sequence;
-
-	return pread(c->fd, &sequence, sizeof(sequence), offsetof(struct header, sequence)) == sizeof(sequence) &&
-	       sequence == c->sequence;
 }
 
 void checkpoint_close(struct checkpoint *c)

@@ -38,8 +38,11 @@ enum { CHECKPOINT_E_FOREIGN = 1 }; /* not one that this program on this machine 
 
 /* 0, CHECKPOINT_E_FOREIGN with a sentence in @why, or -errno (-ENOENT: there is none). */
 int checkpoint_open(const char *path, struct checkpoint *ret, char *why, size_t size);
-/* Its bytes into @ret, which holds c->size of them. 0, or -errno. */
-int checkpoint_read(const struct checkpoint *c, void *ret);
+/*
+ * Its bytes into @ret, which holds c->size of them; of a newer one, which @c is of then, where the one that was
+ * opened has been written over. 0, or -errno.
+ */
+int checkpoint_read(struct checkpoint *c, void *ret);
 /* The same for a part of it. */
 int checkpoint_read_part(const struct checkpoint *c, uint64_t at, uint64_t size, void *ret);
 /* Of its struct; NULL: not known. */

@@ -97,7 +97,7 @@ int passage_go(const struct passage *p, const struct image *image, const struct 
 		   from->version, r, strerror(r < 0 ? -r : r));
 }
 
-static int read_into(const struct checkpoint *c, struct layout *layout, void *wanted, struct state_memory *ret)
+static int read_into(struct checkpoint *c, struct layout *layout, void *wanted, struct state_memory *ret)
 {
 	int r = state_memory_new(c->size, c->version, layout, wanted, ret);
 
@@ -109,7 +109,7 @@ static int read_into(const struct checkpoint *c, struct layout *layout, void *wa
 	return r;
 }
 
-static int take_over(const struct image *image, const struct checkpoint *c, void *wanted, struct state_memory *ret,
+static int take_over(const struct image *image, struct checkpoint *c, void *wanted, struct state_memory *ret,
 		     char *sentence, size_t size)
 {
 	struct state_memory old = { .size = c->size, .version = c->version, .layout = checkpoint_layout(c) };
