@@ -19,14 +19,9 @@ int accept_refused(struct plugin *p, struct buffer *why)
 	return why->size ? 1 : 0;
 }
 
-struct plugin *accept_candidate(const struct plugins *ps)
+bool accept_is_possible(const struct plugin *p)
 {
-	struct plugin *p, *newest = NULL;
-
-	LIST_FOREACH(p, &ps->list, entry)
-		if (!hash_is_zero(p->refused) && (!newest || p->newest > newest->newest))
-			newest = p;
-	return newest;
+	return p->deployment && !hash_is_zero(p->refused);
 }
 
 static void agree(struct exchange *x, const char *name)

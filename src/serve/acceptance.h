@@ -12,16 +12,17 @@
  * The answer comes when that has begun: 200, or 4xx with a sentence. How it ends /-/wait tells.
  */
 
+#include <stdbool.h>
+
 struct buffer;
 struct exchange;
 struct plugin;
-struct plugins;
 
 /* 0; 1 with a sentence: nothing was refused for that reason, or it has changed since. */
 int accept_refused(struct plugin *p, struct buffer *why);
 
-/* The plugin whose save was refused last so; NULL: there is none. */
-struct plugin *accept_candidate(const struct plugins *ps);
+/* Whether a save of @p was refused so, and waits. */
+bool accept_is_possible(const struct plugin *p);
 
 /* For route tables; @context: the struct plugins. */
 void accept_on_request(void *context, struct exchange *x);

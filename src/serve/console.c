@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * With several deployments, a and r ask which one: a name is typed, as far as it takes to tell it
+ * With several deployments, a, r and y ask which one: a name is typed, as far as it takes to tell it
  * from the others, while everything goes on above that line.
  */
 
@@ -38,31 +38,49 @@ struct console {
 /* What a key does to deployments, once it is known to which. */
 struct question {
 	const char *verb;
-	void (*act)(struct plugin *p);
+	bool (*concerns)(const struct plugin *p);
+	void (*act)(struct console *c, struct plugin *p);
 };
-
-static void toggle_sanitizer(struct plugin *p)
-{
-	plugin_sanitize(p, !p->sanitize);
-}
-
-static const struct question rebuild = { "rebuild", plugin_rebuild };
-static const struct question sanitize = { "AddressSanitizer for", toggle_sanitizer };
-
-/* Which */
 
 static bool is_deployed(const struct plugin *p)
 {
 	return p->deployment != NULL;
 }
 
-static unsigned count(const struct console *c)
+static void rebuild_it(struct console *c, struct plugin *p)
+{
+	(void)c;
+	plugin_rebuild(p);
+}
+
+static void toggle_sanitizer(struct console *c, struct plugin *p)
+{
+	(void)c;
+	plugin_sanitize(p, !p->sanitize);
+}
+
+/* It says which, for what was refused last needn't be what is meant. */
+static void accept_it(struct console *c, struct plugin *p)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	_cleanup_free_ char *sentence = xasprintf("%s: what it answers now is accepted", p->name);
+
+	terminal_say(c->o.terminal, accept_refused(p, &why) == 0 ? sentence : buffer_text(&why));
+}
+
+static const struct question rebuild = { "rebuild", is_deployed, rebuild_it };
+static const struct question sanitize = { "AddressSanitizer for", is_deployed, toggle_sanitizer };
+static const struct question acceptance = { "accept", accept_is_possible, accept_it };
+
+/* Which */
+
+static unsigned count(const struct console *c, const struct question *q)
 {
 	const struct plugin *p;
 	unsigned n = 0;
 
 	LIST_FOREACH(p, &c->o.plugins->list, entry)
-		n += is_deployed(p);
+		n += q->concerns(p);
 	return n;
 }
 
@@ -73,7 +91,7 @@ static struct plugin *find(const struct console *c, const char *typed)
 	unsigned n = 0;
 
 	LIST_FOREACH(p, &c->o.plugins->list, entry) {
-		if (!is_deployed(p) || strncmp(p->name, typed, strlen(typed)) != 0)
+		if (!c->asking->concerns(p) || strncmp(p->name, typed, strlen(typed)) != 0)
 			continue;
 		if (strcmp(p->name, typed) == 0)
 			return p;
@@ -87,17 +105,17 @@ static struct plugin *find(const struct console *c, const char *typed)
 static void act_on_all(struct console *c, const struct question *q)
 {
 	struct plugins *ps = c->o.plugins;
-	unsigned n = count(c), i = 0;
+	unsigned n = count(c, q), i = 0;
 	char **names = xcalloc(n + 1, sizeof(*names));
 	struct plugin *p;
 
 	LIST_FOREACH(p, &ps->list, entry)
-		if (is_deployed(p))
+		if (q->concerns(p))
 			names[i++] = xstrdup(p->name);
 	for (i = 0; i < n; i++) {
 		p = plugins_find(ps, names[i]);
 		if (p)
-			q->act(p);
+			q->act(c, p);
 		free(names[i]);
 	}
 	free(names);
@@ -107,12 +125,12 @@ static void show_question(struct console *c)
 {
 	const char *typed = buffer_text(&c->typed);
 	const struct plugin *p = *typed ? find(c, typed) : NULL;
-	_cleanup_free_ char *line = xasprintf("%s which? (Enter: all %u, Esc: none) %s%s%s", c->asking ? c->asking->verb : "",
-					      count(c), typed,
+	_cleanup_free_ char *line = xasprintf("%s which? (Enter: all %u, Esc: none) %s%s%s", c->asking->verb,
+					      count(c, c->asking), typed,
 					      p && strcmp(p->name, typed) != 0 ? "  → " : "",
 					      p && strcmp(p->name, typed) != 0 ? p->name : "");
 
-	terminal_set_prompt(c->o.terminal, c->asking ? line : NULL);
+	terminal_set_prompt(c->o.terminal, line);
 }
 
 static void stop_asking(struct console *c)
@@ -134,14 +152,14 @@ static void answer(struct console *c)
 	if (all)
 		act_on_all(c, q);
 	else if (p)
-		q->act(p);
+		q->act(c, p);
 	else
 		terminal_say(c->o.terminal, sentence);
 }
 
 static void ask(struct console *c, const struct question *q)
 {
-	if (count(c) < 2) {
+	if (count(c, q) < 2) {
 		act_on_all(c, q);
 		return;
 	}
@@ -203,24 +221,19 @@ static void help(struct console *c)
 		"  h  this list", "  r  rebuild a deployment, or all",
 		"  a  serve a deployment under AddressSanitizer, or not any more", "  c  clear the screen",
 		"  l  hide log lines, or show them", "  o  open the server's page in a browser",
-		"  y  let the save serve that was refused for its answers", "  q  quit",
+		"  y  let a save serve that was refused for its answers", "  q  quit",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		terminal_say(c->o.terminal, lines[i]);
 }
 
-static void accept_it(struct console *c)
+static void accept_one(struct console *c)
 {
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	struct plugin *p = accept_candidate(c->o.plugins);
-
-	if (!p)
-		buffer_puts(&why, "no save waits for that: none was refused for its answers");
+	if (count(c, &acceptance))
+		ask(c, &acceptance);
 	else
-		accept_refused(p, &why);
-	if (why.size)
-		terminal_say(c->o.terminal, why.data);
+		terminal_say(c->o.terminal, "no save waits for that: none was refused for its answers");
 }
 
 static void act(struct console *c, char key)
@@ -238,7 +251,7 @@ static void act(struct console *c, char key)
 	else if (key == 'o')
 		open_browser(c);
 	else if (key == 'y' && c->o.plugins)
-		accept_it(c);
+		accept_one(c);
 	else if (key == 'q')
 		c->o.quit(c->o.context);
 	else if (key == '\n' || key == '\r')

@@ -247,6 +247,26 @@ def test_y_lets_the_save_serve_that_was_refused_for_its_answers(root, open_termi
     assert client.infer("one", x(1)).value == 2
 
 
+def test_y_asks_which_where_more_than_one_waits_and_says_what_it_accepts(root, open_terminal):
+    for name in ("alpha", "beta", "gamma"):
+        root.write(f"{name}/x.c", constant(1))
+    t = open_terminal("--gate", "replay", wait="h lists the keys")
+    client = Client(url_of(t))
+    for name in ("alpha", "beta"):
+        assert client.infer(name, x(1)).value == 1
+        root.rename_over(f"{name}/x.c", constant(2))
+        t.wait_line(f"y  or devserve accept {name}  if it is meant to answer so")
+    t.press("y")
+    assert t.wait_line("accept which?").endswith("(Enter: all 2, Esc: none)")
+    t.press("al\n")
+    t.wait_line("alpha: what it answers now is accepted")
+    t.wait_line("alpha  gen 1→2")
+    assert client.infer("beta", x(1)).value == 1
+    t.press("y")
+    t.wait_line("beta: what it answers now is accepted")
+    t.wait_line("beta  gen 1→2")
+
+
 def test_r_loads_again_what_crashed_and_is_not_loaded_otherwise(root, open_terminal):
     root.write("one/one.c", constant(1))
     t = open_terminal()
