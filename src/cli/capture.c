@@ -14,6 +14,8 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/memory.h"
+#include "cli/interruption.h"
 
 #define MOST (1 << 20) /* of what it prints; the rest is read and dropped */
 
@@ -37,6 +39,7 @@ static int start(const char *const *argv, char *const *environment, int input, i
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
+	sigset_t none;
 	int r;
 
 	posix_spawn_file_actions_init(&actions);
@@ -44,7 +47,9 @@ static int start(const char *const *argv, char *const *environment, int input, i
 	posix_spawn_file_actions_adddup2(&actions, output, 1);
 	posix_spawn_file_actions_adddup2(&actions, output, 2);
 	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attributes, &none);
 	r = posix_spawnp(ret, argv[0], &actions, &attributes, (char *const *)argv, environment ? environment : environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
@@ -52,16 +57,18 @@ static int start(const char *const *argv, char *const *environment, int input, i
 }
 
 /* Until everybody who could write has closed the pipe. */
-static int read_all(int fd, uint64_t until_ns, size_t most, struct buffer *ret)
+static int read_until(int fd, int interruption, uint64_t until_ns, size_t most, struct buffer *ret)
 {
 	for (;;) {
 		uint64_t now = clock_ns();
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = interruption, .events = POLLIN } };
 		char bytes[4096];
 		ssize_t n;
 
-		if (now >= until_ns || poll(&p, 1, (int)((until_ns - now) / NS_PER_MS) + 1) == 0)
+		if (now >= until_ns || poll(p, ARRAY_SIZE(p), (int)((until_ns - now) / NS_PER_MS) + 1) == 0)
 			return -ETIMEDOUT;
+		if (p[1].revents)
+			return -EINTR;
 		n = read(fd, bytes, sizeof(bytes));
 		if (n == 0)
 			return 0;
@@ -70,6 +77,15 @@ static int read_all(int fd, uint64_t until_ns, size_t most, struct buffer *ret)
 		if (n > 0 && ret->size < most)
 			buffer_append(ret, bytes, (size_t)n);
 	}
+}
+
+static int read_all(int fd, uint64_t until_ns, size_t most, struct buffer *ret)
+{
+	int interruption = interruption_fd(), r = read_until(fd, interruption, until_ns, most, ret);
+
+	if (interruption >= 0)
+		close(interruption);
+	return r;
 }
 
 static int run(const char *const *argv, char *const *environment, int input, unsigned timeout_ms, size_t most,

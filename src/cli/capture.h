@@ -8,7 +8,8 @@ struct buffer;
 /*
  * Run a program to its end: @input on its stdin, what it prints on stdout and stderr appended
  * to @ret. argv[0] is looked up in PATH; NULL ends @argv. Its exit status (128 + signal), or
- * -ETIMEDOUT after it was killed, or -errno.
+ * -ETIMEDOUT after it was killed, or -errno; -EINTR: it was killed for a signal that is held back
+ * (cli/interruption.h).
  */
 int capture(const char *const *argv, const char *input, unsigned timeout_ms, struct buffer *ret);
 

@@ -22,6 +22,7 @@
 #include "base/memory.h"
 #include "cli/capture.h"
 #include "cli/client.h"
+#include "cli/interruption.h"
 #include "cli/json_reader.h"
 #include "cli/recorded.h"
 #include "image/inspect.h"
@@ -208,15 +209,19 @@ int numbers_diff(const struct numbers_options *o, numbers_fn on_case, void *cont
 {
 	struct work w = { .o = o, .on_case = on_case, .context = context, .cuda = is_cuda(o->after.path),
 			  .directory = "/tmp/devserve-diff-XXXXXX" };
+	struct interruption held;
 	int r;
 
-	if (!mkdtemp(w.directory)) {
+	interruption_hold(&held);
+	if (mkdtemp(w.directory)) {
+		r = run_golden(&w, why);
+		if (r == 0)
+			r = run_recordings(&w, why);
+		file_remove_tree(w.directory);
+	} else {
 		buffer_puts(why, "cannot make a directory in /tmp");
-		return EXIT_FAILURE;
+		r = EXIT_FAILURE;
 	}
-	r = run_golden(&w, why);
-	if (r == 0)
-		r = run_recordings(&w, why);
-	file_remove_tree(w.directory);
+	interruption_release(&held);
 	return r;
 }

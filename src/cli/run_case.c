@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/capture.h"
+#include "cli/interruption.h"
 #include "cli/json_reader.h"
 #include "infer/dtype.h"
 #include "replica/sanitizer.h"
@@ -350,8 +351,8 @@ static int conclude(const char *directory, const char *got, int status, const st
 	return 0;
 }
 
-int case_run(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
-	     struct buffer *why)
+static int run_held(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
+		    struct buffer *why)
 {
 	char got[] = "/tmp/devserve-replay-XXXXXX";
 	struct link_shared *link;
@@ -370,5 +371,17 @@ int case_run(const char *directory, const struct json_reader *facts, struct case
 		munmap(link, sizeof(*link));
 		close(LINK_FD);
 	}
+	return r;
+}
+
+int case_run(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
+	     struct buffer *why)
+{
+	struct interruption held;
+	int r;
+
+	interruption_hold(&held);
+	r = run_held(directory, facts, ret, said, why);
+	interruption_release(&held);
 	return r;
 }

@@ -415,6 +415,7 @@ static int replay(struct worker *w, int argc, char **argv)
 {
 	size_t size;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	hold_libraries(w);
 	threads_hold();
 	if (argc > 1 && strcmp(argv[1], "link=yes") == 0) {

@@ -2,15 +2,19 @@
 """The last requests of a deployment: which are kept, what becomes of them as files, and once more."""
 
 import json
+import os
+import pathlib
 import re
+import select
 import shutil
+import signal
 import subprocess
 import threading
 
 import numpy
 import pytest
 
-from devserve import BUILD, constant, devserve, deployment, x
+from devserve import BUILD, PATIENCE, constant, devserve, deployment, x
 
 # X FP32[-1] → Y FP32[-1], 2x; Z INT64[1], how many there are.
 TWICE = """\
@@ -228,6 +232,38 @@ def test_replay_tells_of_a_crash(twice, root, tmp_path):
     result = command(root, "replay", "1")
     assert result.returncode == 1
     assert "crashed: it wrote through a null pointer in infer (twice.c:11: *(volatile int *)8 = 1;)" in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_replay_that_hangs_ends_with_the_command_and_leaves_nothing(root, serve, tmp_path, number):
+    flag, fifo = tmp_path / "flag", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    root.write("hang.c", deployment(f"""\
+	if (access("{flag}", F_OK) == 0) {{
+		FILE *f = fopen("{fifo}", "w");
+
+		fprintf(f, "%d\\n", (int)getpid());
+		fclose(f);
+		for (;;)
+			*(volatile int32_t *)y = x;
+	}}
+	*y = x;""", "#include <stdio.h>\n#include <unistd.h>"))
+    serve().infer("hang", x(1))
+    assert command(root, "replay", "1").returncode == 0
+    flag.touch()
+    process = subprocess.Popen([BUILD / "devserve", "replay", "1", "--root", root.path], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    worker = int(fifo.read_text())
+    pidfd = os.pidfd_open(worker)
+    words = pathlib.Path(f"/proc/{worker}/cmdline").read_bytes().decode().split("\0")
+    [got] = [pathlib.Path(w.removeprefix("got=")) for w in words if w.startswith("got=")]
+    assert got.is_dir()
+    process.send_signal(number)
+    assert process.wait(PATIENCE) == -number
+    assert select.select([pidfd], [], [], PATIENCE)[0], "the worker goes on"
+    os.close(pidfd)
+    assert number == signal.SIGKILL or not got.exists()
+    shutil.rmtree(got, ignore_errors=True)
 
 
 def refuse(server, text):
