@@ -428,10 +428,10 @@ void release_fini(struct release *r);
 /* As replica_load() wants it; points into @r. */
 struct replica_image release_image(const struct release *r);
 /*
- * How the state that @from leaves becomes that of @to. STATE_MISFIT with a sentence in @ret; what
- * there is to tell of the other ways as well.
+ * How the state that what serves leaves becomes that of @to. STATE_MISFIT with a sentence in @ret;
+ * what there is to tell of the other ways as well.
  */
-enum state_fit release_fit(const struct release *from, const struct release *to, struct buffer *ret);
+enum state_fit release_fit(const struct deployment *d, const struct release *to, struct buffer *ret);
 /* The same of what serves and @r. STATE_MISFIT with a sentence in @why. */
 enum state_fit release_fit_rollout(const struct deployment *d, const struct rollout *r, struct buffer *why);
 

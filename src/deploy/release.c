@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "deploy/internal.h"
 #include "infer/signature.h"
+#include "state/before.h"
 
 struct replica_image release_image(const struct release *r)
 {
@@ -88,16 +89,25 @@ static struct state_shape shape_of(const struct release *r)
 	return (struct state_shape){ r->signature->state.size, r->signature->state.version, is_its ? r->layout : NULL };
 }
 
-static void tell_copied(const struct plan *p, struct buffer *ret)
+static void tell_copied(const struct plan *p, bool back, struct buffer *ret)
 {
 	_cleanup_buffer_ struct buffer more = BUFFER_NULL;
 
-	state_fit_tell(p, &more);
+	state_fit_tell(p, back, &more);
 	buffer_printf(ret, "the state's members were copied by name%s%s", more.size ? ": " : "", buffer_text(&more));
 }
 
-enum state_fit release_fit(const struct release *from, const struct release *to, struct buffer *ret)
+/* That of the first replica; the others' structs have changed together with it. */
+static bool is_back(const struct deployment *d, const struct state_shape *to)
 {
+	_cleanup_free_ char *path = xasprintf("%s/state/%s/0", d->deploy->state_dir, d->name);
+
+	return before_is_of(path, to->layout, to->version);
+}
+
+enum state_fit release_fit(const struct deployment *d, const struct release *to, struct buffer *ret)
+{
+	const struct release *from = &d->current;
 	_cleanup_plan_ struct plan plan = PLAN_NULL;
 	struct state_shape was, is;
 	enum state_fit fit;
@@ -108,7 +118,7 @@ enum state_fit release_fit(const struct release *from, const struct release *to,
 	is = shape_of(to);
 	fit = state_fit(&was, &is, to->signature->state.migrates, &plan, ret);
 	if (fit == STATE_COPIED)
-		tell_copied(&plan, ret);
+		tell_copied(&plan, is_back(d, &is), ret);
 	else if (fit == STATE_MIGRATED)
 		buffer_puts(ret, "the state was made anew by its migrate()");
 	else if (fit == STATE_SAME && was.layout && !is.layout)
@@ -124,7 +134,7 @@ enum state_fit release_fit_rollout(const struct deployment *d, const struct roll
 	enum state_fit fit;
 
 	to.layout = find_layout(d->deploy, r->image_hash, &text);
-	fit = release_fit(&d->current, &to, &told);
+	fit = release_fit(d, &to, &told);
 	if (fit == STATE_MISFIT)
 		buffer_puts(why, buffer_text(&told));
 	layout_unref(to.layout);

@@ -283,7 +283,7 @@ static void on_tried(void *context, const struct trial_result *result)
 /* Asked when it begins: what serves then is what leaves the state. */
 static bool state_is_kept(struct deployment *d)
 {
-	return release_fit(&d->current, &d->wish.release, &d->wish.state) != STATE_MISFIT;
+	return release_fit(d, &d->wish.release, &d->wish.state) != STATE_MISFIT;
 }
 
 static void start_wish(struct deployment *d)
@@ -334,7 +334,7 @@ static bool may_fall_back(const struct deployment *d)
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 
 	return d->stage == ROLLOUT_IDLE && d->previous.path && !d->removed &&
-	       release_fit(&d->current, &d->previous, &why) != STATE_MISFIT;
+	       release_fit(d, &d->previous, &why) != STATE_MISFIT;
 }
 
 void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done_fn done, void *context)

@@ -55,10 +55,11 @@ enum state_fit state_fit(const struct state_shape *from, const struct state_shap
 	return ret->in_place ? STATE_SAME : STATE_COPIED;
 }
 
-void state_fit_tell(const struct plan *p, struct buffer *ret)
+void state_fit_tell(const struct plan *p, bool back, struct buffer *ret)
 {
 	if (p->added.n)
-		buffer_printf(ret, "%s %s new and zero", buffer_text(&p->added.text), p->added.n > 1 ? "are" : "is");
+		buffer_printf(ret, "%s %s %s", buffer_text(&p->added.text), p->added.n > 1 ? "are" : "is",
+			      back ? "back, as before the struct had changed" : "new and zero");
 	if (p->removed.n)
 		buffer_printf(ret, "%s%s %s gone, with what was in %s", p->added.n ? "; " : "",
 			      buffer_text(&p->removed.text), p->removed.n > 1 ? "are" : "is",

@@ -36,5 +36,8 @@ enum state_fit {
 enum state_fit state_fit(const struct state_shape *from, const struct state_shape *to, bool migrates,
 			 struct plan *ret, struct buffer *why);
 
-/* What an author should know of STATE_COPIED: what is new, what is lost. Nothing: nothing. */
-void state_fit_tell(const struct plan *p, struct buffer *ret);
+/*
+ * What an author should know of STATE_COPIED: what is new, what is lost. Nothing: nothing. @back: what
+ * is new comes out of the copy from before (state/before.h).
+ */
+void state_fit_tell(const struct plan *p, bool back, struct buffer *ret);

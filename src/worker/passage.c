@@ -10,6 +10,7 @@
 #include <devserve/ext/state.h>
 
 #include "state/address.h"
+#include "state/before.h"
 #include "state/checkpoint.h"
 #include "worker/image.h"
 #include "worker/migration.h"
@@ -56,13 +57,13 @@ void passage_fini(struct passage *p)
 	buffer_fini(&p->why);
 }
 
-void passage_find(const struct state_memory *from, const struct image *image, struct passage *ret)
+void passage_find(const struct state_memory *from, const struct image *image, const char *path, struct passage *ret)
 {
 	const struct devserve_state_extension *e = declared(image);
 	const struct state_shape was = { from->size, from->version, from->layout };
 	const struct state_shape is = { e->size, e->version, image->layout };
 
-	*ret = (struct passage){ .why = BUFFER_NULL };
+	*ret = (struct passage){ .why = BUFFER_NULL, .path = path };
 	ret->how = state_fit(&was, &is, e->migrate || has_migrate_from(e), &ret->plan, &ret->why);
 }
 
@@ -73,6 +74,15 @@ static int migrate(const struct devserve_state_extension *e, const struct plan *
 		return e->migrate(from->at, from->size, from->version, ret);
 	plan_apply(plan, from->at, ret);
 	return migrate_from(e, from->at, from->version, from->size, from->layout, ret);
+}
+
+static int copy_by_name(const struct passage *p, const struct image *image, const struct state_memory *from,
+			struct state_memory *ret)
+{
+	int r = p->path[0] ? before_restore(p->path, from->layout, image->layout, ret->version, ret->at) : 0;
+
+	plan_apply(&p->plan, from->at, ret->at);
+	return r;
 }
 
 int passage_go(const struct passage *p, const struct image *image, const struct state_memory *from, void *wanted,
@@ -87,12 +97,14 @@ int passage_go(const struct passage *p, const struct image *image, const struct 
 	if (r != 0)
 		return r;
 	if (p->how == STATE_COPIED)
-		plan_apply(&p->plan, from->at, ret->at);
+		r = copy_by_name(p, image, from, ret);
 	else
 		r = migrate(e, &p->plan, from, ret->at);
 	if (r == 0)
 		return 0;
 	state_memory_free(ret);
+	if (p->how == STATE_COPIED)
+		return say(sentence, size, -r, "cannot read %s.before: %s", p->path, strerror(-r));
 	return say(sentence, size, r < 0 ? -r : EPROTO, "migrate() from version %u returned %d (%s)",
 		   from->version, r, strerror(r < 0 ? -r : r));
 }
@@ -109,8 +121,8 @@ static int read_into(struct checkpoint *c, struct layout *layout, void *wanted, 
 	return r;
 }
 
-static int take_over(const struct image *image, struct checkpoint *c, void *wanted, struct state_memory *ret,
-		     char *sentence, size_t size)
+static int take_over(const struct image *image, struct checkpoint *c, const char *path, void *wanted,
+		     struct state_memory *ret, char *sentence, size_t size)
 {
 	struct state_memory old = { .size = c->size, .version = c->version, .layout = checkpoint_layout(c) };
 	_cleanup_passage_ struct passage p;
@@ -118,7 +130,7 @@ static int take_over(const struct image *image, struct checkpoint *c, void *want
 	bool same;
 	int r;
 
-	passage_find(&old, image, &p);
+	passage_find(&old, image, path, &p);
 	same = p.how == STATE_SAME;
 	r = read_into(c, same && image->layout ? image->layout : layout, same ? wanted : NULL, &old);
 	layout_unref(layout);
@@ -146,7 +158,7 @@ int passage_from_checkpoint(const struct image *image, const char *path, void *w
 	int r = path[0] ? checkpoint_open(path, &c, sentence, size) : -ENOENT;
 
 	if (r == 0) {
-		r = take_over(image, &c, wanted, ret, sentence, size);
+		r = take_over(image, &c, path, wanted, ret, sentence, size);
 		checkpoint_close(&c);
 		return r;
 	}

@@ -21,12 +21,13 @@ struct passage {
 	enum state_fit how;
 	struct plan plan;
 	struct buffer why; /* of STATE_MISFIT: a sentence */
+	const char *path;  /* of the checkpoint, beside which one from before may be; "": there is none */
 };
 
 #define _cleanup_passage_ __attribute__((cleanup(passage_fini)))
 
-/* @from: its bytes aren't looked at. passage_fini() it. */
-void passage_find(const struct state_memory *from, const struct image *image, struct passage *ret);
+/* @from: its bytes aren't looked at. @path stays the caller's. passage_fini() it. */
+void passage_find(const struct state_memory *from, const struct image *image, const char *path, struct passage *ret);
 void passage_fini(struct passage *p);
 
 /*

@@ -245,7 +245,6 @@ static void finish_file(struct state *s)
 		s->changed = false;
 		write_here(s);
 	}
-	keep_before(s);
 }
 
 /* The server tells it of what it rolls out; here the checkpoint was of another generation than it knows. */
@@ -295,6 +294,7 @@ static void replace_live(struct state *s, const struct image *image, const struc
 	old = s->live;
 	if (state_memory_move(&old) != 0 || passage_go(p, image, &old, ADDRESS, &s->live, sentence, sizeof(sentence)) != 0)
 		end_process(sentence);
+	keep_before(s);
 	begin_another_file(s);
 	state_memory_free(&old);
 }
@@ -312,7 +312,7 @@ static void pass_live(struct state *s, const struct image *image)
 {
 	_cleanup_passage_ struct passage p;
 
-	passage_find(&s->live, image, &p);
+	passage_find(&s->live, image, s->path, &p);
 	if (p.how == STATE_SAME)
 		keep_live(s, image->layout);
 	else

@@ -571,6 +571,24 @@ static int migrate_from(const void *old, const struct devserve_state_layout *lay
     assert add(serve(), 1) == 8
 
 
+def test_what_a_removed_member_held_is_back_with_the_struct_that_had_it(root, serve):
+    root.write("counter/counter.c", source("int64_t count; int64_t flags : 3;", step="counter->count += *delta; counter->flags = 2;"))
+    server = serve()
+    assert add(server, 7) == 7
+    renamed = source("int64_t number; int64_t flags : 3;", step="counter->number += *delta; counter->flags = 1;",
+                     value="counter->number")
+    assert server.save("counter/counter.c", renamed)["outcome"] == "swapped"
+    assert add(server, 5) == 5
+    mark = server.mark()
+    assert devserve("rollback", "counter", "--root", str(root.path)).returncode == 0
+    assert "counter.count is back, as before the struct had changed" in server.wait("notice", mark)["reason"]
+    assert json.loads(show(root, "counter", "--before", "--json").stdout)["values"] == {"number": 5, "flags": 1}
+    assert add(server, 1) == 8
+    assert server.save("counter/counter.c", renamed + "\n")["outcome"] == "swapped"
+    assert json.loads(show(root, "counter", "--before", "--json").stdout)["values"] == {"count": 8, "flags": 2}
+    assert add(server, 1) == 6
+
+
 def test_a_large_state_is_copied_as_the_last_call_left_it(root, serve):
     size = 4 << 20
     fill = "for (int i = 0; i < N; i++) counter->count[i] += *delta;".replace("N", str(size // 8))

@@ -73,7 +73,7 @@ Test(fit, what_is_new_and_what_is_lost_is_told)
 	_cleanup_buffer_ struct buffer told = BUFFER_NULL;
 
 	plan_make(a, b, &plan);
-	state_fit_tell(&plan, &told);
+	state_fit_tell(&plan, false, &told);
 	cr_expect_str_eq(told.data, "counter.b, counter.c are new and zero; counter.a is gone, with what was in it");
 	layout_unref(a);
 	layout_unref(b);
