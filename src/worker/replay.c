@@ -182,6 +182,7 @@ static int run_case(struct replay *r)
 	if (!base || !r->rehearsal)
 		return say("no memory for the case");
 	rehearsal_attach(r->rehearsal, base, size);
+	rehearsal_poison(r->rehearsal, true); /* as in a trial: what was refused for it is refused again */
 	memcpy((void *)&devserve_replay_infer, &r->image.entry->infer, sizeof(devserve_replay_infer));
 	devserve_replay_begin();
 	if (rehearsal_run(r->rehearsal, &r->image, (const struct recording *)base) != 0)

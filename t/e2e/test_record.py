@@ -292,6 +292,15 @@ def test_what_a_save_crashed_on_is_kept_with_the_image_that_crashed(proved, root
     assert json.loads((root.path / ".devserve/cases/1/case.json").read_text())["sentence"] == fault["reason"]
 
 
+def test_what_a_save_left_unwritten_is_not_the_same_in_a_replay(proved, root):
+    ask(proved, [0, 0])
+    fault = refuse(proved, TWICE.replace("i < n; i++", "i < n && x[i] != 0; i++"))
+    assert "infer() left it unwritten" in fault["reason"]
+    result = command(root, "replay", fault["replay"])
+    assert result.returncode == 1 and "Y  FP32[2]  2 of 2 elements are off" in result.stdout, result
+    assert "expected 0, got -nan" in result.stdout, result
+
+
 def test_what_another_save_answers_otherwise_takes_its_place(proved, root):
     refuse(proved, TWICE.replace("if (access(", "if (n == 3 || access("))
     command(root, "replay", 1)
