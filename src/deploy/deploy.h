@@ -166,6 +166,7 @@ struct deployment_stats {
 	uint64_t restarts;
 	struct deployment_settings settings; /* in force */
 	bool sanitized; /* what serves finds its own mistakes */
+	bool dying;     /* each of its workers has died several times, without an answer in between */
 };
 
 int deploy_new(struct hub *hub, const struct deploy_options *o, const struct deploy_callbacks *cb,

@@ -222,10 +222,12 @@ void deployment_get_stats(const struct deployment *d, struct deployment_stats *r
 	ret->settings = d->settings;
 	ret->in_flight = ret->n_workers = 0;
 	ret->sanitized = d->current.runtime != NULL;
+	ret->dying = d->n_seats > 0;
 	ret->spare_pid = d->spare && d->spare_has ? replica_pid(d->spare) : 0;
 	for (unsigned i = 0; i < d->n_seats; i++) {
 		const struct seat *s = &d->seats[i];
 
+		ret->dying &= seat_is_dying(s);
 		if (!s->serving)
 			continue;
 		ret->workers[ret->n_workers].pid = replica_pid(s->serving);

@@ -144,6 +144,8 @@ struct seat {
 	bool told;                /* of its worker's crash, with the call */
 	unsigned n_failures;      /* deaths in a row, without an answer in between */
 	unsigned n_idle_deaths;   /* of those, the ones that no call explains */
+	unsigned n_deaths;        /* of both kinds, of the generation that serves */
+	bool answered;            /* that one did, a call */
 	uint64_t died_ns, started_ns;
 	uv_timer_t restart;
 	uv_timer_t patience;      /* of a load: create() may hang */
@@ -398,6 +400,8 @@ void seat_drop(struct seat *s);
 void seat_retire(struct seat *s);
 void seat_close_timers(struct seat *s);
 bool seat_is_busy(const struct seat *s);
+/* Its workers die, one after the other, and no answer comes in between. */
+bool seat_is_dying(const struct seat *s);
 
 /* rollout.c */
 void rollout_close(struct deployment *d);

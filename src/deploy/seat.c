@@ -126,6 +126,13 @@ static char *state_path(const struct seat *s)
 	return xasprintf("%s/%u", directory, s->index);
 }
 
+/* Another generation is about to serve. */
+static void forget_deaths(struct seat *s)
+{
+	s->n_idle_deaths = s->n_deaths = 0;
+	s->answered = false;
+}
+
 static void swap(struct seat *s, struct replica *r)
 {
 	struct deployment *d = s->deployment;
@@ -134,7 +141,7 @@ static void swap(struct seat *s, struct replica *r)
 	unsigned threads = cpus / (d->settings.num_replicas ? d->settings.num_replicas : 1);
 
 	if (s->generation != d->current.generation)
-		s->n_idle_deaths = 0;
+		forget_deaths(s);
 	s->generation = d->current.generation;
 	s->n_generations++;
 	replica_set_name(r, d->name);
@@ -224,6 +231,7 @@ static void start_failed(struct seat *s, const char *sentence)
 		return;
 	}
 	s->n_failures++;
+	s->n_deaths++;
 	if (++s->n_idle_deaths >= AT_FAULT && rollout_fall_back(d, sentence))
 		return;
 	if (s->n_failures >= HOPELESS)
@@ -470,8 +478,10 @@ static void on_done(void *context, void *call)
 {
 	struct seat *s = context;
 
-	if (((struct batch *)call)->replica == s->serving && !batch_was_skipped(call))
-		s->n_failures = s->n_idle_deaths = 0;
+	if (((struct batch *)call)->replica == s->serving && !batch_was_skipped(call)) {
+		s->n_failures = s->n_idle_deaths = s->n_deaths = 0;
+		s->answered = true;
+	}
 	batch_done(call);
 }
 
@@ -507,6 +517,20 @@ static void tell_died(struct seat *s, const struct replica_end *end)
 	s->told = false;
 }
 
+/* With state no call is tried on the generation before: what never answered must do. */
+static bool is_at_fault(const struct seat *s)
+{
+	const struct deployment *d = s->deployment;
+
+	return s->generation == d->current.generation &&
+	       (s->n_idle_deaths >= AT_FAULT || (has_state(d) && !s->answered && s->n_deaths >= AT_FAULT));
+}
+
+bool seat_is_dying(const struct seat *s)
+{
+	return s->n_deaths >= AT_FAULT;
+}
+
 static void on_serving_died(void *context, const struct replica_end *end)
 {
 	struct seat *s = context;
@@ -518,6 +542,7 @@ static void on_serving_died(void *context, const struct replica_end *end)
 		return;
 	s->died_ns = clock_ns();
 	s->n_failures += end->cause == REPLICA_CRASHED && !(s->told && end->report); /* a report is what it is for */
+	s->n_deaths += end->cause == REPLICA_CRASHED && !end->report;
 	s->n_idle_deaths += end->cause == REPLICA_CRASHED && !s->told; /* else retry.c judges */
 	tell_died(s, end);
 	if (d->removed) {
@@ -533,8 +558,7 @@ static void on_serving_died(void *context, const struct replica_end *end)
 		s->stage = SEAT_IDLE; /* the next one comes with the new image */
 		rollout_on_swapped(s, 0);
 		seat_restart(s);
-	} else if (s->n_idle_deaths < AT_FAULT || s->generation != d->current.generation ||
-		   !rollout_fall_back(d, end->how)) {
+	} else if (!is_at_fault(s) || !rollout_fall_back(d, end->how)) {
 		seat_restart(s);
 	}
 }

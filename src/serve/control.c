@@ -139,8 +139,12 @@ static void describe_companion(struct buffer *json, const struct deployment *d)
 	json_object_end(json);
 }
 
-static const char *state_name(enum handle_state state)
+#define DYING "each worker has died several times in a row, with no answer in between"
+
+static const char *state_name(enum handle_state state, bool dying)
 {
+	if (state == HANDLE_READY && dying)
+		return "crashing";
 	return state == HANDLE_READY ? "ready" : state == HANDLE_LOADING ? "loading" : "unavailable";
 }
 
@@ -152,10 +156,10 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	deployment_get_stats(p->deployment, &s);
 	json_object(json, NULL);
 	json_string(json, "name", p->name);
-	json_string(json, "state", state_name(h->state));
+	json_string(json, "state", state_name(h->state, s.dying));
 	json_uint(json, "generation", h->generation);
 	json_string(json, "stale", h->stale);
-	json_string(json, "reason", h->state == HANDLE_READY ? p->reason : h->reason);
+	json_string(json, "reason", h->state != HANDLE_READY ? h->reason : s.dying ? DYING : p->reason);
 	json_string(json, "path", p->path);
 	json_string(json, "last_outcome", p->outcome);
 	if (s.sanitized)
@@ -224,26 +228,21 @@ static void on_front(void *context, struct exchange *x)
 
 /* Waiting */
 
-static bool is_sanitized(const struct plugin *p)
-{
-	struct deployment_stats s = { .sanitized = false };
-
-	if (p->deployment)
-		deployment_get_stats(p->deployment, &s);
-	return s.sanitized;
-}
-
+/* What became of the newest save, and since then of the generation that serves. */
 static void answer_wait(struct exchange *x, const struct plugin *p)
 {
 	const struct plugin *refused = plugins_find_refused(p->plugins, p->name);
+	struct deployment_stats s = { .sanitized = false };
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
+	if (p->deployment)
+		deployment_get_stats(p->deployment, &s);
 	json_object(&json, NULL);
 	json_string(&json, "deployment", p->name);
 	json_uint(&json, "generation", p->generation);
-	json_string(&json, "outcome", refused ? "refused" : p->outcome);
-	json_string(&json, "reason", refused ? refused->clash : p->reason);
-	json_bool(&json, "sanitized", is_sanitized(p));
+	json_string(&json, "outcome", refused ? "refused" : s.dying ? "crashed" : p->outcome);
+	json_string(&json, "reason", refused ? refused->clash : s.dying ? DYING : p->reason);
+	json_bool(&json, "sanitized", s.sanitized);
 	json_object_end(&json);
 	reply_json(x, 200, &json);
 }

@@ -669,6 +669,36 @@ def test_the_generation_before_finds_the_members_again_when_the_one_after_crashe
     assert (answer.output("COUNT")[0], answer.generation) == (10, 1), answer
 
 
+BEYOND = "counter->count++; ((volatile int64_t *)counter)[1 << 20] = 1;"
+
+
+def test_the_generation_before_serves_again_where_each_call_of_the_one_after_writes_far_beyond_its_state(root, serve):
+    root.write("counter/counter.c", source())
+    server = serve()
+    assert add(server, 7) == 7
+    done = server.save("counter/counter.c", source(step=f"if (*delta == 5) {{ {BEYOND} }} else counter->count += *delta;"))
+    assert done["outcome"] == "swapped", done
+    mark = server.mark()
+    assert [server.infer("counter", delta(5)).status for _ in range(3)] == [500] * 3
+    assert server.wait("deployment.fell-back", mark, deployment="counter")["generation"] == 1
+    assert add(server, 1) == 8
+    waited = devserve("wait", "counter", "--root", str(root.path))
+    assert waited.returncode == 1 and "crashed: generation 2 was killed by signal 11" in waited.stderr, waited
+
+
+def test_status_and_wait_say_that_every_worker_dies_where_there_is_nothing_to_fall_back_to(root, serve):
+    root.write("counter/counter.c", source(step=f"if (*delta == 5) {{ {BEYOND} }} else counter->count += *delta;"))
+    server = serve()
+    assert server.status()["deployments"][0]["state"] == "ready"
+    assert [server.infer("counter", delta(5)).status for _ in range(3)] == [500] * 3
+    assert server.status()["deployments"][0]["state"] == "crashing"
+    waited = devserve("wait", "counter", "--root", str(root.path))
+    assert waited.returncode == 1 and "each worker has died several times in a row" in waited.stderr, waited
+    assert add(server, 1) == 1
+    assert server.status()["deployments"][0]["state"] == "ready"
+    assert devserve("wait", "counter", "--root", str(root.path)).returncode == 0
+
+
 def test_no_generation_comes_back_into_which_the_state_would_not_fit(root, serve):
     root.write("counter/counter.c", source("int32_t count;"))
     server = serve()
