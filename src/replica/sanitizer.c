@@ -216,7 +216,26 @@ static const char *end_of_location(const char *at)
 	return end;
 }
 
-/* "0 bytes to the right of 40-byte region", or of "the input X[10]"; "… of global variable 'g'" */
+/* "0 bytes to the right of …", as gcc said it until 12, is "0 bytes after …". Returns what follows. */
+static const char *put_side(const char *at, const char *end, struct buffer *ret)
+{
+	static const struct {
+		const char *said, *is;
+	} sides[] = { { " to the right of ", " after " }, { " to the left of ", " before " } };
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *said = strstr(at, sides[i].said);
+
+		if (!said || said >= end)
+			continue;
+		put(ret, at, said);
+		buffer_puts(ret, sides[i].is);
+		return said + strlen(sides[i].said);
+	}
+	return at;
+}
+
+/* "0 bytes after 40-byte region", or "… after the input X[10]"; "… before global variable 'g'" */
 static void put_location(const char *report, struct buffer *ret)
 {
 	const char *at = nearest(report), *end = at ? end_of_location(at) : NULL, *tensor, *size = end;
@@ -227,6 +246,7 @@ static void put_location(const char *report, struct buffer *ret)
 	for (int words = 0; tensor && words < 2 && size > at; words += *size == ' ')
 		size--;
 	buffer_puts(ret, ", ");
+	at = put_side(at, end, ret);
 	put(ret, at, tensor ? size + 1 : end);
 	if (tensor)
 		put(ret, tensor, line_end(tensor));

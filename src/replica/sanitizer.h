@@ -33,7 +33,7 @@ void sanitizer_report_fini(struct sanitizer_report *r);
 const char *sanitizer_tool(const char *report);
 
 /*
- * What it found, as part of a sentence: "heap-buffer-overflow: wrote 4 bytes, 0 bytes to the right
- * of 40-byte region". Without control bytes.
+ * What it found, as part of a sentence: "heap-buffer-overflow: wrote 4 bytes, 0 bytes after
+ * 40-byte region". Without control bytes.
  */
 void sanitizer_describe(const char *report, struct buffer *ret);

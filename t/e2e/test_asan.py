@@ -126,9 +126,9 @@ def test_what_it_finds_ends_the_call_and_the_next_one_is_served(root, serve, com
 
 
 TENSORS = {  # what is done, and what is said of it
-    "r = ((volatile int *)x)[1];": "read 4 bytes, 0 bytes to the right of the input X[1]",
-    "r = ((volatile int *)x)[-1];": "read 4 bytes, 4 bytes to the left of the input X[1]",
-    "((volatile char *)y)[4] = 1;": "wrote 1 byte, 0 bytes to the right of the output Y[1]",
+    "r = ((volatile int *)x)[1];": "read 4 bytes, 0 bytes after the input X[1]",
+    "r = ((volatile int *)x)[-1];": "read 4 bytes, 4 bytes before the input X[1]",
+    "((volatile char *)y)[4] = 1;": "wrote 1 byte, 0 bytes after the output Y[1]",
     "if (kept) r = *kept; kept = x;": "read 4 bytes, 0 bytes inside of the input X of a call that has ended",
 }
 
@@ -254,7 +254,7 @@ def test_what_clients_asked_before_is_enough_to_find_it(root, serve, compilers):
     server = serve("--gate", "replay", env=compilers)
     assert server.infer("one", x(-1)).value == 7
     said = toggle(server, "one")
-    found = "AddressSanitizer: heap-buffer-overflow: read 4 bytes, 0 bytes to the right of the input X[1]"
+    found = "AddressSanitizer: heap-buffer-overflow: read 4 bytes, 0 bytes after the input X[1]"
     assert said.returncode == 1 and found in said.stderr, said
     report = server.wait("sanitizer.report", deployment="one")
     assert report["diagnostics"][0]["line"] == line_of(root, "one.c", "r = x[1];"), report

@@ -326,7 +326,7 @@ def test_a_serves_under_addresssanitizer_and_not_any_more(root, open_terminal):
     t.press("a")
     assert "under AddressSanitizer" in t.wait_line("gen 1→2")
     assert Client(url_of(t)).infer("one", x(1)).status == 500
-    t.wait_line("AddressSanitizer in generation 2: heap-buffer-overflow: read 4 bytes, 0 bytes to the right of 40-byte")
+    t.wait_line("AddressSanitizer in generation 2: heap-buffer-overflow: read 4 bytes, 0 bytes after 40-byte")
     t.wait_line("*y = block[9 + x] * 0;")
     t.wait_line("one.c:8: allocated here")
     t.wait_line("took over")

@@ -61,7 +61,7 @@ Test(sanitizer, what_was_found_is_part_of_a_sentence)
 	describes("==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x6 at pc 0x7 bp 0x8 sp 0x9\n"
 		  "WRITE of size 4 at 0x6 thread T0\n"
 		  "0x6 is located 0 bytes to the right of 40-byte region [0x5,0x6)\nallocated by thread T0 here:\n",
-		  "heap-buffer-overflow: wrote 4 bytes, 0 bytes to the right of 40-byte region");
+		  "heap-buffer-overflow: wrote 4 bytes, 0 bytes after 40-byte region");
 	describes("==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x6 at pc 0x7 bp 0x8 sp 0x9\n"
 		  "READ of size 1 at 0x6 thread T0\n0x6 is located 3 bytes after 40-byte region [0x5,0x6)\n",
 		  "heap-buffer-overflow: read 1 byte, 3 bytes after 40-byte region");
@@ -91,7 +91,7 @@ Test(sanitizer, a_tensor_is_called_by_its_name)
 	describes("==devserve== 0x50 the output Y[8,16]\n==devserve== 0x5 the input X[10]\n"
 		  "==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x2d at pc 0x7 bp 0x8 sp 0x9\n"
 		  "READ of size 4 at 0x2d thread T0\n0x2d is located 0 bytes to the right of 40-byte region [0x5,0x2d)\n",
-		  "heap-buffer-overflow: read 4 bytes, 0 bytes to the right of the input X[10]");
+		  "heap-buffer-overflow: read 4 bytes, 0 bytes after the input X[10]");
 	describes("==devserve== 0x5 the input X[10]\n"
 		  "==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x6 at pc 0x7 bp 0x8 sp 0x9\n"
 		  "READ of size 4 at 0x6 thread T0\n0x6 is located 0 bytes after 16-byte region [0x4,0x6)\n",
@@ -108,7 +108,7 @@ Test(sanitizer, of_several_variables_the_nearest_is_named)
 		  "READ of size 4 at 0x6 thread T0\n"
 		  "0x6 is located 44 bytes to the left of global variable 'h' defined in 'k.c:4:5' (0x9) of size 4\n"
 		  "0x6 is located 0 bytes to the right of global variable 'g' defined in 'k.c:3:5' (0x5) of size 16\n",
-		  "global-buffer-overflow: read 4 bytes, 0 bytes to the right of global variable 'g'");
+		  "global-buffer-overflow: read 4 bytes, 0 bytes after global variable 'g'");
 }
 
 static const char *value_of(char **environment, const char *name)
