@@ -21,6 +21,7 @@
 #include "serve/event.h"
 #include "serve/front_page.h"
 #include "serve/plugin.h"
+#include "serve/plugin_root.h"
 #include "serve/recordings.h"
 #include "serve/reply.h"
 #include "serve/rollbacks.h"

@@ -17,6 +17,7 @@
 #include "build/build.h"
 #include "build/figures.h"
 #include "deploy/deploy.h"
+#include "serve/plugin_books.h"
 #include "serve/plugin_config.h"
 #include "serve/plugin_loops.h"
 #include "serve/plugin_weights.h"
@@ -60,12 +61,6 @@ struct plugins {
 	void *context;
 };
 
-/* What a generation was made of. */
-struct plugin_code {
-	struct hash source, libraries, image, device;
-	struct hash identity; /* of the image, without debug information; zero: not known */
-};
-
 struct plugin {
 	LIST_ENTRY(plugin) entry;
 	struct plugins *plugins;
@@ -98,38 +93,22 @@ struct plugin {
 	char *reason;                  /* why it doesn't serve */
 };
 
-/*
- * Read the root (everything), or look at what @paths belong to. @since_ns: the first event of
- * the batch.
- */
-void plugins_scan(struct plugins *ps, uint64_t since_ns);
-void plugins_changed(struct plugins *ps, const char *const *paths, size_t n, uint64_t since_ns);
-
 struct plugin *plugins_find(const struct plugins *ps, const char *name);
 
 /* The one of that name that was changed last, if it isn't the one that has it: its `clash` says why. */
 const struct plugin *plugins_find_refused(const struct plugins *ps, const char *name);
 
-/* Act on what lies on disk now of all of that name, without waiting for an event. */
-void plugins_check(struct plugins *ps, const char *name);
-
-/* Write down the numbers of generations that came to serve; later, for swaps can't wait for it. */
-void plugins_write_records(struct plugins *ps);
-
-/* Of one of them, now; with a save under way: that the next number may be taken. */
-void plugin_write_record(struct plugin *p);
-
-/* Generation @from of @name crashed, and @to serves again. */
-void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint32_t to, const char *why);
-
-/* How fast its generation is against the one before. */
-void plugins_judged(struct plugins *ps, const struct deploy_verdict *v);
+/* Look at the file or directory at @path, which isn't known: it may be one more, or of no use. */
+void plugins_add(struct plugins *ps, const char *path, uint64_t since_ns);
 
 /* How many there are, and how many of them serve. */
 void plugins_count(const struct plugins *ps, unsigned *ret, unsigned *ret_serving);
 
 /* Whether every first attempt has ended. */
 bool plugins_ready(const struct plugins *ps);
+
+/* Act on what lies on disk now, if it differs. It may be gone afterwards. @quiet: don't tell if it doesn't. */
+void plugin_check(struct plugin *p, uint64_t since_ns, bool quiet);
 
 /* Compile it anew and roll it out, though nothing changed; also what crashed and isn't loaded again. */
 void plugin_rebuild(struct plugin *p);
@@ -139,13 +118,6 @@ void plugin_resume(struct plugin *p);
 
 /* Build it for the sanitizers from now on, or not any more, and roll that out. */
 void plugin_sanitize(struct plugin *p, bool yes);
-
-/* Generation @generation, made of @code and @weights, came to serve. */
-void plugin_serves(struct plugin *p, uint32_t generation, const struct plugin_code *code,
-		   struct weights_set *weights);
-
-/* What serves is what a restart is to bring back; unless it is for the sanitizers. */
-void plugin_keep(struct plugin *p);
 
 /*
  * Roll the source out that was refused for its answers, with these as the right ones. False: it has changed since,

@@ -29,6 +29,7 @@
 #include "serve/json_sink.h"
 #include "serve/log.h"
 #include "serve/options.h"
+#include "serve/plugin_root.h"
 #include "serve/report.h"
 #include "serve/server.h"
 #include "serve/tap_sink.h"

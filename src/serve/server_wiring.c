@@ -30,6 +30,7 @@
 #include "serve/historian.h"
 #include "serve/log.h"
 #include "serve/options.h"
+#include "serve/plugin_root.h"
 #include "serve/stamp.h"
 #include "serve/style.h"
 #include "watch/watch.h"
