@@ -66,8 +66,9 @@ static int refuse(const struct client_options *o, const struct client *c, const 
 	return EXIT_FAILURE;
 }
 
-static int ask(const struct client_options *o, const struct client *c, struct buffer *why)
+static int ask(const void *options, const struct client *c, struct buffer *why)
 {
+	const struct client_options *o = options;
 	_cleanup_free_ char *path = path_of(o->name);
 	_cleanup_buffer_ struct buffer nothing = BUFFER_NULL;
 	const struct client_request q = { .path = path, .timeout_ms = TIMEOUT_MS, .body = &nothing };
@@ -84,18 +85,7 @@ static int ask(const struct client_options *o, const struct client *c, struct bu
 
 static int run(void *options)
 {
-	const struct client_options *o = options;
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	_cleanup_client_ struct client client = CLIENT_NULL;
-	int r = client_find(o, &client, &why);
-
-	if (r == EXIT_USAGE)
-		return cli_usage_error(&cli_accept, &why);
-	if (r == 0)
-		r = ask(o, &client, &why);
-	if (why.size)
-		cli_error(&why);
-	return r;
+	return client_run(&cli_accept, options, ask);
 }
 
 const struct command cli_accept = {

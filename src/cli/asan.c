@@ -61,8 +61,9 @@ static void say(const char *name, const struct json_reader *r)
 	       sanitized ? "under AddressSanitizer; the same command ends that" : "as it is built usually");
 }
 
-static int ask(const struct asan_options *o, const struct client *c, struct buffer *why)
+static int ask(const void *options, const struct client *c, struct buffer *why)
 {
+	const struct asan_options *o = options;
 	_cleanup_free_ char *path = path_of(o);
 	_cleanup_free_ char *late = xasprintf("%s: after %u s it isn't known whether it serves so; 'devserve status' "
 					      "shows what does, --timeout waits longer", o->client.name, o->client.timeout);
@@ -82,21 +83,12 @@ static int run(void *options)
 {
 	const struct asan_options *o = options;
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	_cleanup_client_ struct client client = CLIENT_NULL;
-	int r;
 
 	if (o->on && o->off) {
 		buffer_puts(&why, "--on and --off exclude each other");
 		return cli_usage_error(&cli_asan, &why);
 	}
-	r = client_find(&o->client, &client, &why);
-	if (r == EXIT_USAGE)
-		return cli_usage_error(&cli_asan, &why);
-	if (r == 0)
-		r = ask(o, &client, &why);
-	if (why.size)
-		cli_error(&why);
-	return r;
+	return client_run(&cli_asan, o, ask);
 }
 
 const struct command cli_asan = {

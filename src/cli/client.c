@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/cli.h"
 #include "cli/json_reader.h"
 #include "http/url.h"
 
@@ -135,6 +136,21 @@ int client_find(const struct client_options *o, struct client *ret, struct buffe
 	}
 	*ret = c;
 	return 0;
+}
+
+int client_run(const struct command *command, const void *options, client_ask_fn ask)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	_cleanup_client_ struct client client = CLIENT_NULL;
+	int r = client_find(options, &client, &why);
+
+	if (r == EXIT_USAGE)
+		return cli_usage_error(command, &why);
+	if (r == 0)
+		r = ask(options, &client, &why);
+	if (why.size)
+		cli_error(&why);
+	return r;
 }
 
 void client_fini(struct client *c)

@@ -21,6 +21,8 @@
 
 #define CLIENT_DEFAULT_URL "http://127.0.0.1:8000"
 
+struct command;
+
 struct client {
 	char *url;       /* as messages show it */
 	char *host;      /* without brackets */
@@ -59,6 +61,13 @@ struct client_options {
  */
 int client_find(const struct client_options *o, struct client *ret, struct buffer *why);
 void client_fini(struct client *c);
+
+/*
+ * What a command does that asks a server: finds it, lets @ask do so, and says what is wrong. @options
+ * starts with its struct client_options. The status to exit with.
+ */
+typedef int (*client_ask_fn)(const void *options, const struct client *c, struct buffer *why);
+int client_run(const struct command *command, const void *options, client_ask_fn ask);
 
 /* @name as a part of a path or a query. */
 void client_put_path(struct buffer *ret, const char *name);

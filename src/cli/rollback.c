@@ -74,8 +74,9 @@ static int report(const struct rollback_options *o, const struct json_reader *r,
 	return EXIT_SUCCESS;
 }
 
-static int ask(const struct rollback_options *o, const struct client *c, struct buffer *why)
+static int ask(const void *options, const struct client *c, struct buffer *why)
 {
+	const struct rollback_options *o = options;
 	_cleanup_free_ char *path = path_of(o);
 	_cleanup_buffer_ struct buffer nothing = BUFFER_NULL;
 	const struct client_request q = { .path = path, .timeout_ms = TIMEOUT_MS, .body = &nothing };
@@ -99,18 +100,7 @@ static int ask(const struct rollback_options *o, const struct client *c, struct 
 
 static int run(void *options)
 {
-	const struct rollback_options *o = options;
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	_cleanup_client_ struct client client = CLIENT_NULL;
-	int r = client_find(&o->client, &client, &why);
-
-	if (r == EXIT_USAGE)
-		return cli_usage_error(&cli_rollback, &why);
-	if (r == 0)
-		r = ask(o, &client, &why);
-	if (why.size)
-		cli_error(&why);
-	return r;
+	return client_run(&cli_rollback, options, ask);
 }
 
 const struct command cli_rollback = {

@@ -67,20 +67,14 @@ int wait_for_save(const struct client_options *o, const struct client *c, struct
 	return r;
 }
 
+static int ask(const void *options, const struct client *c, struct buffer *why)
+{
+	return wait_for_save(options, c, why);
+}
+
 static int run(void *options)
 {
-	const struct client_options *o = options;
-	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
-	_cleanup_client_ struct client client = CLIENT_NULL;
-	int r = client_find(o, &client, &why);
-
-	if (r == EXIT_USAGE)
-		return cli_usage_error(&cli_wait, &why);
-	if (r == 0)
-		r = wait_for_save(o, &client, &why);
-	if (why.size)
-		cli_error(&why);
-	return r;
+	return client_run(&cli_wait, options, ask);
 }
 
 const struct command cli_wait = {
