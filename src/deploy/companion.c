@@ -201,18 +201,6 @@ static void on_line(void *context, int level, const char *text, size_t size)
 	d->deploy->cb.line(d->deploy->cb.context, d->name, s->generation, level, text, size);
 }
 
-static void tell_died(struct seat *s, const struct replica_end *end)
-{
-	struct deployment *d = s->deployment;
-
-	if (end->cause != REPLICA_STOPPED)
-		d->deploy->cb.worker_died(d->deploy->cb.context, d->name, d->companion.release.generation, end->pid,
-					  end->how);
-	if (!s->told)
-		crash_tell(d, d->companion.release.generation, NULL, end);
-	s->told = false;
-}
-
 static bool any_serves(const struct companion *c)
 {
 	for (unsigned i = 0; i < c->n_seats; i++)
@@ -231,7 +219,7 @@ static void on_died(void *context, const struct replica_end *end)
 	uv_timer_stop(&s->patience);
 	if (s->deployment->deploy->closing)
 		return;
-	tell_died(s, end);
+	seat_tell_died(s, c->release.generation, end);
 	c->serves = any_serves(c);
 	if (!c->serves)
 		give_back(s->deployment);

@@ -402,6 +402,8 @@ void seat_close_timers(struct seat *s);
 bool seat_is_busy(const struct seat *s);
 /* Its workers die, one after the other, and no answer comes in between. */
 bool seat_is_dying(const struct seat *s);
+/* Its worker died, running @generation: tell that, and where, unless that was told with a call. */
+void seat_tell_died(struct seat *s, uint32_t generation, const struct replica_end *end);
 
 /* rollout.c */
 void rollout_close(struct deployment *d);

@@ -504,9 +504,8 @@ static uint32_t generation_at_fault(const struct seat *s, const struct replica_e
 	return before->path && end->crash && crash_is_in(end->crash, before->path) ? before->generation : s->generation;
 }
 
-static void tell_died(struct seat *s, const struct replica_end *end)
+void seat_tell_died(struct seat *s, uint32_t generation, const struct replica_end *end)
 {
-	uint32_t generation = generation_at_fault(s, end);
 	struct deployment *d = s->deployment;
 	struct deploy *deploy = d->deploy;
 
@@ -544,7 +543,7 @@ static void on_serving_died(void *context, const struct replica_end *end)
 	s->n_failures += end->cause == REPLICA_CRASHED && !(s->told && end->report); /* a report is what it is for */
 	s->n_deaths += end->cause == REPLICA_CRASHED && !end->report;
 	s->n_idle_deaths += end->cause == REPLICA_CRASHED && !s->told; /* else retry.c judges */
-	tell_died(s, end);
+	seat_tell_died(s, generation_at_fault(s, end), end);
 	if (d->removed) {
 		deployment_refuse_all(d, INFER_UNAVAILABLE, "the deployment was removed");
 		deployment_settle_removal(d);
