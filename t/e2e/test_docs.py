@@ -49,6 +49,10 @@ def test_every_block_has_a_fence(page):
     assert not indented_blocks(PAGES[page])
 
 
+def test_no_roff_is_left_in_what_comes_of_the_manual_page():
+    assert not re.search(r"\\\(|\\f[BIR]|\\&", PAGES["docs/commands.md"])
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
