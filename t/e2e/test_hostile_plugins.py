@@ -388,8 +388,9 @@ def test_what_it_prints_is_told_as_text_whatever_it_is(beside):
     mends(server)
 
 
-def test_a_child_that_it_forked_ends_with_its_worker(beside):
-    server = beside(hostile("value = fork(); if (value == 0) for (;;) pause();", "static int value;", value="value"))
+def test_a_child_that_it_forked_ends_with_its_worker(root, serve):
+    root.write("hostile.c", hostile("value = fork(); if (value == 0) for (;;) pause();", "static int value;", value="value"))
+    server = serve()
     child = server.infer("hostile").value
     os.kill(child, 0)  # it is there
     assert server.stop() == 0
