@@ -108,13 +108,13 @@ static void put_row(const struct json_reader *r, size_t i, struct buffer *b)
 	put_tensors(r, i, "inputs", b);
 	buffer_puts(b, " → ");
 	put_tensors(r, i, "outputs", b);
-	buffer_putc(b, '\n');
+	buffer_puts(b, json_reader_bool(r, "/recordings/%zu/counts", i) ? "\n" : "  (is another answer now)\n");
 }
 
 static int refuse_empty(const struct record_options *o, struct buffer *why)
 {
-	buffer_printf(why, "nothing was recorded for %s yet; ask it something: devserve infer %s", o->client.name,
-		      o->client.name);
+	buffer_printf(why, "nothing was recorded for %s yet%s; ask it something: devserve infer %s", o->client.name,
+		      o->list ? "" : " that is still answered so", o->client.name);
 	return EXIT_FAILURE;
 }
 
@@ -180,8 +180,52 @@ static void put_tolerances(const struct recorded_call *c, struct buffer *json)
 
 struct written {
 	struct buffer json; /* of the paths */
-	size_t n, n_there;
+	struct buffer others; /* of cases that expect another answer */
+	size_t n;
 };
+
+static bool agree(const struct array *a, const struct array *b)
+{
+	struct comparison found;
+
+	if (a->rank != b->rank || memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape)) != 0)
+		return false;
+	if (a->dtype == DEVSERVE_BYTES)
+		compare_bytes(a->data, a->size, b->data, b->size, array_elements(a), &found);
+	else
+		compare(a->dtype, a->data, b->data, array_elements(a), tolerance_of(a->dtype), &found);
+	return comparison_agrees(&found);
+}
+
+/* Whether the case at @path expects what @c answered, where it expects anything. */
+static bool expects(const char *path, const struct recorded_call *c)
+{
+	bool same = true;
+
+	for (size_t i = 0; i < c->n_out && same; i++) {
+		const struct array *out = &c->out[i];
+		struct array there = { .name = xstrdup(out->name) };
+		_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+		int r = case_read(path, CASE_OUT, out->dtype, &there, &why);
+
+		if (r != -ENOENT)
+			same = r == 0 && agree(&there, out);
+		array_fini(&there);
+	}
+	return same;
+}
+
+static void tell_there(const struct record_options *o, const char *path, uint64_t id, const struct recorded_call *c,
+		       struct written *w)
+{
+	bool same = expects(path, c);
+
+	if (!same)
+		json_string(&w->others, NULL, path);
+	if (!o->client.json)
+		printf("%s  %s %" PRIu64 "%s\n", path, same ? "is there already: recording" :
+		       "expects another answer than recording", id, same ? "" : ", and stays as it is; remove it first");
+}
 
 static int write_case(const struct record_options *o, const char *out, uint64_t id, const struct recorded_call *c,
 		      struct written *w, struct buffer *why)
@@ -196,11 +240,14 @@ static int write_case(const struct record_options *o, const char *out, uint64_t 
 		buffer_puts(why, buffer_text(&failure));
 		return EXIT_FAILURE;
 	}
-	*(r == 0 ? &w->n : &w->n_there) += 1;
-	if (r == 0)
-		json_string(&w->json, NULL, path);
+	if (r == -EEXIST) {
+		tell_there(o, path, id, c, w);
+		return 0;
+	}
+	w->n++;
+	json_string(&w->json, NULL, path);
 	if (!o->client.json)
-		printf("%s  %s %" PRIu64 "\n", path, r == 0 ? "recording" : "is there already: recording", id);
+		printf("%s  recording %" PRIu64 "\n", path, id);
 	return 0;
 }
 
@@ -254,16 +301,20 @@ static int write_all(const struct record_options *o, const struct client *c, con
 		return refuse_empty(o, why);
 	json_object(&w.json, NULL);
 	json_array(&w.json, "written");
+	json_array(&w.others, NULL);
 	if (o->id)
 		e = write_one(o, c, out, strtoull(o->id, NULL, 10), &w, why);
 	for (size_t i = 0; !o->id && i < n && e == 0; i++)
 		if (json_reader_number(r, &id, "/recordings/%zu/id", i))
 			e = write_one(o, c, out, (uint64_t)id, &w, why);
 	json_array_end(&w.json);
+	json_array_end(&w.others);
+	json_raw(&w.json, "differing", buffer_text(&w.others));
 	json_object_end(&w.json);
 	if (o->client.json && e == 0)
 		puts(w.json.data);
 	buffer_fini(&w.json);
+	buffer_fini(&w.others);
 	return e;
 }
 
@@ -274,7 +325,7 @@ static char *path_of(const struct record_options *o)
 	buffer_puts(&path, "/-/recordings?deployment=");
 	client_put_path(&path, o->client.name);
 	if (!o->list)
-		buffer_printf(&path, "&limit=%u", o->count);
+		buffer_printf(&path, "&counts=1&limit=%u", o->count);
 	return buffer_steal(&path);
 }
 

@@ -56,7 +56,7 @@ bool answers_are_known(const struct deployment *d, uint32_t generation)
 	return answers_of(d, generation) != 0;
 }
 
-bool answers_count(const struct deployment *d, uint32_t generation)
+bool deployment_answers_as(const struct deployment *d, uint32_t generation)
 {
 	uint32_t number = answers_of(d, d->current.generation);
 

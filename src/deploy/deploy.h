@@ -209,6 +209,8 @@ bool deployment_get_image(const struct deployment *d, struct deployment_image *r
 
 /* Its last calls (record/recorder.h). */
 struct recorder *deployment_recorder(struct deployment *d);
+/* Whether what @generation answered is what the one that serves is to answer, too. */
+bool deployment_answers_as(const struct deployment *d, uint32_t generation);
 
 /*
  * Time what serves against what served before, soon and beside everything else; cb.judged tells, unless

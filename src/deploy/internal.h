@@ -423,8 +423,6 @@ void answers_follow(struct deployment *d, uint32_t generation, uint32_t before);
 void answers_differ(struct deployment *d, uint32_t generation);
 /* Whether either was said of it. */
 bool answers_are_known(const struct deployment *d, uint32_t generation);
-/* Whether what @generation answered is what the one that serves is to answer, too. */
-bool answers_count(const struct deployment *d, uint32_t generation);
 
 /* release.c */
 /* A copy of the files of @r, with paths of their own. 0 or -errno; release_fini() in any case. */

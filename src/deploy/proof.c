@@ -81,7 +81,7 @@ static void add_recordings(struct proving *p, bool uncompared)
 
 		c->id = r->id;
 		c->offset = p->view.offsets[i];
-		c->uncompared = uncompared || !answers_count(p->deployment, r->generation);
+		c->uncompared = uncompared || !deployment_answers_as(p->deployment, r->generation);
 		tolerate(p, c, NULL);
 	}
 	snprintf(o->recordings, sizeof(o->recordings), "%s", p->view.n ? p->view.path : "");

@@ -50,16 +50,18 @@ static void describe_tensors(struct buffer *json, const char *key, const struct 
 	json_array_end(json);
 }
 
-static void describe(struct buffer *json, const char *deployment, const struct signature *s, const struct recording *r)
+static void describe(struct buffer *json, const struct plugin *p, const struct recording *r)
 {
+	const struct signature *s = recorder_signature(deployment_recorder(p->deployment), r->id);
 	_cleanup_buffer_ struct buffer when = BUFFER_NULL;
 
 	clock_put_utc(&when, r->recorded_ns);
 	json_object(json, NULL);
 	json_uint(json, "id", r->id);
-	json_string(json, "deployment", deployment);
+	json_string(json, "deployment", p->name);
 	json_string(json, "recorded", when.data);
 	json_uint(json, "generation", r->generation);
+	json_bool(json, "counts", deployment_answers_as(p->deployment, r->generation));
 	json_uint(json, "compute_ns", r->compute_ns);
 	if (s->max_batch_size)
 		json_uint(json, "batch", r->batch);
@@ -70,7 +72,23 @@ static void describe(struct buffer *json, const char *deployment, const struct s
 
 /* Listing */
 
-static void list(const struct plugin *p, unsigned most, struct buffer *json)
+/* @all: also those that were answered otherwise than what serves is to answer. */
+static void describe_some(struct buffer *json, const struct plugin *p, const struct recorder_view *v, unsigned most,
+			  bool all)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < v->n && n < most; i++) {
+		const struct recording *r = recorder_at(v, i);
+
+		if (!all && !deployment_answers_as(p->deployment, r->generation))
+			continue;
+		describe(json, p, r);
+		n++;
+	}
+}
+
+static void list(const struct plugin *p, unsigned most, bool all, struct buffer *json)
 {
 	struct handle *h = deployment_handle(p->deployment);
 	struct recorder *recorder = deployment_recorder(p->deployment);
@@ -81,9 +99,8 @@ static void list(const struct plugin *p, unsigned most, struct buffer *json)
 	json_string(json, "path", p->path);
 	json_array(json, "recordings");
 	if (h->signature)
-		recorder_hold(recorder, h->signature, most, &v);
-	for (unsigned i = 0; i < v.n; i++)
-		describe(json, p->name, recorder_signature(recorder, recorder_at(&v, i)->id), recorder_at(&v, i));
+		recorder_hold(recorder, h->signature, RECORDER_MAX, &v);
+	describe_some(json, p, &v, most, all);
 	recorder_release(recorder, &v);
 	json_array_end(json);
 	json_object_end(json);
@@ -103,7 +120,7 @@ void recordings_list(void *context, struct exchange *x)
 	} else if (!p || !p->deployment) {
 		reply_refuse(x, 404, "there is no deployment of that name");
 	} else {
-		list(p, most && most < RECORDER_MAX ? (unsigned)most : RECORDER_MAX, &json);
+		list(p, most && most < RECORDER_MAX ? (unsigned)most : RECORDER_MAX, !exchange_query(x, "counts"), &json);
 		reply_json(x, 200, &json);
 	}
 }
@@ -143,7 +160,7 @@ void recordings_get(void *context, struct exchange *x)
 		return;
 	recorder = deployment_recorder(p->deployment);
 	r = recorder_find(recorder, number_in(x, "id"));
-	describe(&body, p->name, recorder_signature(recorder, r->id), r);
+	describe(&body, p, r);
 	buffer_putc(&body, '\n');
 	for (uint32_t i = 0; i < r->n_in + r->n_out; i++)
 		buffer_append(&body, recorder->arena.base + r->tensors[i].offset, r->tensors[i].size);

@@ -6,7 +6,8 @@
  *
  * What the recorders have, for those who ask:
  *
- *	GET  /-/recordings?deployment=NAME  a list, the newest of each shape first; with limit=N of N
+ *	GET  /-/recordings?deployment=NAME  a list, the newest of each shape first; with limit=N of N,
+ *	                                    with counts=1 of those that were answered as is right now
  *	GET  /-/recording?id=ID             one: the same JSON on a line, then the bytes of its inputs and
  *	                                    outputs, one after the other
  *	POST /-/keep?id=ID                  keep one as a case of the image that serves (serve/cases.h)

@@ -121,7 +121,7 @@ def test_one_recording_or_so_many_go_where_one_says(twice, root, tmp_path):
     assert sorted(c.name[0] for c in cases(tmp_path / "two")) == ["4", "5"]
     result = command(root, "record", "twice", "--id", "3", "--out", tmp_path / "one", "--json")
     [case] = cases(tmp_path / "one")
-    assert json.loads(result.stdout) == {"written": [str(case)]} and case.name.startswith("3-")
+    assert json.loads(result.stdout) == {"written": [str(case)], "differing": []} and case.name.startswith("3-")
 
 
 def test_large_calls_are_recorded_to_the_last_byte(twice, root, tmp_path):
@@ -299,6 +299,25 @@ def test_what_a_save_left_unwritten_is_not_the_same_in_a_replay(proved, root):
     result = command(root, "replay", fault["replay"])
     assert result.returncode == 1 and "Y  FP32[2]  2 of 2 elements are off" in result.stdout, result
     assert "expected 0, got -nan" in result.stdout, result
+
+
+def test_what_was_answered_before_an_acceptance_becomes_a_golden_case_only_by_its_number(proved, root):
+    ask(proved, range(5))
+    refuse(proved, TWICE.replace("2 * x[i]", "3 * x[i]"))
+    assert command(root, "accept", "twice").returncode == 0
+    result = command(root, "record", "twice")
+    assert result.returncode == 1 and "nothing was recorded for twice yet that is still answered so" in result.stderr
+    assert "(is another answer now)" in command(root, "record", "twice", "--list").stdout
+    assert [r["counts"] for r in listed(root)] == [False, False]
+
+    assert ask(proved, [1, 2, 3]).output("Y") == [3, 6, 9]
+    assert command(root, "record", "twice").returncode == 0
+    [case] = cases(root.path / "twice/golden")
+    assert numpy.load(case / "out/Y.npy").tolist() == [3, 6, 9]
+    result = command(root, "record", "twice", "--id", 1)
+    assert result.returncode == 0 and "expects another answer than recording 1" in result.stdout, result
+    assert json.loads(command(root, "record", "twice", "--id", 1, "--json").stdout)["differing"] == [str(case)]
+    assert numpy.load(case / "out/Y.npy").tolist() == [3, 6, 9]
 
 
 def test_what_another_save_answers_otherwise_takes_its_place(proved, root):
