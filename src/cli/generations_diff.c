@@ -297,6 +297,20 @@ static bool total_ratio(const struct generations_diff *d, double *ret, uint32_t 
 	return true;
 }
 
+static void put_unknown(const struct generations_diff *d, uint32_t number, struct buffer *ret)
+{
+	const struct speed_step *s = d->steps;
+
+	while (s->number != number)
+		s++;
+	if (!*s->verdict)
+		buffer_printf(ret, "not known: there is no verdict about generation %" PRIu32, number);
+	else if (s->ratio > 0)
+		buffer_printf(ret, "not known: the verdict about generation %" PRIu32 " is unsure", number);
+	else
+		buffer_printf(ret, "not known: generation %" PRIu32 " could not be measured", number);
+}
+
 static void put_ratio(struct buffer *ret, double ratio)
 {
 	if (ratio == 1)
@@ -323,7 +337,7 @@ void generations_diff_speed(const struct generations_diff *d, struct buffer *ret
 	if (!d->n_steps) {
 		buffer_puts(ret, "not compared: neither came of the other");
 	} else if (!total_ratio(d, &ratio, &unknown)) {
-		buffer_printf(ret, "not known: there is no verdict about generation %" PRIu32, unknown);
+		put_unknown(d, unknown, ret);
 	} else {
 		put_ratio(ret, ratio);
 		if (d->n_steps == 1 && is_told(&d->steps[0]) && d->steps[0].low > 0)

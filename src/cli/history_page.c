@@ -34,6 +34,7 @@ struct history_page {
 	double *took, *speed; /* of those that came to serve: ms; by the first */
 	uint32_t *numbers;
 	size_t n_generations;
+	unsigned n_unmeasured;
 	bool any_speed;
 };
 
@@ -96,7 +97,9 @@ static char *speed_cell(const struct history_row *row)
 
 	if (!*row->verdict)
 		return xstrdup("");
-	if ((!faster && strcmp(row->verdict, "SLOWER") != 0) || row->ratio <= 0)
+	if (row->ratio <= 0)
+		return xstrdup("unknown"); /* it could not be measured */
+	if (!faster && strcmp(row->verdict, "SLOWER") != 0)
 		return xstrdup(strcmp(row->verdict, "SAME") == 0 ? "same" : "unsure");
 	if (faster || row->low <= 0 || row->high <= 0)
 		return xasprintf("%.2f× %s [%.2f, %.2f]", faster ? row->ratio : 1 / row->ratio,
@@ -167,6 +170,7 @@ static void add_trend(struct history_page *p, const struct history_row *row)
 	p->speed[n - 1] = told ? before * row->ratio : before;
 	p->numbers[n - 1] = row->generation;
 	p->any_speed |= told;
+	p->n_unmeasured += *row->verdict && row->ratio <= 0;
 	p->n_generations = n;
 }
 
@@ -283,4 +287,6 @@ void history_page_trends(const struct history_page *p, struct buffer *ret_took, 
 		return;
 	sparkline(ret_speed, p->speed, n, COLUMNS_OF_TREND);
 	buffer_printf(ret_speed, "  %.2f× generation %" PRIu32, p->speed[n - 1] / p->speed[0], p->numbers[0]);
+	if (p->n_unmeasured)
+		buffer_printf(ret_speed, ", but for %u that could not be measured", p->n_unmeasured);
 }

@@ -137,15 +137,19 @@ def verdict(root, generation, kind, ratio, low, high):
     ("2", "3", "1.20× slower [1.10, 1.30]"), ("1", "3", "1.25× faster, by the 2 verdicts in between"),
     ("3", "4", "same"), ("4", "5", "not known: there is no verdict about generation 5"),
     ("1", "5", "not known: there is no verdict about generation 5"),
+    ("5", "6", "not known: the verdict about generation 6 is unsure"),
+    ("6", "7", "not known: generation 7 could not be measured"),
 ])
 def test_speed_is_what_the_verdicts_on_the_way_say(root, serve, a, b, said):
     root.write("one/one.c", constant(0))
     server = serve()
-    for i in range(1, 5):
+    for i in range(1, 7):
         server.save("one/one.c", constant(i))
     server.stop()
     verdict(root, 2, "FASTER", 1.5, 1.4, 1.6)
     verdict(root, 3, "SLOWER", 1 / 1.2, 1 / 1.3, 1 / 1.1)
     verdict(root, 4, "SAME", 1.001, 0.99, 1.01)
+    verdict(root, 6, "UNSURE", 1.01, 0.9, 1.1)
+    verdict(root, 7, "UNSURE", None, None, None)
     lines = diff(root, "one", a, b).stdout.splitlines()
     assert f"speed  {said}" in lines, lines

@@ -314,6 +314,20 @@ def test_clean_leaves_the_history_unless_it_is_told_otherwise(root, serve):
     assert [row["generation"] for row in listed(root, "one")] == [3]
 
 
+def test_what_could_not_be_measured_is_not_told_as_unsure_nor_counted_in_silence(root, serve):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    for i in (1, 2):
+        server.save("one/one.c", constant(i))
+    server.stop()
+    with contextlib.closing(sqlite3.connect(root.path / ".devserve/history.db")) as db, db:
+        db.execute("UPDATE generation SET verdict = 'FASTER', ratio = 2, low = 1.9, high = 2.1 WHERE number = 2")
+        db.execute("UPDATE generation SET verdict = 'UNSURE', ratio = NULL, low = NULL, high = NULL WHERE number = 3")
+    page = tell(root, "one")
+    assert "  unknown" in page and "unsure" not in page, page
+    assert "2.00× generation 1, but for 1 that could not be measured" in page, page
+
+
 def test_a_verdict_is_in_it(root, serve):
     slow = deployment("\tint32_t n = 0;\n\tfor (volatile int i = 0; i < 20000; i++)\n\t\tn += i;\n\t*y = x + 0 * n;")
     root.write("one/one.c", slow)
