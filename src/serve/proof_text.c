@@ -120,7 +120,8 @@ static void put_counts(struct buffer *b, const struct proof_summary *p)
 
 	put_count(b, &between, p->n_golden, "golden case", "golden cases");
 	put_count(b, &between, p->n_recordings, "request", "requests");
-	put_count(b, &between, p->n_left_out, "more not run", "more not run");
+	put_count(b, &between, p->n_left_out, p->n_recordings ? "more not run" : "request not run",
+		  p->n_recordings ? "more not run" : "requests not run");
 	put_count(b, &between, p->n_foreign, "no longer fits", "no longer fit");
 }
 
@@ -128,10 +129,12 @@ void proof_text_put(const struct style *s, struct buffer *b, const struct proof_
 {
 	unsigned n = p ? p->n_golden + p->n_recordings : 0;
 
-	if (!n)
+	if (!n && !(p && p->n_left_out))
 		return;
 	buffer_puts(b, "  ");
-	if (p->n_accepted)
+	if (!n)
+		buffer_printf(b, "%snot proved, for want of time%s", YELLOW(s), PLAIN(s));
+	else if (p->n_accepted)
 		buffer_printf(b, "%s%u other answer%s accepted%s", YELLOW(s), p->n_accepted, p->n_accepted == 1 ? "" : "s",
 			      PLAIN(s));
 	else if (p->n_foreign == n)

@@ -45,6 +45,16 @@ def without_escapes(text):
 
 # What is printed
 
+def test_a_save_that_there_is_no_time_to_prove_says_how_many_requests_were_not_run(root, open_terminal):
+    slow = deployment("	usleep(20000);\n	*y = x;", "#include <unistd.h>")
+    root.write("one/one.c", slow)
+    t = open_terminal("--gate", "replay", "--proof-ms", "10")
+    for value in (1, 2):
+        assert Client(url_of(t)).infer("one", x(value)).value == value
+    root.rename_over("one/one.c", slow.replace("= x", "= 8 * x"))
+    assert t.wait_line("gen 1→2").endswith("  not proved, for want of time (2 requests not run)")
+
+
 def test_a_save_is_one_line_and_the_screen_shows_each_once(root, open_terminal):
     root.write("one/one.c", constant(1))
     t = open_terminal()
