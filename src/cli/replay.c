@@ -19,17 +19,20 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/gdb_sources.h"
 #include "cli/json_reader.h"
 #include "cli/run_case.h"
 #include "serve/cases.h"
 #include "serve/style.h"
 
 #define TIMEOUT_MS 30000
-#define MAX_WORDS 40
+#define MOST_CASE_WORDS 8
+#define MAX_WORDS 48 /* without sources and arguments */
 
 struct replay_options {
 	struct client_options client; /* the first: its rows have its offsets */
 	bool gdb;
+	struct words arguments;
 };
 
 static const struct option_row rows[] = {
@@ -44,11 +47,13 @@ static const struct operand operands[] = {
 	  .kind = OPTION_STRING,
 	  .offset = offsetof(struct replay_options, client.name),
 	  .missing = "which one? 'devserve record NAME --list' shows the recordings of a deployment" },
+	{ .name = "ARGUMENT", .kind = OPTION_STRING, .offset = offsetof(struct replay_options, arguments), .many = true },
 };
 
 static const struct example examples[] = {
 	{ "devserve replay 17", "the same request, on the image that it is about" },
 	{ "devserve replay 17 --gdb", "and look at it line by line" },
+	{ "devserve replay 17 --gdb -- -batch -ex 'info locals'", "where infer() begins, and no further" },
 };
 
 static const struct exit_status exits[] = {
@@ -133,26 +138,69 @@ static int read_facts(const char *directory, struct json_reader **ret, struct bu
 
 /* gdb, which takes our place */
 
-/* Its first stop is before the call, whose address is known then; the second is in the plugin. */
-static int debug(const char *directory, const struct json_reader *facts, struct buffer *why)
+static char *parent_of(const char *path)
+{
+	size_t n = (size_t)(path_name(path) - path);
+
+	return xstrndup(path, n ? n - 1 : 0);
+}
+
+/* The case lies in the state directory's cases/, the plugin in the root. An image that never served has none. */
+static void find_sources(const char *directory, const struct json_reader *facts, struct gdb_sources *ret)
+{
+	const char *plugin = json_reader_string(facts, "/plugin"), *name = json_reader_string(facts, "/deployment");
+	_cleanup_free_ char *real = realpath(directory, NULL), *cases = real ? parent_of(real) : NULL;
+	_cleanup_free_ char *state = cases ? parent_of(cases) : NULL, *root = plugin ? parent_of(plugin) : NULL;
+	double generation = 0;
+
+	if (state && root && name && json_reader_number(facts, &generation, "/generation") && generation > 0)
+		gdb_sources_find(ret, &(struct gdb_sources_of){ .root = root, .state_dir = state, .deployment = name,
+								.generation = (uint32_t)generation });
+}
+
+static size_t put_words(const char **argv, size_t at, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		argv[at++] = words[i];
+	return at;
+}
+
+/*
+ * Its first stop is before the call, whose address is known then, and whose source is ours and nobody's
+ * business; the second is in the plugin.
+ */
+static int debug(const struct replay_options *o, const char *directory, const struct json_reader *facts,
+		 struct buffer *why)
 {
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
 	const char *runtime = json_reader_string(facts, "/runtime");
 	_cleanup_free_ char *preload = xasprintf("set environment LD_PRELOAD=%s", runtime ? runtime : "");
-	const char *argv[MAX_WORDS] = {
+	const char *const begin[] = {
 		"gdb", "-q", "-iex", "set debuginfod enabled off", "-iex", "set startup-with-shell off",
 		"-iex", runtime ? preload : "unset environment LD_PRELOAD", "-ex", "set confirm off",
-		"-ex", "tbreak devserve_replay_begin", "-ex", "run",
-		"-ex", "tbreak **(unsigned long *)&devserve_replay_infer", "-ex", "continue",
-		"--args", worker, "replay", directory,
 	};
-	size_t n = 0;
+	static const char *const run[] = {
+		"-ex", "set print frame-info short-location", "-ex", "tbreak devserve_replay_begin", "-ex", "run",
+		"-ex", "set print frame-info auto",
+		"-ex", "tbreak **(unsigned long *)&devserve_replay_infer", "-ex", "continue",
+	};
+	const char *const program[] = { "--args", worker, "replay", directory };
+	struct gdb_sources sources = GDB_SOURCES_NULL;
+	_cleanup_free_ const char **argv = NULL;
+	size_t n;
 
-	while (argv[n])
-		n++;
-	case_words(directory, facts, (char **)argv + n, MAX_WORDS - n - 1);
+	find_sources(directory, facts, &sources);
+	argv = xcalloc(2 * sources.n + o->arguments.n + MAX_WORDS, sizeof(*argv));
+	n = put_words(argv, 0, begin, ARRAY_SIZE(begin));
+	for (size_t i = 0; i < sources.n; i++)
+		n = put_words(argv, n, (const char *[]){ "-iex", sources.commands[i] }, 2);
+	n = put_words(argv, n, run, ARRAY_SIZE(run));
+	n = put_words(argv, n, (const char *const *)o->arguments.word, o->arguments.n);
+	n = put_words(argv, n, program, ARRAY_SIZE(program));
+	case_words(directory, facts, (char **)argv + n, MOST_CASE_WORDS);
 	fflush(stdout);
 	execvp("gdb", (char *const *)argv);
+	gdb_sources_fini(&sources);
 	buffer_printf(why, "cannot start gdb: %s; is it installed?", strerror(errno));
 	return EXIT_FAILURE;
 }
@@ -265,7 +313,7 @@ static int replay(const struct replay_options *o, const char *directory, const s
 	int r;
 
 	if (o->gdb)
-		return debug(directory, facts, why);
+		return debug(o, directory, facts, why);
 	r = case_run(directory, facts, &run, &said, why);
 	if (r != 0)
 		return r;
@@ -285,8 +333,11 @@ static int run(void *options)
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	_cleanup_free_ char *directory = NULL;
 	struct json_reader *facts = NULL;
-	int r = find(o, &directory, &why);
+	int r;
 
+	if (o->arguments.n && !o->gdb)
+		buffer_printf(&why, "what is '%s'? only --gdb takes more than a number", o->arguments.word[0]);
+	r = why.size ? EXIT_USAGE : find(o, &directory, &why);
 	if (r == EXIT_USAGE)
 		return cli_usage_error(&cli_replay, &why);
 	if (r == 0)
@@ -303,8 +354,9 @@ const struct command cli_replay = {
 	.name = "replay",
 	.help = "run one recorded request again",
 	.about = "Run the request ID again, on the image that it was kept with: the one that was refused because of "
-		 "it, or else the one that serves now. It runs in a process of its own; the server has no part in it. "
-		 "What comes out is compared with the answer that was recorded.",
+		 "it, or else the one that served when it was first asked for. It runs in a process of its own; the server has no part in it. "
+		 "What comes out is compared with the answer that was recorded. With --gdb, what follows ID goes "
+		 "to gdb; put -- before an option.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

@@ -415,6 +415,19 @@ def test_replay_under_gdb_stops_in_infer_with_the_same_input(twice, root):
     assert re.search(r"#0  infer \(call=.*twice\.c", result.stdout, re.S)
 
 
+@pytest.mark.skipif(not shutil.which("gdb"), reason="there is no gdb")
+def test_replay_under_gdb_shows_what_was_compiled_and_takes_words_for_gdb(twice, root):
+    ask(twice, [1, 2])
+    command(root, "replay", "1")
+    twice.stop()
+    source = root.path / "twice/twice.c"
+    source.write_text("\n\n\n" + source.read_text().replace("size_t n = devserve_count", "size_t edited = devserve_count"))
+    result = devserve("replay", "1", "--gdb", "--root", ".", "--", "-batch", "-ex", "list infer", cwd=root.path)
+    assert "size_t n = devserve_count" in result.stdout and "edited" not in result.stdout, result
+    assert "worker/replay.c: No such file" not in result.stdout + result.stderr, result
+    assert "only --gdb takes more" in command(root, "replay", "1", "2").stderr
+
+
 def test_numbers_of_what_is_kept_are_not_given_again(root, serve):
     root.write("seven.c", constant(7))
     server = serve()
