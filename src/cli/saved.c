@@ -13,7 +13,7 @@
 
 static int status_of(const char *outcome)
 {
-	static const char *const good[] = { "serving", "swapped", "unchanged" };
+	static const char *const good[] = { "serving", "swapped", "unchanged", "rolled-back" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		if (strcmp(outcome, good[i]) == 0)

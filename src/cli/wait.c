@@ -28,7 +28,7 @@ static const struct example examples[] = {
 };
 
 static const struct exit_status exits[] = {
-	{ 0, "It serves." },
+	{ 0, "It serves, or what was rolled back to." },
 	{ 1, "It was refused, its trial failed, or it isn't known in time." },
 	{ 4, "It doesn't build." },
 	{ 69, "No server answers." },

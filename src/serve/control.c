@@ -149,10 +149,21 @@ static const char *state_name(enum handle_state state, bool dying)
 	return state == HANDLE_READY ? "ready" : state == HANDLE_LOADING ? "loading" : "unavailable";
 }
 
+/* Of the newest save: "rolled-back" where its author went back from it. */
+static const char *outcome_of(const struct plugin *p, const char **ret_reason)
+{
+	const char *stale = p->deployment ? deployment_handle(p->deployment)->stale : NULL;
+	bool rolled_back = stale && strcmp(stale, "rolled-back") == 0;
+
+	*ret_reason = rolled_back ? PLUGIN_ASIDE : p->reason;
+	return rolled_back ? "rolled-back" : p->outcome;
+}
+
 static void describe_deployment(struct buffer *json, const struct plugin *p)
 {
 	const struct handle *h = deployment_handle(p->deployment);
 	struct deployment_stats s;
+	const char *reason, *outcome = outcome_of(p, &reason);
 
 	deployment_get_stats(p->deployment, &s);
 	json_object(json, NULL);
@@ -160,9 +171,9 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_string(json, "state", state_name(h->state, s.dying));
 	json_uint(json, "generation", h->generation);
 	json_string(json, "stale", h->stale);
-	json_string(json, "reason", h->state != HANDLE_READY ? h->reason : s.dying ? DYING : p->reason);
+	json_string(json, "reason", h->state != HANDLE_READY ? h->reason : s.dying ? DYING : reason);
 	json_string(json, "path", p->path);
-	json_string(json, "last_outcome", p->outcome);
+	json_string(json, "last_outcome", outcome);
 	if (s.sanitized)
 		json_bool(json, "sanitized", true);
 	describe_workers(json, &s);
@@ -234,6 +245,7 @@ static void answer_wait(struct exchange *x, const struct plugin *p)
 {
 	const struct plugin *refused = plugins_find_refused(p->plugins, p->name);
 	struct deployment_stats s = { .sanitized = false };
+	const char *reason, *outcome = outcome_of(p, &reason);
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
 	if (p->deployment)
@@ -241,8 +253,8 @@ static void answer_wait(struct exchange *x, const struct plugin *p)
 	json_object(&json, NULL);
 	json_string(&json, "deployment", p->name);
 	json_uint(&json, "generation", p->generation);
-	json_string(&json, "outcome", refused ? "refused" : s.dying ? "crashed" : p->outcome);
-	json_string(&json, "reason", refused ? refused->clash : s.dying ? DYING : p->reason);
+	json_string(&json, "outcome", refused ? "refused" : s.dying ? "crashed" : outcome);
+	json_string(&json, "reason", refused ? refused->clash : s.dying ? DYING : reason);
 	json_bool(&json, "sanitized", s.sanitized);
 	json_object_end(&json);
 	reply_json(x, 200, &json);

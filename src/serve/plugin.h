@@ -93,6 +93,9 @@ struct plugin {
 	char *reason;                  /* why it doesn't serve */
 };
 
+/* Why a source doesn't serve that is `aside`. */
+#define PLUGIN_ASIDE "this source was rolled back from; it is not loaded again until it has changed"
+
 struct plugin *plugins_find(const struct plugins *ps, const char *name);
 
 /* The one of that name that was changed last, if it isn't the one that has it: its `clash` says why. */

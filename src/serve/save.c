@@ -31,7 +31,6 @@
 #include "serve/state_layout.h"
 #include "weights/weights.h"
 
-#define ASIDE "this source was rolled back from; it is not loaded again until it has changed"
 
 bool save_is_newest(const struct save *s)
 {
@@ -43,7 +42,7 @@ static bool has_crashed(const struct save *s)
 	return !hash_is_zero(s->plugin->crashed) && hash_equal(s->source, s->plugin->crashed);
 }
 
-static bool is_aside(const struct save *s)
+bool save_is_aside(const struct save *s)
 {
 	return !hash_is_zero(s->plugin->aside) && hash_equal(s->source, s->plugin->aside);
 }
@@ -163,7 +162,7 @@ void save_fail(struct save *s, const char *outcome, const char *reason, const st
 	if (save_bring_back(s, outcome, reason))
 		return;
 	if (save_is_newest(s)) {
-		deployment_set_stale(d, has_crashed(s) ? "crashed" : is_aside(s) ? "rolled-back" : outcome);
+		deployment_set_stale(d, has_crashed(s) ? "crashed" : save_is_aside(s) ? "rolled-back" : outcome);
 		if (!deployment_handle(d)->generation)
 			deployment_set_unavailable(d, reason, roll && roll->no_device);
 	}
@@ -202,13 +201,13 @@ static void refuse_sanitizer(struct save *s, const char *reason)
 /* While it was built; or before a restart: then what it was rolled back to serves again, if that is still there. */
 static bool stays_aside(struct save *s)
 {
-	if (!is_aside(s) || s->accept)
+	if (!save_is_aside(s) || s->accept)
 		return false;
 	if (s->plugin->generation) {
-		save_fail(s, "refused", ASIDE, NULL);
+		save_fail(s, "refused", PLUGIN_ASIDE, NULL);
 		return true;
 	}
-	if (save_bring_back(s, "refused", ASIDE))
+	if (save_bring_back(s, "refused", PLUGIN_ASIDE))
 		return true;
 	free(s->why);
 	s->why = NULL;

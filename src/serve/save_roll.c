@@ -264,6 +264,8 @@ static void on_last_good(void *context, const struct rollout_result *result)
 	s->why = NULL;
 	if (result->outcome == ROLLOUT_SWAPPED) {
 		last_good_serves(p);
+		if (save_is_aside(s))
+			s->failed = "unchanged"; /* all is as its author left it */
 		plugin_weights_serve(p, s->weights);
 		e = save_event(s, EVENT_SWAP_DONE);
 		e.cached = true;

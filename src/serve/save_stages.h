@@ -74,6 +74,9 @@ void save_take_image(struct save *s, const char *image);
 /* What was built crashed when it served: loading it again would cost the next caller the same crash. */
 void save_refuse_crashed(struct save *s);
 
+/* Whether it is what its author rolled back from. */
+bool save_is_aside(const struct save *s);
+
 /*
  * What served before the restart is to do so again, and then the save ends as failed. False: nothing
  * can, or that was tried before; @s remains marked as one that tried.

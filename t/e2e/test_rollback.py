@@ -94,6 +94,24 @@ def test_it_holds_over_a_restart_until_the_source_changes(root, serve, tmp_path,
     assert (third.infer("one").generation, third.infer("one").stale) == (3, None)
 
 
+def test_wait_status_and_history_say_the_same_of_it_before_a_restart_and_after(root, serve):
+    root.write("one/one.c", constant(11))
+    server = serve()
+    server.save("one/one.c", constant(12))
+    rolled(root, "one")
+
+    def said():
+        wait = devserve("wait", "one", "--root", str(root.path))
+        history = devserve("history", "one", "--root", str(root.path))
+        return wait.returncode, wait.stdout, server.status()["deployments"][0]["last_outcome"], len(history.stdout.splitlines())
+
+    before = said()
+    assert before[:3] == (0, "one  gen 1  rolled-back\n", "rolled-back"), before
+    server.stop()
+    server = serve()
+    assert said() == before
+
+
 def test_without_its_image_the_newest_source_serves_after_all(root, serve):
     root.write("one/one.c", constant(11))
     first = serve()
