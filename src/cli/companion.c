@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/json_reader.h"
@@ -124,10 +125,10 @@ static int read_answer(const struct companion_options *o, const char *kind, cons
 		status = EXIT_FAILURE;
 	} else if (o->client.json) {
 		cli_print_json(&a->body);
-	} else if (line.size) {
-		printf("%s  %s\n", o->client.name, line.data);
-	} else {
+	} else if (!line.size || json_reader_bool(r, "/ended")) {
 		printf("%s  %s ended\n", o->client.name, kind);
+	} else {
+		printf("%s  %s\n", o->client.name, line.data);
 	}
 	json_reader_free(r);
 	return status;
@@ -166,6 +167,17 @@ static size_t find(const struct json_reader *r, const char *name, size_t n)
 	return n;
 }
 
+/* As the server says it to who starts one. */
+static void print_companion(const struct companion_options *o, const struct json_reader *r, const char *path)
+{
+	_cleanup_free_ char *members = json_reader_text(r, "%s", path);
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, "deployment", o->client.name);
+	printf("%s,%s\n", json.data, members + 1);
+}
+
 static int show_companion(const struct companion_options *o, const char *kind, const struct client *c,
 			  const struct json_reader *r, struct buffer *why)
 {
@@ -183,7 +195,10 @@ static int show_companion(const struct companion_options *o, const char *kind, c
 		return EXIT_FAILURE;
 	}
 	companion_describe(r, path, &line);
-	printf("%s  %s\n", o->client.name, line.data);
+	if (o->client.json)
+		print_companion(o, r, path);
+	else
+		printf("%s  %s\n", o->client.name, line.data);
 	return EXIT_SUCCESS;
 }
 

@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 #include <new>
 #include <simdjson.h>
+#include <string>
 
 using namespace simdjson;
 
@@ -84,4 +86,15 @@ size_t json_reader_count(const struct json_reader *r, const char *pointer, ...)
 	auto found = find(r, pointer, args);
 	va_end(args);
 	return found.get_array().get(array) == SUCCESS ? array.size() : 0;
+}
+
+char *json_reader_text(const struct json_reader *r, const char *pointer, ...)
+{
+	dom::element element;
+	va_list args;
+
+	va_start(args, pointer);
+	auto found = find(r, pointer, args);
+	va_end(args);
+	return found.get(element) == SUCCESS ? strdup(std::string(minify(element)).c_str()) : nullptr;
 }

@@ -32,6 +32,9 @@ bool json_reader_bool(const struct json_reader *r, const char *pointer, ...)
 	__attribute__((format(printf, 2, 3)));
 size_t json_reader_count(const struct json_reader *r, const char *pointer, ...) /* of an array */
 	__attribute__((format(printf, 2, 3)));
+/* What is there as JSON, to be freed; NULL: nothing. */
+char *json_reader_text(const struct json_reader *r, const char *pointer, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #ifdef __cplusplus
 }

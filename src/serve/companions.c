@@ -83,18 +83,26 @@ void companion_json(const struct companion_facts *f, struct buffer *json)
 	put_side(json, "beside", f->generation, &f->beside);
 }
 
-static void answer(struct exchange *x, const struct deployment *d, const char *name)
+static void answer_facts(struct exchange *x, const char *name, const struct companion_facts *facts, bool ended)
 {
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+
+	json_object(&json, NULL);
+	json_string(&json, "deployment", name);
+	if (ended)
+		json_bool(&json, "ended", true);
+	if (facts->kind)
+		companion_json(facts, &json);
+	json_object_end(&json);
+	reply_json(x, 200, &json);
+}
+
+static void answer(struct exchange *x, const struct deployment *d, const char *name)
+{
 	struct companion_facts facts;
 
 	companion_get(d, &facts);
-	json_object(&json, NULL);
-	json_string(&json, "deployment", name);
-	if (facts.kind)
-		companion_json(&facts, &json);
-	json_object_end(&json);
-	reply_json(x, 200, &json);
+	answer_facts(x, name, &facts, false);
 }
 
 /* Asking */
@@ -209,7 +217,7 @@ static void end_asked(struct exchange *x, struct plugin *p, enum companion_kind 
 		return;
 	}
 	companion_end(p->deployment, "it was asked to");
-	answer(x, p->deployment, p->name);
+	answer_facts(x, p->name, &facts, true);
 }
 
 static void on_asked(struct companions *c, struct exchange *x, enum companion_kind kind)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A second generation that answers a share of the requests."""
 
+import json
 import os
 import signal
 import threading
@@ -71,6 +72,19 @@ def test_it_ends_when_it_is_told_to(two):
     wait_until_gone(pid)
     assert "has no canary" in ask(two, "canary", "one", "off", ok=False)
     assert "has no canary" in ask(two, "canary", "one", ok=False)
+
+
+@pytest.mark.parametrize("kind, share", [("canary", ["50%"]), ("shadow", [])])
+def test_programs_are_told_of_it_in_json(two, kind, share):
+    started = json.loads(ask(two, kind, "one", "1", *share, "--json"))
+    assert (started["deployment"], started["kind"], started["beside"]["generation"]) == ("one", kind, 1), started
+    if kind == "canary":
+        generations(two, 10)
+    shown = json.loads(ask(two, kind, "one", "--json"))
+    assert shown.keys() >= started.keys() and shown["kind"] == kind, shown
+    ended = json.loads(ask(two, kind, "one", "off", "--json"))
+    assert ended["ended"] is True and ended["kind"] == kind, ended
+    assert ended["beside"]["requests"] == shown["beside"]["requests"] and companion(two) is None, ended
 
 
 def test_it_ends_when_a_newer_save_serves(two):
