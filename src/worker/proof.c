@@ -135,16 +135,26 @@ static bool is_another(const struct stage *s, const struct scene *c, void *const
 	return false;
 }
 
-/* Whether it answers otherwise when it is asked again. Its shapes depend on its inputs alone, or it isn't asked. */
+static bool has_other_sizes(const struct call *call, const uint64_t *sizes)
+{
+	for (uint32_t i = 0; i < call->n_out; i++)
+		if (call->tensors[call->n_in + i].size != sizes[i])
+			return true;
+	return false;
+}
+
+/* Whether it answers otherwise when it is asked again: in shape, then there is nothing to compare, or in value. */
 static bool varies(struct stage *s, const struct scene *c)
 {
 	void **copies = keep_answer(s);
-	const struct call_tensor *outputs = &rehearsal_call(s->rehearsal)->tensors[c->recording->n_in];
-	uint64_t size = outputs->size;
+	const struct call *call = rehearsal_call(s->rehearsal);
+	uint64_t sizes[DEVSERVE_MAX_TENSORS];
 	bool found = false;
 
+	for (uint32_t i = 0; i < call->n_out; i++)
+		sizes[i] = call->tensors[call->n_in + i].size;
 	for (unsigned i = 0; i < REPEATS && !found; i++)
-		found = run_once(s, c) == 0 && (outputs->size != size || is_another(s, c, copies));
+		found = run_once(s, c) == 0 && (has_other_sizes(call, sizes) || is_another(s, c, copies));
 	forget_answer(copies);
 	return found;
 }

@@ -265,6 +265,44 @@ def test_a_race_is_stopped_and_called_one(proved):
     assert "a race" in told["reason"] and not told["proof"]["fault"]["acceptable"]
 
 
+def two_outputs(value, n_more):
+    """X FP32[n] → Y FP32[n], MORE FP32[.]: `n_more` is how many MORE has."""
+    return f"""\
+#include <devserve/deployment.h>
+
+static int infer(const struct devserve_call *call)
+{{
+	static int n_calls;
+	int64_t n = devserve_dim(&call->in[0], 0), n_more = {n_more};
+	float *y = (float *)devserve_make(call, 0, n), *more = (float *)devserve_make(call, 1, n_more);
+
+	(void)n_calls;
+	if (!y || !more)
+		return -12;
+	for (int64_t i = 0; i < n; i++)
+		y[i] = {value};
+	for (int64_t i = 0; i < n_more; i++)
+		more[i] = 1;
+	return 0;
+}}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({{ "X", DEVSERVE_FP32, {{ -1 }} }}),
+	.outputs = DEVSERVE_TENSORS({{ "Y", DEVSERVE_FP32, {{ -1 }} }}, {{ "MORE", DEVSERVE_FP32, {{ -1 }} }}),
+	.infer = infer,
+)
+"""
+
+
+def test_an_output_that_grows_when_it_is_asked_again_varies(proved):
+    """Far more than what was kept of the first answer, so that to read as much of that is to crash."""
+    server = proved(two_outputs("1", "1"), request(X=[1, 2]))
+
+    told = refuse(server, two_outputs("2", "n_calls++ ? 16 << 20 : 1"))
+    assert told["proof"]["fault"]["outcome"] == "varies", told
+    assert "asked again it answers otherwise" in told["reason"]
+
+
 def test_a_nan_at_one_input_is_stopped(proved):
     source = unary("	for (size_t i = 0; i < n; i++)\n		y[i] = x[i] == 0 ? 1 : sinf(x[i]) / x[i];")
     server = proved(source, request(X=[1, 2]), request(X=[3, 0, 1]))
