@@ -144,9 +144,9 @@ static void say_difference(const struct array *expected, const struct array *got
 	if (expected->dtype == DEVSERVE_BYTES)
 		return;
 	buffer_puts(b, ": expected ");
-	compare_put_element(b, expected->dtype, expected->data, c->first);
+	compare_put_element(b, expected->dtype, expected->data, expected->size, c->first);
 	buffer_puts(b, ", got ");
-	compare_put_element(b, got->dtype, got->data, c->first);
+	compare_put_element(b, got->dtype, got->data, got->size, c->first);
 }
 
 static void judge(const struct array *expected, const struct array *got, struct tolerance t, struct case_output *ret)

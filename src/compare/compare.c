@@ -218,24 +218,26 @@ static int digits_of(uint32_t dtype)
 	return dtype == DEVSERVE_FP64 ? 17 : dtype == DEVSERVE_FP32 ? 9 : dtype == DEVSERVE_FP16 ? 5 : 4;
 }
 
-static void put_bytes(struct buffer *b, const char *data, uint64_t at)
+static void put_bytes(struct buffer *b, const char *data, uint64_t whole, uint64_t at)
 {
 	uint64_t place = 0;
 	const char *s = "";
 	uint32_t size = 0;
 
 	for (uint64_t i = 0; i <= at; i++)
-		if (!next_bytes(data, UINT64_MAX, &place, &s, &size))
+		if (!next_bytes(data, whole, &place, &s, &size)) {
+			buffer_puts(b, "no whole string");
 			return;
+		}
 	buffer_printf(b, "\"%.*s%s\"", size > 40 ? 40 : (int)size, s, size > 40 ? "…" : "");
 }
 
-void compare_put_element(struct buffer *b, uint32_t dtype, const void *data, uint64_t at)
+void compare_put_element(struct buffer *b, uint32_t dtype, const void *data, uint64_t size, uint64_t at)
 {
 	double value;
 
 	if (dtype == DEVSERVE_BYTES) {
-		put_bytes(b, data, at);
+		put_bytes(b, data, size, at);
 	} else if (numbers_are_floats(dtype)) {
 		numbers_read(dtype, data, at, 1, &value);
 		buffer_printf(b, "%.*g", digits_of(dtype), value);

@@ -51,5 +51,8 @@ static inline bool comparison_agrees(const struct comparison *c)
 /* "[3,17]": the indices of element @at of a tensor of that shape. */
 void compare_put_place(struct buffer *b, uint64_t at, const int64_t *shape, uint32_t rank);
 
-/* Element @at as people write it, with as many digits as tell it from its neighbours. */
-void compare_put_element(struct buffer *b, uint32_t dtype, const void *data, uint64_t at);
+/*
+ * Element @at as people write it, with as many digits as tell it from its neighbours. @data has @size bytes:
+ * of BYTES, which may say any length, none is read past them.
+ */
+void compare_put_element(struct buffer *b, uint32_t dtype, const void *data, uint64_t size, uint64_t at);

@@ -87,9 +87,9 @@ static void put_values(const struct difference *d, const struct batch *expected,
 	if (port->dtype == DEVSERVE_BYTES) {
 		buffer_printf(b, "not what generation %u answered", expected->generation);
 	} else {
-		compare_put_element(b, port->dtype, data_of(got, d->output), c->first);
+		compare_put_element(b, port->dtype, data_of(got, d->output), got->outputs[d->output].size, c->first);
 		buffer_printf(b, " where generation %u answered ", expected->generation);
-		compare_put_element(b, port->dtype, data_of(expected, d->output), c->first);
+		compare_put_element(b, port->dtype, data_of(expected, d->output), e->size, c->first);
 	}
 	buffer_printf(b, "; %" PRIu64 " of %" PRIu64 " elements differ", c->n_beyond, c->n);
 	if (c->max_abs > 0)

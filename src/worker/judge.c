@@ -72,11 +72,11 @@ static bool is_unwritten(const struct pair *p, uint64_t at)
 	return size > 0 && numbers_are_floats(p->is->dtype);
 }
 
-static void put_element(char *ret, size_t size, uint32_t dtype, const void *data, uint64_t at)
+static void put_element(char *ret, size_t size, const struct call_tensor *t, const void *data, uint64_t at)
 {
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
 
-	compare_put_element(&b, dtype, data, at);
+	compare_put_element(&b, t->dtype, data, t->size, at);
 	copy_text(ret, size, &b);
 }
 
@@ -114,8 +114,8 @@ static void describe(const struct pair *p, const struct comparison *c, struct pr
 	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
 
 	put_place(ret->place, sizeof(ret->place), p, at);
-	put_element(ret->expected, sizeof(ret->expected), p->was->dtype, p->expected, at);
-	put_element(ret->got, sizeof(ret->got), p->is->dtype, p->got, at);
+	put_element(ret->expected, sizeof(ret->expected), p->was, p->expected, at);
+	put_element(ret->got, sizeof(ret->got), p->is, p->got, at);
 	buffer_printf(&b, "%s%s is %s and was %s", p->name, ret->place, ret->got, ret->expected);
 	if (is_unwritten(p, at))
 		buffer_puts(&b, " (infer() left it unwritten)");
@@ -218,7 +218,7 @@ static enum proof_outcome judge_nan(const struct pair *p, struct proof_fault *fa
 		return PROOF_UNCOMPARED;
 	snprintf(fault->output, sizeof(fault->output), "%s", p->name);
 	put_place(fault->place, sizeof(fault->place), p, at);
-	put_element(fault->got, sizeof(fault->got), p->is->dtype, p->got, at);
+	put_element(fault->got, sizeof(fault->got), p->is, p->got, at);
 	snprintf(fault->sentence, sizeof(fault->sentence), "%s%s is %s%s; no element was NaN before", p->name,
 		 fault->place, fault->got, is_unwritten(p, at) ? " (infer() left it unwritten)" : "");
 	return PROOF_NAN;

@@ -183,14 +183,16 @@ Test(compare, says_where_by_indices)
 	cr_expect_str_eq(place(0, shape, 0), "[]");
 }
 
-static const char *element(uint32_t dtype, const void *data, uint64_t at)
+static const char *element_of(uint32_t dtype, const void *data, uint64_t size, uint64_t at)
 {
 	static struct buffer b;
 
 	buffer_reset(&b);
-	compare_put_element(&b, dtype, data, at);
+	compare_put_element(&b, dtype, data, size, at);
 	return buffer_text(&b);
 }
+
+#define element(dtype, data, at) element_of(dtype, data, sizeof(data), at)
 
 Test(compare, writes_elements_with_the_digits_they_have)
 {
@@ -206,4 +208,14 @@ Test(compare, writes_elements_with_the_digits_they_have)
 	cr_expect_str_eq(element(DEVSERVE_INT16, i, 0), "-300");
 	cr_expect_str_eq(element(DEVSERVE_UINT64, u, 0), "18446744073709551615");
 	cr_expect_str_eq(element(DEVSERVE_BYTES, bytes, 1), "\"bc\"");
+}
+
+Test(compare, reads_no_string_past_the_end)
+{
+	const char beyond[] = { 1, 0, 0, 0, 'a', 3, 0, 0, 0, 'b', 'c' }, cut[] = { 1, 0, 0, 0, 'a', 3, 0 };
+
+	cr_expect_str_eq(element(DEVSERVE_BYTES, beyond, 0), "\"a\"");
+	cr_expect_str_eq(element(DEVSERVE_BYTES, beyond, 1), "no whole string");
+	cr_expect_str_eq(element(DEVSERVE_BYTES, beyond, 2), "no whole string");
+	cr_expect_str_eq(element(DEVSERVE_BYTES, cut, 1), "no whole string");
 }

@@ -183,6 +183,14 @@ Test(judge, wants_strings_to_be_equal)
 	cr_expect(strncmp(fault.sentence, "Y[1] is \"d\" and was \"c\"", 23) == 0, "%s", fault.sentence);
 }
 
+Test(judge, says_of_a_string_that_is_cut_off_that_it_is)
+{
+	was = (struct answer){ DEVSERVE_BYTES, 2, BYTES, sizeof(BYTES) - 2, 0 };
+	is = (struct answer){ DEVSERVE_BYTES, 2, "c", 0, 0 };
+	cr_expect_eq(judge(), PROOF_DIFFERS);
+	cr_expect(strncmp(fault.sentence, "Y[1] is \"c\" and was no whole string", 35) == 0, "%s", fault.sentence);
+}
+
 Test(judge, blames_an_error_where_there_was_an_answer)
 {
 	const float one[] = { 1 };
