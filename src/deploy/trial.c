@@ -19,6 +19,7 @@
 #include "deploy/internal.h"
 #include "deploy/proof.h"
 #include "infer/signature.h"
+#include "ring/crash.h"
 
 #define MAX_KILLED 3
 #define LOOK_MS 100
@@ -144,6 +145,8 @@ static void blame_case(struct trial *t, const struct replica_end *replica_end, s
 			      (double)patience_ns / NS_PER_S);
 	else
 		buffer_printf(sentence, "%s: the worker %s", buffer_text(&what), replica_end->how);
+	if (replica_end->cause != REPLICA_TIMEOUT && replica_end->crash && replica_end->crash->what[0])
+		buffer_printf(sentence, ": it %s", replica_end->crash->what);
 	if (t->has_proof && replica_end->cause == REPLICA_TIMEOUT && took_ns)
 		buffer_printf(sentence, "; it took %.3g ms when it was recorded", (double)took_ns / NS_PER_MS);
 	t->proof.n_faults = t->has_proof;

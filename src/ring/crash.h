@@ -29,7 +29,7 @@ struct crash {
 	uint32_t thread;        /* enum crash_thread */
 	uint64_t address;       /* si_addr */
 	uint32_t n_frames, n_modules;
-	char what[288];         /* "wrote 3 bytes past OUTPUT0[8,16]", or "" */
+	char what[288];         /* "wrote 3 bytes past OUTPUT0 FP32[8,16]", or "" */
 	struct crash_frame {
 		uint64_t pc;     /* innermost first; of callers: the return address */
 		uint64_t module; /* index, or UINT64_MAX */

@@ -106,7 +106,7 @@ struct event {
 	const struct loop_change *loops; /* that are vectorised now and weren't, or were */
 	size_t n_loops;
 	const char *signal;     /* "SIGSEGV" */
-	const char *what;       /* "wrote past the end of OUTPUT0[8,16]" */
+	const char *what;       /* "wrote past the end of OUTPUT0 FP32[8,16]" */
 	const char *call;       /* inputs of the call that ran: "INPUT0 FP32[8,16], …" */
 	bool found_late;        /* when infer(), the only frame, had returned: where in it isn't known */
 	const struct event_frame *frames;

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/memory.h"
+#include "infer/dtype.h"
 #include "worker/sanitizer.h"
 
 #define PAGE 4096
@@ -153,7 +154,7 @@ void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size)
 
 static void name_tensor(const struct devserve_tensor *t, char *ret, size_t size)
 {
-	size_t at = (size_t)snprintf(ret, size, "%s[", t->name);
+	size_t at = (size_t)snprintf(ret, size, "%s %s[", t->name, dtype_name(t->dtype));
 
 	for (uint32_t i = 0; i < t->rank && i < DEVSERVE_MAX_RANK && at < size; i++)
 		at += (size_t)snprintf(ret + at, size - at, "%s%lld", i ? "," : "", (long long)t->shape[i]);

@@ -44,7 +44,7 @@ void *guard_input(struct guard *g, uint32_t index, void *data, uint64_t size);
  */
 void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size);
 
-/* Whether anything was written past an output: @ret becomes "wrote 3 bytes past NAME[8,16]". [infer] */
+/* Whether anything was written past an output: @ret becomes "wrote 3 bytes past NAME FP32[8,16]". [infer] */
 bool guard_is_damaged(const struct guard *g, char *ret, size_t size);
 
 /* Bring the outputs to their places. [infer] */

@@ -38,7 +38,7 @@ void invocation_poison(struct invocation *v, bool yes);
 
 /*
  * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.
- * NULL, or how infer() wrote where it may not ("wrote 3 bytes past Y[4]"): no memory is to be
+ * NULL, or how infer() wrote where it may not ("wrote 3 bytes past Y FP32[4]"): no memory is to be
  * trusted any more. Valid until the next call. [infer]
  */
 const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot);

@@ -188,7 +188,7 @@ def test_a_crash_in_a_constructor_shows_no_frame_of_the_loader(root, serve):
 def test_what_is_found_after_the_call_has_no_line(root, serve):
     root.write("one/one.c", deployment("\t((char *)y)[4] = 1;"))
     report = crash(serve(), 1)
-    assert report["found_late"] and "past Y[1]" in report["what"], report
+    assert report["found_late"] and "past Y INT32[1]" in report["what"], report
     assert [(f["function"], f["text"]) for f in report["frames"]] == [("infer", "")], report
 
 

@@ -61,7 +61,7 @@ static int deep(int n) { volatile char room[4096]; room[n % 4096] = 1; return de
 static void *run(void *p) { deep(1); return p; }
 """, "SIGSEGV", "overflowed its stack"),
     "divides by zero": ("volatile int zero = 0; zero = 10 / zero;", "", "SIGFPE", "divided an integer by zero"),
-    "writes to its input": ("*x = 1;", "", "SIGSEGV", "wrote to its input X[1]"),
+    "writes to its input": ("*x = 1;", "", "SIGSEGV", "wrote to its input X INT32[1]"),
     "calls exit()": ("exit(3);", "", None, "called exit(3)"),
 }
 
@@ -142,7 +142,7 @@ def check_overrun(root, serve, extents, n, late, told):
     """n bytes too many end the call, are told so, and cost the next one nothing."""
     root.write("bad.c", writer(extents, n, late))
     server = serve()
-    told += f"OUTPUT0[{','.join(map(str, extents))}]"
+    told += f"OUTPUT0 INT32[{','.join(map(str, extents))}]"
     right = list(range(extents[0] * (extents + [1])[1]))
     assert server.infer("bad", x(1)).output("OUTPUT0") == right
     mark = server.mark()
@@ -188,7 +188,7 @@ def test_every_output_of_many_is_watched(root, serve):
     assert [answer.output(f"Y{i}") for i in range(32)] == [[i] * (i + 1) for i in range(32)]
     for i in (30, 0, 17):
         answer = server.infer("bad", x(i - 31))
-        assert f"wrote 1 byte past Y{i}[{i + 1}]" in answer.json["error"], answer
+        assert f"wrote 1 byte past Y{i} UINT8[{i + 1}]" in answer.json["error"], answer
 
 
 def test_damage_is_told_also_when_infer_fails(root, serve):
@@ -196,7 +196,7 @@ def test_damage_is_told_also_when_infer_fails(root, serve):
     root.write("bad.c", source)
     server = serve()
     answer = server.infer("bad", x(-1))
-    assert answer.status == 500 and "wrote 2 bytes past OUTPUT0[3]" in answer.json["error"], answer
+    assert answer.status == 500 and "wrote 2 bytes past OUTPUT0 INT32[3]" in answer.json["error"], answer
 
 
 def test_the_generation_before_serves_again_when_one_writes_past_an_output(root, serve):

@@ -327,6 +327,14 @@ def test_a_crash_behind_one_shape_of_ten_is_stopped_and_the_request_named(proved
     assert report["frames"][0]["function"] == "infer"
 
 
+def test_a_write_past_an_output_is_told_where_the_save_is_refused(proved):
+    twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
+    server = proved(unary(twice), request(X=[1, 2, 3]))
+
+    told = refuse(server, unary(twice.replace("i < n", "i < n + 1")))
+    assert told["reason"].endswith("the worker was killed by signal 6 (Aborted): it wrote 4 bytes past Y FP32[3]")
+
+
 def test_a_call_that_does_not_return_is_stopped(proved):
     twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
     server = proved(unary(twice), request(X=[1, 2, 3]))
