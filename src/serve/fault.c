@@ -13,8 +13,8 @@ void fault_keep(const struct plugin *p, const struct case_facts *facts, struct p
 	struct cases *cases = p->plugins->keep_records ? p->plugins->cases : NULL;
 	uint64_t id;
 
-	if (!cases || !proof->n_faults)
-		return;
+	if (!cases || !proof->n_faults || proof->fault.outcome == PROOF_UNREADABLE)
+		return; /* nothing was run that could run again */
 	if (proof->recording && cases_keep(cases, p->deployment, proof->recording, facts, NULL, NULL) == 0)
 		proof->replay = proof->recording;
 	else if (proof->golden[0] && cases_keep_golden(cases, p->deployment, golden, facts, NULL, NULL, &id) == 0)

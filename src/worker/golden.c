@@ -26,6 +26,15 @@ struct files {
 	struct array all[2 * DEVSERVE_MAX_TENSORS];
 };
 
+/* Inputs are renamed more often than files are lost. */
+static void put_missing(const char *directory, const char *side, const char *name, struct buffer *why)
+{
+	_cleanup_free_ char *path = case_path(directory, side, name);
+
+	buffer_printf(why, "there is no %s; if the input was called otherwise, rename its file so, else remove the case "
+		      "and make another (devserve record)", path);
+}
+
 /* 0; 1 with a sentence. */
 static int read_file(const char *directory, const char *side, const struct devserve_port *port, bool required,
 		     struct array *ret, struct buffer *why)
@@ -34,9 +43,11 @@ static int read_file(const char *directory, const char *side, const struct devse
 
 	*ret = (struct array){ .name = xstrdup(port->name) };
 	r = case_read(directory, side, port->dtype, ret, why);
-	if (r == -ENOENT && !required) {
+	if (r == -ENOENT) {
 		buffer_reset(why);
-		return 0;
+		if (!required)
+			return 0;
+		put_missing(directory, side, port->name, why);
 	}
 	return r == 0 ? 0 : 1;
 }

@@ -110,6 +110,19 @@ def test_a_golden_case_that_cannot_be_read_is_told(serve, root):
     assert "golden/none/in/X.npy" in server.seen("trial.failed")[0]["reason"]
 
 
+def test_a_renamed_input_is_told_with_what_to_do_and_no_replay_is_offered(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    mark = server.mark()
+    assert server.save("k/k.c", times(2).replace('"X"', '"GAIN"'))["outcome"] == "trial-failed"
+    told = server.wait("trial.failed", mark)
+    assert "golden/ones/in/GAIN.npy; if the input was called otherwise, rename its file so" in told["reason"]
+    assert "replay" not in told["proof"]["fault"]
+    (root.path / "k/golden/ones/in/X.npy").rename(root.path / "k/golden/ones/in/GAIN.npy")
+    assert server.save("k/k.c", root.read("k/k.c") + "/* */\n")["outcome"] == "swapped"
+
+
 def test_a_golden_case_of_a_stateful_deployment_starts_from_nothing(serve, root):
     golden(root, "k", "first", {"X": ONES[:1]}, {"Y": ONES[:1]})
     root.write("k/k.c", unary(
