@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/json_reader.h"
+#include "cli/names.h"
 #include "http/url.h"
 
 static int parse_url(struct client *c, const char *url, struct buffer *why)
@@ -109,6 +110,8 @@ static int refuse_root(const char *root, const char *path, struct buffer *why)
 			      path, root);
 	else
 		buffer_printf(why, "there is no directory %s", root);
+	if (!file_exists(root) && names_root_has(OPTIONS_DEFAULT_ROOT, root))
+		buffer_puts(why, ", but a deployment; 'devserve status' shows it among all");
 	return EXIT_UNAVAILABLE;
 }
 

@@ -2,6 +2,7 @@
 #include "serve/options.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,10 +45,31 @@ static bool is_whole_machine(const char *root)
 	return real && strcmp(real, "/") == 0;
 }
 
+/* What only a deployment has: its sources would be built without them. NULL: nothing. */
+static const char *mark_of_deployment(const char *root)
+{
+	_cleanup_free_ char *settings = path_join(root, "deployment.yaml"), *cases = path_join(root, "golden/*/in");
+	glob_t found;
+
+	if (file_exists(settings))
+		return "deployment.yaml";
+	if (glob(cases, GLOB_NOSORT, NULL, &found) != 0)
+		return NULL;
+	globfree(&found);
+	return "golden";
+}
+
 int options_check_root(const struct options *o, struct buffer *why)
 {
+	const char *mark = mark_of_deployment(o->root);
+
 	if (is_whole_machine(o->root)) {
 		buffer_printf(why, "%s is the whole machine; name the directory that the deployments are in", o->root);
+		return -EINVAL;
+	}
+	if (mark) {
+		buffer_printf(why, "%s is a deployment, with a %s of its own; name the directory that it is in", o->root,
+			      mark);
 		return -EINVAL;
 	}
 	if (file_is_directory(o->root))

@@ -243,3 +243,19 @@ def test_help_and_version_are_for_stdout(tmp_path):
 def test_a_signal_ends_it_in_good_order(server, sig, codes):
     assert server.stop(sig) in codes
     assert server.seen("server.stopped")
+
+
+@pytest.mark.parametrize("file, mark", [("deployment.yaml", "deployment.yaml"), ("golden/first/in/X.npy", "golden")])
+def test_a_deployment_is_not_taken_for_a_root(root, file, mark):
+    root.write("one/one.c", constant(1))
+    root.write(f"one/{file}", "")
+    said = devserve("check", root.path / "one")
+    assert said.returncode == 1 and f"is a deployment, with a {mark} of its own" in said.stderr, said
+    assert not (root.path / "one/.devserve").exists()
+
+
+def test_who_names_a_deployment_where_a_root_is_meant_is_told_so(root, tmp_path):
+    root.write("one/one.c", constant(1))
+    said = devserve("status", "one", cwd=tmp_path)
+    assert said.returncode == 69 and "there is no directory one, but a deployment" in said.stderr, said
+    assert devserve("status", "two", cwd=tmp_path).stderr.rstrip().endswith("there is no directory two")
