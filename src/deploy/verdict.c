@@ -264,12 +264,18 @@ static bool can_be_measured(const struct deployment *d, bool beside)
 	       !before->signature->cuda;
 }
 
+static bool any_creates(const struct verdicts *v)
+{
+	return new_of(v->of, v->beside)->signature->creates || old_of(v->of, v->beside)->signature->creates;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct verdicts *v = timer->data;
 
 	if (v->replica) {
-		end(v, NULL, "it took too long: create() does, or the machine is busy");
+		end(v, NULL, any_creates(v) ? "it took too long: create() does, or the machine is busy" :
+					      "it took too long: the machine is busy");
 	} else if (!start(v)) {
 		let_go(v);
 		consider(v);

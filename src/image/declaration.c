@@ -348,6 +348,7 @@ static int read_functions(struct declaration *d, struct image_info *info)
 	if (r == 0)
 		r = read_function(d, ".destroy", &d->entry.destroy, word_of(d, &d->entry.destroy),
 				  &info->has_destroy);
+	info->signature->creates = info->has_create;
 	return r;
 }
 

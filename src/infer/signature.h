@@ -38,6 +38,7 @@ struct signature {
 		bool migrates; /* has a migrate() or a migrate_from() */
 	} state;
 	bool cuda; /* it needs a GPU */
+	bool creates; /* has a create() */
 };
 
 /* All zero, one reference. */

@@ -134,7 +134,7 @@ Test(inspect, everything_declared_is_read)
 	cr_assert_eq(s->output_shape, DEVSERVE_OWN_SHAPE);
 	cr_assert_eq(info.abi_major, DEVSERVE_ABI_MAJOR);
 	cr_assert_eq(info.struct_size, sizeof(struct devserve_deployment));
-	cr_assert(info.has_create && info.has_destroy);
+	cr_assert(info.has_create && info.has_destroy && info.signature->creates);
 	cr_assert_str_eq(info.extensions[0], "devserve.a-b/12");
 	cr_assert_str_eq(info.extensions[1], "org.example.c/1");
 	cr_assert_null(info.extensions[2]);
