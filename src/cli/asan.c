@@ -61,6 +61,18 @@ static void say(const char *name, const struct json_reader *r)
 	       sanitized ? "under AddressSanitizer; the same command ends that" : "as it is built usually");
 }
 
+/* A mistake that is found in a trial is to be mended under the sanitizers. */
+static void say_what_stays(const struct asan_options *o, const struct client_answer *a, struct buffer *why)
+{
+	struct json_reader *reader;
+
+	if (json_reader_new(buffer_text(&a->body), a->body.size, &reader) < 0)
+		return;
+	if (json_reader_bool(reader, "/sanitizing"))
+		buffer_printf(why, "; saves are built under AddressSanitizer until 'devserve asan %s --off'", o->client.name);
+	json_reader_free(reader);
+}
+
 static int ask(const void *options, const struct client *c, struct buffer *why)
 {
 	const struct asan_options *o = options;
@@ -75,6 +87,8 @@ static int ask(const void *options, const struct client *c, struct buffer *why)
 
 	if (r == 0)
 		r = saved_read(&o->client, c, &a, "sanitizers", say, why);
+	if (r != EXIT_SUCCESS)
+		say_what_stays(o, &a, why);
 	buffer_fini(&a.body);
 	return r;
 }

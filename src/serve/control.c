@@ -149,11 +149,17 @@ static const char *state_name(enum handle_state state, bool dying)
 	return state == HANDLE_READY ? "ready" : state == HANDLE_LOADING ? "loading" : "unavailable";
 }
 
+static bool is_rolled_back(const struct plugin *p)
+{
+	const char *stale = p->deployment ? deployment_handle(p->deployment)->stale : NULL;
+
+	return stale && strcmp(stale, "rolled-back") == 0;
+}
+
 /* Of the newest save: "rolled-back" where its author went back from it. */
 static const char *outcome_of(const struct plugin *p, const char **ret_reason)
 {
-	const char *stale = p->deployment ? deployment_handle(p->deployment)->stale : NULL;
-	bool rolled_back = stale && strcmp(stale, "rolled-back") == 0;
+	bool rolled_back = is_rolled_back(p);
 
 	*ret_reason = rolled_back ? PLUGIN_ASIDE : p->reason;
 	return rolled_back ? "rolled-back" : p->outcome;
@@ -256,6 +262,8 @@ static void answer_wait(struct exchange *x, const struct plugin *p)
 	json_string(&json, "outcome", refused ? "refused" : s.dying ? "crashed" : outcome);
 	json_string(&json, "reason", refused ? refused->clash : s.dying ? DYING : reason);
 	json_bool(&json, "sanitized", s.sanitized);
+	if (p->sanitize && !s.sanitized)
+		json_bool(&json, "sanitizing", true);
 	json_object_end(&json);
 	reply_json(x, 200, &json);
 }
@@ -352,13 +360,16 @@ static void on_asan(void *context, struct exchange *x)
 	struct control *c = context;
 	const char *name = exchange_query(x, "deployment"), *on = exchange_query(x, "on");
 	struct plugin *p = name ? plugins_find(c->o.plugins, name) : NULL;
+	bool yes = on ? strcmp(on, "yes") == 0 : p && !p->sanitize;
 
 	if (on && strcmp(on, "yes") != 0 && strcmp(on, "no") != 0) {
 		reply_refuse(x, 400, "on=yes or on=no");
 	} else if (!p) {
 		reply_refuse(x, 404, "there is no deployment of that name; POST /-/asan?deployment=NAME");
+	} else if (is_rolled_back(p) && yes) {
+		reply_refuse(x, 409, "an earlier generation was rolled back to, and this builds what lies on disk; save it first");
 	} else {
-		plugin_sanitize(p, on ? strcmp(on, "yes") == 0 : !p->sanitize);
+		plugin_sanitize(p, yes);
 		await(c, x, name);
 	}
 }

@@ -15,7 +15,7 @@ static enum state_fit refuse_version(const struct state_shape *from, const struc
 {
 	buffer_printf(why,
 		      "the state there is has %" PRIu64 " bytes, version %" PRIu32 ", and this image's has %" PRIu64
-		      " bytes, version %" PRIu32 "; write a .migrate that makes the new from the old, or leave "
+		      " bytes, version %" PRIu32 "; write a .migrate_from that makes the new from the old, or leave "
 		      ".version as it is, and members are copied by name",
 		      from->size, from->version, to->size, to->version);
 	return STATE_MISFIT;
@@ -33,7 +33,7 @@ static enum state_fit refuse_size(const struct state_shape *from, const struct s
 
 static enum state_fit refuse_members(const struct plan *p, struct buffer *why)
 {
-	buffer_printf(why, "the state can't be kept: %s; write a .migrate that makes the new from the old",
+	buffer_printf(why, "the state can't be kept: %s; write a .migrate_from that makes the new from the old",
 		      buffer_text(&p->misfits.text));
 	return STATE_MISFIT;
 }

@@ -235,6 +235,25 @@ def test_both_images_are_kept_apart_so_that_neither_is_built_twice(root, serve):
             assert server.infer("one", x(-1)).status == status
 
 
+def test_where_it_could_not_serve_so_it_says_that_saves_stay_under_it(root, serve):
+    root.write("one.c", bad(FOUND["heap-buffer-overflow"], "static int create(const struct devserve_host *h, void **i)\n"
+                            "{ volatile char *p = malloc(8); (void)h, (void)i; int r = p[8] & 0; return r; }\n")
+               .replace(".infer = infer", ".infer = infer, .create = create"))
+    server = serve()
+    said = toggle(server, "one")
+    assert said.returncode == 1 and "saves are built under AddressSanitizer until 'devserve asan one --off'" in said.stderr, said
+
+
+def test_what_was_rolled_back_from_does_not_come_back_by_it(root, serve):
+    root.write("one.c", bad(""))
+    server = serve()
+    assert server.save("one.c", bad("(void)0;"))["generation"] == 2
+    assert devserve("rollback", "one", "--root", root.path).returncode == 0
+    said = toggle(server, "one")
+    assert said.returncode == 1 and "rolled back to" in said.stderr, said
+    assert server.infer("one", x(1)).generation == 1 and "sanitized" not in entry(server, "one")
+
+
 def test_saves_stay_under_it_until_it_ends(root, serve):
     root.write("one.c", bad(""))
     server = serve()

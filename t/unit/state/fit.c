@@ -24,7 +24,7 @@ Test(fit, without_layouts_size_and_version_decide)
 	cr_expect(strstr(why.data, "without debug information of both (-g)") && strstr(why.data, "write .version = 2"), "%s",
 		  why.data);
 	cr_expect_eq(fit(one, two, false), STATE_MISFIT);
-	cr_expect(strstr(why.data, "8 bytes, version 1, and this image's has 8 bytes, version 2; write a .migrate"), "%s",
+	cr_expect(strstr(why.data, "8 bytes, version 1, and this image's has 8 bytes, version 2; write a .migrate_from"), "%s",
 		  why.data);
 }
 
@@ -48,7 +48,7 @@ Test(fit, layouts_decide_where_they_are_known)
 	cr_expect_eq(fit(was, (struct state_shape){ 16, 1, b }, true), STATE_COPIED, "what can be copied is not migrated");
 	cr_expect_eq(fit(was, (struct state_shape){ 8, 1, c }, true), STATE_MIGRATED);
 	cr_expect_eq(fit(was, (struct state_shape){ 8, 1, c }, false), STATE_MISFIT);
-	cr_expect_str_eq(why.data, "the state can't be kept: counter.a changes from long to double; write a .migrate that "
+	cr_expect_str_eq(why.data, "the state can't be kept: counter.a changes from long to double; write a .migrate_from that "
 				   "makes the new from the old");
 	layout_unref(a);
 	layout_unref(b);
