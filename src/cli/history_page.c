@@ -142,6 +142,8 @@ static char *notes_cell(const struct history_row *row)
 	}
 	if (row->pinned)
 		note(&b, "pinned");
+	if (row->accepted)
+		note(&b, "accepted");
 	if (row->n_crashes)
 		note(&b, crashes);
 	if (!row->kept) /* no image is ever kept that can't serve but in a worker for it */
@@ -229,10 +231,12 @@ static void put_line(char *const cells[N_COLUMNS], const size_t *widths, size_t 
 	}
 	for (size = line.size; size && line.data[size - 1] == ' ';)
 		size--;
-	if (width)
-		columns_cut(ret, line.data, size, width);
-	else
+	if (width && columns_of(line.data, size) > width) {
+		columns_cut(ret, line.data, size, width - 1);
+		buffer_puts(ret, "…");
+	} else {
 		buffer_append(ret, line.data, size);
+	}
 }
 
 static void measure(const struct history_page *p, char *const titles[N_COLUMNS], size_t widths[N_COLUMNS])

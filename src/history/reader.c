@@ -83,7 +83,8 @@ static int finish(struct history_reader *r, sqlite3_stmt *s, struct buffer *why)
 	" g.high, g.before, (SELECT 2 * sum(coalesce(until, CASE WHEN ?4 THEN ?4 ELSE (SELECT max(at) FROM save)"   \
 	" END, since) - since) + max(until IS NULL) FROM serving AS v WHERE v.deployment = g.deployment AND"        \
 	" v.generation = g.number), g.crashes, CASE WHEN ?3 THEN g.compiler END, CASE WHEN ?3 THEN g.flags END,"    \
-	" CASE WHEN ?3 THEN g.source END, CASE WHEN ?3 THEN g.device END, CASE WHEN ?3 THEN g.json END"             \
+	" CASE WHEN ?3 THEN g.source END, CASE WHEN ?3 THEN g.device END, CASE WHEN ?3 THEN g.json END,"            \
+	" json_extract(g.json, '$.proof.accepted')"                                                                 \
 	" FROM generation AS g WHERE " which " AND g.number >= ?2 ORDER BY " order
 
 static void read_generation(const struct history_reader *r, sqlite3_stmt *s, const struct history_selection *q,
@@ -112,6 +113,7 @@ static void read_generation(const struct history_reader *r, sqlite3_stmt *s, con
 		.source = database_text(s, 16),
 		.device = database_text(s, 17),
 		.json = database_text(s, 18),
+		.accepted = sqlite3_column_int(s, 19) > 0,
 	};
 	ret->kept = is_kept(r, ret->image);
 }

@@ -30,6 +30,7 @@ struct history_row {
 	int64_t served_ms;   /* in all, as of now */
 	bool serves;         /* now, as far as the history knows */
 	unsigned n_crashes;
+	bool accepted;       /* answers that differ were meant to */
 	const char *json;    /* its save.done; "" */
 };
 

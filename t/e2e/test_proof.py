@@ -526,6 +526,7 @@ def test_a_difference_that_is_meant_is_accepted_and_asked_for_no_more(proved):
     assert (done["outcome"], done["generation"]) == ("swapped", 2)
     assert done["cached"], "nothing was compiled again"
     assert done["proof"]["accepted"] >= 1
+    assert devserve("history", "k", "--root", str(server.root.path)).stdout.splitlines()[-1].endswith("accepted")
     assert server.infer("k", request(X=[1])).output() == [3]
     assert server.save("k/k.c", thrice + "/* */\n")["outcome"] == "swapped"
 

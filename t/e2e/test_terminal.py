@@ -556,3 +556,14 @@ def test_the_head_of_a_status_is_broken_between_words(root, serve, open_terminal
     t.wait_end()
     assert any(re.fullmatch(r"    pid \d+  up \d+ s", line) for line in t.lines), t.lines
     assert "\033[33m" not in t.text, "what is no warning has no colour of one"
+
+
+def test_the_history_has_a_sign_where_a_line_is_longer_than_the_terminal(root, serve, open_terminal):
+    root.write("one/one.c", constant(0))
+    server = serve()
+    server.save("one/one.c", "this is no C\n")
+    server.stop()
+    t = open_terminal(argv=[SERVER, "history", "one", "--root", root.path], columns=60, wait=None)
+    t.wait_end()
+    told = next(line for line in t.lines if "build-failed" in line).rstrip()
+    assert len(told) == 60 and told.endswith("…"), told
