@@ -16,24 +16,45 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 
-int file_read(const char *path, struct buffer *ret)
+static int read_all(int fd, off_t size, struct buffer *ret)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	struct stat st;
-	ssize_t n = -1;
+	ssize_t n;
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) == 0)
-		buffer_reserve(ret, st.st_size > 0 ? (size_t)st.st_size + 1 : 4096);
+	buffer_reserve(ret, size > 0 ? (size_t)size + 1 : 4096);
 	do {
 		n = read(fd, buffer_reserve(ret, 4096), ret->room - ret->size - 1);
 		if (n > 0)
 			buffer_grow(ret, (size_t)n);
 	} while (n > 0 || (n < 0 && errno == EINTR));
-	n = n < 0 ? -errno : 0;
+	return n < 0 ? -errno : 0;
+}
+
+int file_read(const char *path, struct buffer *ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else if (S_ISDIR(st.st_mode))
+		r = -EISDIR;
+	else
+		r = S_ISREG(st.st_mode) ? read_all(fd, st.st_size, ret) : -EINVAL;
 	close(fd);
-	return (int)n;
+	return r;
+}
+
+int file_read_any(const char *path, struct buffer *ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r;
+
+	if (fd < 0)
+		return -errno;
+	r = read_all(fd, 0, ret);
+	close(fd);
+	return r;
 }
 
 int file_read_line(const char *path, char *line, size_t size)

@@ -11,8 +11,14 @@
 
 struct buffer;
 
-/* Append the whole file to @ret. */
+/*
+ * Append the whole file to @ret. Never waits for anybody: what is no regular file (a pipe, a device) is
+ * -EINVAL, a directory -EISDIR.
+ */
 int file_read(const char *path, struct buffer *ret);
+
+/* The same of whatever @path is, until its end: a pipe is waited for. */
+int file_read_any(const char *path, struct buffer *ret);
 
 /* The first bytes of a file in /proc, as a string that fits into @line. Allocates nothing. */
 int file_read_line(const char *path, char *line, size_t size);

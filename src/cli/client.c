@@ -93,7 +93,7 @@ static void read_token_file(struct client *c, const char *path)
 
 	if (!path || !*path)
 		return;
-	r = file_read(path, &text);
+	r = file_read_any(path, &text);
 	if (r == 0)
 		c->token = token_in(path, &text);
 	if (r < 0)
