@@ -223,6 +223,9 @@ static int check(const struct companion_options *o, struct buffer *why)
 {
 	if (o->share && companion_share(o->share) < 0)
 		buffer_printf(why, "'%s' is not a share of the requests such as 10%%", o->share);
+	else if (o->share && companion_share(o->share) < 0.01 && !strchr(o->share, '%'))
+		buffer_printf(why, "'%s' is %s %% of the requests, or a part of 1? say %s%% or %g%%", o->share, o->share,
+			      o->share, 100 * strtod(o->share, NULL));
 	else if (o->generation && strcmp(o->generation, "off") != 0 &&
 		 (!*o->generation || o->generation[strspn(o->generation, "0123456789")]))
 		buffer_printf(why, "'%s' is not a generation's number, nor 'off'", o->generation);

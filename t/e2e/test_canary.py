@@ -87,6 +87,13 @@ def test_programs_are_told_of_it_in_json(two, kind, share):
     assert ended["beside"]["requests"] == shown["beside"]["requests"] and companion(two) is None, ended
 
 
+def test_a_share_that_may_be_meant_as_a_part_of_one_is_asked_about(two):
+    said = devserve("canary", "one", "1", "0.25", "--root", two.root.path)
+    assert said.returncode == 2 and "say 0.25% or 25%" in said.stderr, said
+    assert "canary, 0.25 % of" in ask(two, "canary", "one", "1", "0.25%")
+    assert "canary, 25 % of" in ask(two, "canary", "one", "1", "25")
+
+
 def test_it_ends_when_a_newer_save_serves(two):
     ask(two, "canary", "one", "1", "50%")
     generations(two, 4)
