@@ -113,8 +113,11 @@ static void put_row(const struct json_reader *r, size_t i, struct buffer *b)
 
 static int refuse_empty(const struct record_options *o, struct buffer *why)
 {
-	buffer_printf(why, "nothing was recorded for %s yet%s; ask it something: devserve infer %s", o->client.name,
-		      o->list ? "" : " that is still answered so", o->client.name);
+	const char *sentence = o->list ?
+		"nothing was recorded for %s yet; ask it something: devserve infer %s" :
+		"nothing was recorded for %s yet that is still answered so; ask it something: devserve infer %s";
+
+	buffer_printf(why, sentence, o->client.name, o->client.name);
 	return EXIT_FAILURE;
 }
 
