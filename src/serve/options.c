@@ -48,7 +48,7 @@ static bool is_whole_machine(const char *root)
 /* What only a deployment has: its sources would be built without them. NULL: nothing. */
 static const char *mark_of_deployment(const char *root)
 {
-	_cleanup_free_ char *settings = path_join(root, "deployment.yaml"), *cases = path_join(root, "golden/*/in");
+	_cleanup_free_ char *settings = path_join(root, "deployment.yaml"), *cases = path_join(root, "golden/?*/in");
 	glob_t found;
 
 	if (file_exists(settings))
