@@ -129,6 +129,8 @@ static int read_answer(const struct companion_options *o, const char *kind, cons
 		printf("%s  %s ended\n", o->client.name, kind);
 	} else {
 		printf("%s  %s\n", o->client.name, line.data);
+		if (json_reader_string(r, "/replaced"))
+			printf("%s  %s ended\n", o->client.name, json_reader_string(r, "/replaced"));
 	}
 	json_reader_free(r);
 	return status;

@@ -21,6 +21,7 @@ struct asker {
 	LIST_ENTRY(asker) entry;
 	struct exchange *exchange;
 	enum companion_kind kind;
+	enum companion_kind replaced; /* what ran before; 0: nothing, or one of the same kind */
 	double share;
 	struct generation_search *search; /* while it is looked for; then: */
 	struct deployment *deployment;    /* has not ended: companion_end() would have told */
@@ -83,7 +84,8 @@ void companion_json(const struct companion_facts *f, struct buffer *json)
 	put_side(json, "beside", f->generation, &f->beside);
 }
 
-static void answer_facts(struct exchange *x, const char *name, const struct companion_facts *facts, bool ended)
+static void answer_facts(struct exchange *x, const char *name, const struct companion_facts *facts, bool ended,
+			 enum companion_kind replaced)
 {
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
@@ -91,18 +93,12 @@ static void answer_facts(struct exchange *x, const char *name, const struct comp
 	json_string(&json, "deployment", name);
 	if (ended)
 		json_bool(&json, "ended", true);
+	if (replaced)
+		json_string(&json, "replaced", companion_name(replaced));
 	if (facts->kind)
 		companion_json(facts, &json);
 	json_object_end(&json);
 	reply_json(x, 200, &json);
-}
-
-static void answer(struct exchange *x, const struct deployment *d, const char *name)
-{
-	struct companion_facts facts;
-
-	companion_get(d, &facts);
-	answer_facts(x, name, &facts, false);
 }
 
 /* Asking */
@@ -126,18 +122,24 @@ static void on_gone(void *context)
 static void on_started(void *context, int error, const char *sentence)
 {
 	struct asker *a = context;
+	struct companion_facts facts;
 
-	if (error)
+	if (error) {
 		reply_refuse(a->exchange, 409, sentence);
-	else
-		answer(a->exchange, a->deployment, exchange_query(a->exchange, "deployment"));
+	} else {
+		companion_get(a->deployment, &facts);
+		answer_facts(a->exchange, exchange_query(a->exchange, "deployment"), &facts, false, a->replaced);
+	}
 	asker_free(a);
 }
 
 static void start(struct asker *a, struct plugin *p, const struct rollout *r)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	struct companion_facts before;
 
+	companion_get(p->deployment, &before);
+	a->replaced = before.kind == a->kind ? COMPANION_NONE : before.kind;
 	a->deployment = p->deployment;
 	if (companion_start(p->deployment, a->kind, a->share, r, on_started, a, &why) == 0)
 		return;
@@ -217,7 +219,7 @@ static void end_asked(struct exchange *x, struct plugin *p, enum companion_kind 
 		return;
 	}
 	companion_end(p->deployment, "it was asked to");
-	answer_facts(x, p->name, &facts, true);
+	answer_facts(x, p->name, &facts, true, COMPANION_NONE);
 }
 
 static void on_asked(struct companions *c, struct exchange *x, enum companion_kind kind)

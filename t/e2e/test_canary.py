@@ -94,6 +94,13 @@ def test_a_share_that_may_be_meant_as_a_part_of_one_is_asked_about(two):
     assert "canary, 25 % of" in ask(two, "canary", "one", "1", "25")
 
 
+def test_who_starts_a_shadow_is_told_that_it_ends_a_canary(two):
+    assert "ended" not in ask(two, "canary", "one", "1", "50%")
+    said = ask(two, "shadow", "one", "1")
+    assert said.splitlines()[1:] == ["one  canary ended"], said
+    assert "ended" not in ask(two, "shadow", "one", "1")
+
+
 def test_it_ends_when_a_newer_save_serves(two):
     ask(two, "canary", "one", "1", "50%")
     generations(two, 4)
