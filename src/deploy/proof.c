@@ -107,23 +107,28 @@ static int open_memory(struct proving *p)
 	if (ftruncate(p->fd, sizeof(*p->shared)) == 0)
 		map = mmap(NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
 	if (map == MAP_FAILED) {
+		int r = -errno;
+
 		close(p->fd);
-		return -errno;
+		return r;
 	}
 	p->shared = map;
 	return 0;
 }
 
-static struct proving *make(struct deployment *d, const struct proof_plan *plan)
+/* 0 or -errno. */
+static int make(struct deployment *d, const struct proof_plan *plan, struct proving **ret)
 {
 	struct proving *p = xcalloc(1, sizeof(*p));
+	int r;
 
 	p->deployment = d;
 	p->signature = plan->signature;
 	p->tolerance = plan->tolerance;
-	if (open_memory(p) < 0) {
+	r = open_memory(p);
+	if (r < 0) {
 		free(p);
-		return NULL;
+		return r;
 	}
 	p->shared->order.budget_ns = plan->budget_ns;
 	p->shared->order.flags = plan->accept ? PROOF_ACCEPT : 0;
@@ -132,18 +137,26 @@ static struct proving *make(struct deployment *d, const struct proof_plan *plan)
 	if (plan->recordings)
 		add_recordings(p, plan->uncompared);
 	p->shared->order.n_cases = p->n_cases;
-	return p;
+	*ret = p;
+	return 0;
 }
 
-struct proving *proving_start(struct deployment *d, const struct proof_plan *plan, struct replica *r)
+int proving_start(struct deployment *d, const struct proof_plan *plan, struct replica *r, struct proving **ret)
 {
-	struct proving *p = make(d, plan);
+	struct proving *p;
+	int error = make(d, plan, &p);
 
-	if (!p || !p->n_cases)
-		return proving_end(p);
+	*ret = NULL;
+	if (error < 0)
+		return error;
+	if (!p->n_cases) {
+		proving_end(p);
+		return 0;
+	}
 	replica_set_limits(r, threads_of(d), d->settings.checkpoint_ms);
 	replica_prove(r, p->fd);
-	return p;
+	*ret = p;
+	return 0;
 }
 
 struct proving *proving_end(struct proving *p)

@@ -50,8 +50,11 @@ struct proof_plan {
 	uint64_t budget_ns;
 };
 
-/* @r has the image loaded; NULL: there is nothing to run. What is borrowed stays until proving_end(). */
-struct proving *proving_start(struct deployment *d, const struct proof_plan *plan, struct replica *r);
+/*
+ * @r has the image loaded. 0 with *@ret under way, or NULL: there is nothing to run; or -errno: there is no
+ * memory to share with @r, and nothing is proved. What is borrowed stays until proving_end().
+ */
+int proving_start(struct deployment *d, const struct proof_plan *plan, struct replica *r, struct proving **ret);
 struct proving *proving_end(struct proving *p); /* NULL is fine. Returns NULL. */
 
 /* Tell of each golden case; those that the worker didn't come to failed as well. */

@@ -92,14 +92,27 @@ static void on_up(void *context)
 
 static void on_look(uv_timer_t *timer);
 
+/* Nothing is at fault but the machine, and what isn't proved isn't right. */
+static void fail_unproved(struct trial *t, int error)
+{
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+
+	buffer_printf(&sentence, "the server got no memory to prove it in (%s); save it again once there is some", strerror(error));
+	end(t, error, buffer_text(&sentence));
+}
+
 static void on_loaded(void *context, int error, const char *sentence)
 {
 	struct trial *t = context;
+	int r;
 
 	if (replica_is_stopping(t->replica))
 		return; /* its time was just over */
-	if (error == 0)
-		t->proving = proving_start(t->deployment, &t->plan, t->replica);
+	r = error ? 0 : proving_start(t->deployment, &t->plan, t->replica, &t->proving);
+	if (r < 0) {
+		fail_unproved(t, -r);
+		return;
+	}
 	if (!t->proving) {
 		end(t, error, sentence);
 		return;

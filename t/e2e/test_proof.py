@@ -6,6 +6,7 @@ Each test saves a change as people make them, and a client goes on being answere
 import contextlib
 import os
 import pathlib
+import resource
 import signal
 
 import numpy as np
@@ -263,6 +264,33 @@ def test_a_race_is_stopped_and_called_one(proved):
 """, RACE))
     assert told["proof"]["fault"]["outcome"] == "varies"
     assert "a race" in told["reason"] and not told["proof"]["fault"]["acceptable"]
+
+
+def test_what_cannot_be_proved_for_want_of_memory_does_not_serve(proved, gate):
+    """The server may open nothing more just when the image is loaded."""
+    server = proved(unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 1;"), request(X=[1, 2]))
+    mark = server.mark()
+    server.root.write("k/k.c", unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 2;", f"""\
+{gate.shut().source}
+static int create(const struct devserve_host *host, void **self)
+{{
+	(void)self;
+	devserve_log(host, DEVSERVE_INFO, "creating");
+	pass_gate();
+	return 0;
+}}
+""", ".create = create,"))
+    server.wait("log", after=mark)
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        gate.open()
+        done = server.wait("save.done", after=mark)
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+    assert done["outcome"] == "trial-failed", done
+    assert "no memory to prove it in (Too many open files)" in done["reason"]
+    assert server.infer("k", server.requests[0]).generation == 1
 
 
 def two_outputs(value, n_more):
