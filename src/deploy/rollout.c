@@ -19,6 +19,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,12 +338,22 @@ static bool may_fall_back(const struct deployment *d)
 	       release_fit(d, &d->previous, &why) != STATE_MISFIT;
 }
 
+static void put_newer(struct buffer *b, const struct wish *newer)
+{
+	if (newer->release.generation)
+		buffer_printf(b, "generation %" PRIu32 " is to serve again", newer->release.generation);
+	else
+		buffer_puts(b, "a newer save came");
+}
+
 void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done_fn done, void *context)
 {
 	struct wish wish = { .release = { .generation = r->generation }, .settings = r->settings,
 			     .fresh = r->fresh, .accept = r->accept, .done = done, .context = context };
+	_cleanup_buffer_ struct buffer newer = BUFFER_NULL;
 	int error;
 
+	put_newer(&newer, &wish);
 	if (!r->settings.num_replicas)
 		wish.settings = DEPLOYMENT_SETTINGS_DEFAULT;
 	wish.release.signature = signature_ref(r->signature);
@@ -358,7 +369,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	wish.release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
 	if (d->has_next_wish)
-		finish_wish(d, &d->next_wish, ROLLOUT_SUPERSEDED, "a newer save came");
+		finish_wish(d, &d->next_wish, ROLLOUT_SUPERSEDED, buffer_text(&newer));
 	if (d->stage == ROLLOUT_IDLE) {
 		d->wish = wish;
 		start_wish(d);
@@ -368,7 +379,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	d->has_next_wish = true;
 	if (d->stage == ROLLOUT_TRIAL || (d->stage == ROLLOUT_LOADING && !deployment_serves(d))) {
 		d->trial = trial_cancel(d->trial);
-		end_rollout(d, ROLLOUT_SUPERSEDED, "a newer save came");
+		end_rollout(d, ROLLOUT_SUPERSEDED, buffer_text(&newer));
 	}
 }
 

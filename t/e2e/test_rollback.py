@@ -178,7 +178,8 @@ def test_a_save_that_gave_way_to_one_that_failed_comes_to_serve_after_all(root, 
     while not (tmp_path / "note").exists():
         pass
     assert "create() returned -5" in refused(root, "one", "1")
-    assert server.wait("save.done", mark)["outcome"] == "superseded"
+    done = server.wait("save.done", mark)
+    assert (done["outcome"], done["reason"]) == ("superseded", "generation 1 is to serve again")
     gate.open()
     assert server.wait("save.done", mark, outcome="swapped")["generation"] == 3
     assert (server.infer("one").value, server.infer("one").stale) == (13, None)
