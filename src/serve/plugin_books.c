@@ -60,6 +60,7 @@ void plugins_fell_back(struct plugins *ps, const char *name, uint32_t from, uint
 		return;
 	p->crashed = p->code.source;
 	p->code = p->code_before;
+	figures_fini(&p->kernels);
 	p->generation = to;
 	plugin_keep(p);
 	forget_verdict(p);

@@ -111,6 +111,7 @@ static void on_rolled(void *context, const struct rollout_result *result)
 		return;
 	}
 	plugin_serves(p, result->generation, &r->code, r->weights);
+	figures_fini(&p->kernels); /* nobody kept those of what serves again */
 	set_aside(p);
 	plugin_write_record(p); /* who is answered may rely on it, whatever becomes of us */
 	tell(p, EVENT_SWAP_DONE, result->from, 0);

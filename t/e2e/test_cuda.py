@@ -214,6 +214,17 @@ def test_the_report_has_registers_and_what_changed(root, fake):
     assert twice["registers"] > 4 and twice["spilled"] == 0, done
 
 
+def test_after_a_rollback_kernels_are_not_compared_with_what_went(root, fake):
+    write(root)
+    server = fake()
+    server.save("one/kernel.cu", kernel(3))
+    client = server.new_client()
+    client.token = server.run_json()["token"]
+    assert client.call("POST", "/-/rollback?deployment=one", b"").status == 200
+    done = server.save("one/kernel.cu", kernel(4))
+    assert done["outcome"] == "swapped" and not any("before" in k for k in done["kernels"]), done
+
+
 def test_a_kernel_that_does_not_compile_changes_nothing(root, fake):
     write(root)
     server = fake()
