@@ -62,59 +62,6 @@ def test_it_may_shadow_itself(two):
     assert facts["differing"] == 0 and facts["beside"]["generation"] == facts["serving"]["generation"] == 2, facts
 
 
-TELLS = """
-#include <fcntl.h>
-#include <unistd.h>
-static int create(const struct devserve_host *host, void **ret)
-{
-	(void)host, (void)ret;
-	close(open("NOTE", O_CREAT | O_WRONLY, 0644));
-	return 0;
-}
-"""
-
-
-def test_a_call_of_the_generation_before_is_not_compared(root, serve, tmp_path):
-    gates = [Gate(tmp_path / f"gate{i}").shut() for i in range(3)]
-    note = tmp_path / "created"
-    passes = "".join(f"\tif (x == {i}) pass_gate{i}();\n" for i in range(3))
-    root.write("one/one.c", deployment(f"{passes}\t*y = 1;", "".join(
-        gate.source.replace("pass_gate", f"pass_gate{i}") for i, gate in enumerate(gates))))
-    server = serve("--gate", "off")
-    answers, held = [], []
-
-    def send(value):
-        held.append(threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(value)))))
-        held[-1].start()
-
-    send(0)
-    while not server.status()["deployments"][0]["in_flight"]:
-        pass
-    mark = server.mark()
-    root.rename_over("one/one.c", constant(2, TELLS.replace("NOTE", str(note))).replace(
-        ".infer = infer,", ".infer = infer, .create = create,"))
-    while not any("is ready and waits" in e["reason"] for e in server.seen("notice", mark)):
-        pass
-    send(1)
-    send(2)
-    while (facts := server.status()["deployments"][0])["in_flight"] + facts["queued"] < 3:
-        pass
-    gates[0].open()  # it loads the next one while call 1 runs,
-    while not note.exists():
-        pass
-    gates[1].open()  # and swaps when call 2 has ended
-    while devserve("shadow", "one", "2", "--root", root.path).returncode:
-        pass
-    assert not server.seen("swap.done", mark)
-    gates[2].open()
-    for thread in held:
-        thread.join()
-    server.wait("save.done", mark)
-    assert [(a.value, a.generation) for a in answers] == [(1, 1)] * 3, answers
-    facts = companion(server)
-    assert (facts["serving"]["calls"], facts["compared"], facts["dropped"]) == (0, 0, 0), facts
-
-
 def test_errors_and_wrong_shapes_are_differences(root, serve):
     source = deployment("\t*y = x;").replace("*y = x;", """int64_t n = {n};
 	if (x == 7) return devserve_refuse(call, "seven is not liked");
