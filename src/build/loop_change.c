@@ -4,11 +4,17 @@
  * A line has its loops in both texts if it stayed and has as many. The compiler names a loop by
  * its condition, but one that it gave up early by some statement of it: what is left over between
  * two loops that were found belongs together, too, if it is as many and not far away.
+ *
+ * Who interchanges loops moves their heads: the line of the inner one may be the outer one's now,
+ * which has no vectors itself. So it is asked whether a loop works with vectors, its own, those of
+ * one inside it, or of one around it. A loop that is around others before and now doesn't count but
+ * for vectors of its own: those inside are told.
  */
 
 #include "build/loop_change.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "build/line_map.h"
@@ -96,21 +102,63 @@ static void match_between(struct pair *p)
 	}
 }
 
+static bool is_before(unsigned line, unsigned column, unsigned other_line, unsigned other_column)
+{
+	return line < other_line || (line == other_line && column < other_column);
+}
+
+static bool is_inside(const struct loop *inner, const struct loop *outer)
+{
+	return is_before(outer->line, outer->column, inner->line, inner->column) &&
+	       is_before(inner->line, inner->column, outer->last_line, outer->last_column);
+}
+
+/* The first one inside it that has none inside itself; or it. */
+static const struct loop *innermost(const struct loop_file *f, const struct loop *l)
+{
+	const struct loop *end = f->loops + f->n_loops;
+
+	for (const struct loop *i = l + 1; i < end; i++)
+		if (is_inside(i, l))
+			l = i;
+	return l;
+}
+
+/* The loop by whose vectors it works; NULL: there is none. */
+static const struct loop *vectors_of(const struct loop_file *f, const struct loop *l)
+{
+	const struct loop *found = NULL;
+
+	if (loop_is_vectorised(l))
+		return l;
+	for (size_t i = 0; i < f->n_loops && !found; i++)
+		if (loop_is_vectorised(&f->loops[i]) && (is_inside(&f->loops[i], l) || is_inside(l, &f->loops[i])))
+			found = &f->loops[i];
+	return found;
+}
+
+static bool counts(const struct pair *p, const struct loop *old, const struct loop *new)
+{
+	return loop_is_vectorised(old) != loop_is_vectorised(new) || innermost(p->before, old) == old ||
+	       innermost(p->now, new) == new;
+}
+
 /* Told by the place that the author knows: where it was, if that line is still there. */
 static struct loop_change describe(const struct pair *p, const struct loop *old, const struct loop *new)
 {
 	bool stayed;
 	size_t line = line_now(p, old->line, &stayed);
-	struct loop_change c = { .file = p->now->path, .line = new->line, .column = new->column,
-				 .vectorised = loop_is_vectorised(new), .bytes = new->bytes, .lanes = new->lanes };
+	const struct loop *by = vectors_of(p->now, new), *at = by ? by : innermost(p->now, new);
+	struct loop_change c = { .file = p->now->path, .line = at->line, .column = at->column, .vectorised = by,
+				 .bytes = at->bytes, .lanes = at->lanes };
 
 	if (c.vectorised)
 		return c;
-	if (stayed) {
+	if (stayed && !at->last_line) {
 		c.line = (unsigned)line;
 		c.column = old->column;
 	}
-	c.reason = new->reason;
+	c.reason = at->reason;
 	return c;
 }
 
@@ -118,6 +166,23 @@ struct changes {
 	struct loop_change *at;
 	size_t n;
 };
+
+static bool is_told(const struct changes *c, const struct loop_change *change)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->at[i].file, change->file) == 0 && c->at[i].line == change->line &&
+		    c->at[i].column == change->column)
+			return true;
+	return false;
+}
+
+static void add_change(struct changes *c, const struct loop_change *change)
+{
+	if (is_told(c, change))
+		return;
+	c->at = xrealloc(c->at, (c->n + 1) * sizeof(*c->at));
+	c->at[c->n++] = *change;
+}
 
 static void compare_file(const struct loop_file *before, const struct loop_file *now, struct changes *ret)
 {
@@ -131,10 +196,12 @@ static void compare_file(const struct loop_file *before, const struct loop_file 
 	for (size_t i = 0; i < before->n_loops; i++) {
 		const struct loop *old = &before->loops[i], *new = mates[i] ? &now->loops[mates[i] - 1] : NULL;
 
-		if (!new || loop_is_vectorised(old) == loop_is_vectorised(new))
+		struct loop_change change;
+
+		if (!new || !counts(&p, old, new) || !vectors_of(before, old) == !vectors_of(now, new))
 			continue;
-		ret->at = xrealloc(ret->at, (ret->n + 1) * sizeof(*ret->at));
-		ret->at[ret->n++] = describe(&p, old, new);
+		change = describe(&p, old, new);
+		add_change(ret, &change);
 	}
 }
 

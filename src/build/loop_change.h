@@ -22,7 +22,9 @@ struct loop_change { /* borrows from the loops that it is about */
 
 /*
  * Loops that are there before and now, with another answer to whether they are vectorised, in the
- * order of their places. A loop that can't be told from others is left out. Returns how many;
+ * order of their places. A nest works with vectors if a loop of it does, whichever: it is told when
+ * the last one goes or the first one comes, by its innermost loop or the one that has the vectors.
+ * A loop that can't be told from others is left out. Returns how many;
  * *@ret is to be freed.
  */
 size_t loops_compare(const struct loops *before, const struct loops *now, struct loop_change **ret);

@@ -19,6 +19,7 @@ static void file_fini(struct loop_file *f)
 		free(f->loops[i].reason);
 	free(f->loops);
 	free(f->lines);
+	nest_fini(&f->nest);
 	free(f->path);
 }
 
@@ -101,8 +102,11 @@ void loops_add(struct loops *l, const struct loops *more)
 		for (size_t k = 0; k < from->n_loops; k++) {
 			struct loop *loop = loop_file_get(to, from->loops[k].line, from->loops[k].column);
 
-			if (loop)
+			if (loop) {
 				loop_widen(loop, from->loops[k].bytes, from->loops[k].lanes);
+				loop->last_line = from->loops[k].last_line;
+				loop->last_column = from->loops[k].last_column;
+			}
 			loop_set_reason(loop, from->loops[k].reason);
 		}
 	}
@@ -111,9 +115,9 @@ void loops_add(struct loops *l, const struct loops *more)
 /*
  * The note: for each file
  *
- *	file N-LINES N-LOOPS PATH
+ *	nests N-LINES N-LOOPS PATH
  *	HASH…                       8 digits for each line
- *	LINE COLUMN BYTES LANES REASON    N-LOOPS times
+ *	LINE COLUMN LAST-LINE LAST-COLUMN BYTES LANES REASON    N-LOOPS times
  */
 
 void loops_put(const struct loops *l, struct buffer *ret)
@@ -121,13 +125,16 @@ void loops_put(const struct loops *l, struct buffer *ret)
 	for (size_t i = 0; i < l->n_files; i++) {
 		const struct loop_file *f = &l->files[i];
 
-		buffer_printf(ret, "file %zu %zu %s\n", f->n_lines, f->n_loops, f->path);
+		buffer_printf(ret, "nests %zu %zu %s\n", f->n_lines, f->n_loops, f->path);
 		for (size_t k = 0; k < f->n_lines; k++)
 			buffer_printf(ret, "%08" PRIx32, f->lines[k]);
 		buffer_putc(ret, '\n');
-		for (size_t k = 0; k < f->n_loops; k++)
-			buffer_printf(ret, "%u %u %u %u %s\n", f->loops[k].line, f->loops[k].column, f->loops[k].bytes,
-				      f->loops[k].lanes, f->loops[k].reason ? f->loops[k].reason : "");
+		for (size_t k = 0; k < f->n_loops; k++) {
+			const struct loop *loop = &f->loops[k];
+
+			buffer_printf(ret, "%u %u %u %u %u %u %s\n", loop->line, loop->column, loop->last_line,
+				      loop->last_column, loop->bytes, loop->lanes, loop->reason ? loop->reason : "");
+		}
 	}
 }
 
@@ -160,15 +167,18 @@ static bool take_hashes(struct loop_file *f, const char **at)
 static bool take_loop(struct loop_file *f, const char **at)
 {
 	_cleanup_free_ char *line = next_line(at);
-	unsigned number, column, bytes, lanes;
+	unsigned number, column, last_line, last_column, bytes, lanes;
 	struct loop *loop;
 	int end = 0;
 
-	if (!line || sscanf(line, "%u %u %u %u%n", &number, &column, &bytes, &lanes, &end) != 4 || line[end] != ' ')
+	if (!line || sscanf(line, "%u %u %u %u %u %u%n", &number, &column, &last_line, &last_column, &bytes, &lanes,
+			    &end) != 6 || line[end] != ' ')
 		return false;
 	loop = loop_file_get(f, number, column);
 	if (!loop)
 		return false;
+	loop->last_line = last_line;
+	loop->last_column = last_column;
 	loop_widen(loop, bytes, lanes);
 	loop_set_reason(loop, line + end + 1);
 	return true;
@@ -181,7 +191,7 @@ static bool take_file(struct loops *l, const char **at)
 	struct loop_file *f;
 	int end = 0;
 
-	if (!line || sscanf(line, "file %zu %zu %n", &n_lines, &n_loops, &end) != 2 || !end || n_lines > MAX_LINES)
+	if (!line || sscanf(line, "nests %zu %zu %n", &n_lines, &n_loops, &end) != 2 || !end || n_lines > MAX_LINES)
 		return false;
 	f = loops_add_file(l, line + end);
 	f->n_lines = n_lines;

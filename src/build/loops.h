@@ -13,10 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "build/nest.h"
+
 struct buffer;
 
 struct loop {
-	unsigned line, column; /* from 1 */
+	unsigned line, column; /* from 1: of its first word; or, in a text that can't be followed, as the compiler tells */
+	unsigned last_line, last_column; /* behind its end; 0: unknown */
 	unsigned bytes;        /* of the widest vectors it works with, as gcc tells, */
 	unsigned lanes;        /* or how many numbers are in one, as clang does; both 0: it wasn't vectorised, */
 	char *reason;          /* and why, a clause of the compiler's; NULL: it doesn't say */
@@ -28,6 +31,7 @@ struct loop_file {
 	size_t n_lines;
 	struct loop *loops; /* by line and column */
 	size_t n_loops;
+	struct nest nest;   /* while it is read what the compiler says */
 };
 
 struct loops {

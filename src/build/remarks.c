@@ -10,7 +10,8 @@
  * and much else. A loop may be told of more than once: for what is left over, with narrower
  * vectors, and for each place that it was inlined into. It counts as vectorised if one was. The
  * first thing that was missed after "couldn't vectorize" is the reason, and may be at another
- * line.
+ * line. Copies that the compiler makes of a loop are told by a place in its condition, or by some
+ * statement of it: all of them are the one that is written there (build/nest.h).
  *
  * clang writes YAML, a document for each remark: of what it did, of what it missed, and before the
  * latter why.
@@ -41,8 +42,10 @@ static void read_lines(struct loop_file *f)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 
-	if (file_read(f->path, &text) == 0)
-		f->lines = line_hashes(buffer_text(&text), text.size, &f->n_lines);
+	if (file_read(f->path, &text) < 0)
+		return;
+	f->lines = line_hashes(buffer_text(&text), text.size, &f->n_lines);
+	nest_read(&f->nest, buffer_text(&text), text.size);
 }
 
 /* One of those that are asked about, new or known; NULL: it is another's. */
@@ -116,6 +119,19 @@ static void explain(struct loop *loop, const struct remark *r)
 	loop_set_reason(loop, buffer_text(&reason));
 }
 
+/* The loop that is written around that place. */
+static struct loop *get_written(struct loop_file *f, unsigned line, unsigned column)
+{
+	const struct span *s = nest_find(&f->nest, line, column);
+	struct loop *loop = s ? loop_file_get(f, s->line, s->column) : loop_file_get(f, line, column);
+
+	if (loop && s) {
+		loop->last_line = s->last_line;
+		loop->last_column = s->last_column;
+	}
+	return loop;
+}
+
 /* @missed: the loop whose reason is still to come; or NULL. */
 static struct loop *take_remark(struct loop_file *f, const struct remark *r, struct loop *missed)
 {
@@ -123,10 +139,10 @@ static struct loop *take_remark(struct loop_file *f, const struct remark *r, str
 	struct loop *loop;
 
 	if (r->missed && strcmp(r->text, "couldn't vectorize loop") == 0)
-		return loop_file_get(f, r->line, r->column);
+		return get_written(f, r->line, r->column);
 	if (r->missed && missed)
 		explain(missed, r);
-	loop = bytes ? loop_file_get(f, r->line, r->column) : NULL;
+	loop = bytes ? get_written(f, r->line, r->column) : NULL;
 	if (loop)
 		loop_widen(loop, bytes, 0);
 	return NULL;
@@ -211,7 +227,7 @@ static void take_document(struct loops *l, struct document *d, const char *direc
 	const char *why = buffer_text(&d->text);
 	struct loop_file *f = file_of(l, d, directory);
 	bool passed = strcmp(d->kind, "Passed") == 0 && strcmp(d->name, "Vectorized") == 0;
-	struct loop *loop = f && (passed || strcmp(d->kind, "Missed") == 0) ? loop_file_get(f, d->line, d->column) : NULL;
+	struct loop *loop = f && (passed || strcmp(d->kind, "Missed") == 0) ? get_written(f, d->line, d->column) : NULL;
 
 	if (loop && passed)
 		loop_widen(loop, 0, d->lanes ? d->lanes : 1);

@@ -237,3 +237,88 @@ Test(loops, loops_of_another_number_are_not_told_apart)
 	expect_changes("a\nV\nb\n", "a\nb\n", "");
 	expect_changes("V\n", "M\n", "1-because");
 }
+
+/* A product of matrices, and gcc 12's words of it with -O3 -march=x86-64-v3; j inside k has vectors of 32 bytes. */
+#define BY_ROWS \
+	"void mm(const float *a, const float *b, float *c, long n)\n{\n" \
+	"\tfor (long i = 0; i < n; i++)\n" \
+	"\t\tfor (long k = 0; k < n; k++)\n" \
+	"\t\t\tfor (long j = 0; j < n; j++)\n" \
+	"\t\t\t\tc[i * n + j] += a[i * n + k] * b[k * n + j];\n}\n"
+#define BY_ROWS_TOLD \
+	"@/a.c:3:21: missed: couldn't vectorize loop\n@/a.c:3:21: missed: not vectorized: loop nest\n" \
+	"@/a.c:4:22: missed: couldn't vectorize loop\n@/a.c:6:18: missed: not vectorized: complicated access pattern.\n" \
+	"@/a.c:5:23: optimized: loop vectorized using 32 byte vectors\n" \
+	"@/a.c:5:23: optimized: loop vectorized using 16 byte vectors\n" \
+	"@/a.c:6:29: missed: couldn't vectorize loop\n@/a.c:6:22: missed: not vectorized: complicated access pattern.\n"
+#define BY_COLUMNS \
+	"void mm(const float *a, const float *b, float *c, long n)\n{\n" \
+	"\tfor (long i = 0; i < n; i++)\n" \
+	"\t\tfor (long j = 0; j < n; j++) {\n\t\t\tfloat s = 0;\n\n" \
+	"\t\t\tfor (long k = 0; k < n; k++)\n" \
+	"\t\t\t\ts += a[i * n + k] * b[k * n + j];\n\t\t\tc[i * n + j] = s;\n\t\t}\n}\n"
+#define BY_COLUMNS_TOLD(inner) \
+	"@/a.c:3:21: missed: couldn't vectorize loop\n@/a.c:3:21: missed: not vectorized: multiple nested loops.\n" \
+	"@/a.c:4:22: missed: couldn't vectorize loop\n@/a.c:8:26: missed: not vectorized: not suitable for strided load\n" \
+	inner
+
+static void expect_told(const char *old_text, const char *old_told, const char *text, const char *now, const char *expected)
+{
+	_cleanup_buffer_ struct buffer seen = BUFFER_NULL;
+	struct loop_change *changes;
+	struct loops old, new;
+	size_t n;
+
+	write_source(old_text);
+	old = told(old_told);
+	write_source(text);
+	new = told(now);
+	n = loops_compare(&old, &new, &changes);
+	for (size_t i = 0; i < n; i++)
+		buffer_printf(&seen, "%s%u:%u %u", i ? " " : "", changes[i].line, changes[i].column, changes[i].bytes);
+	cr_expect_str_eq(buffer_text(&seen), expected);
+	free(changes);
+	loops_fini(&old);
+	loops_fini(&new);
+}
+
+Test(loops, loops_that_were_interchanged_still_have_vectors)
+{
+	static const char vectors[] = BY_COLUMNS_TOLD("@/a.c:7:23: optimized: loop vectorized using 16 byte vectors\n");
+
+	expect_told(BY_COLUMNS, vectors, BY_ROWS, BY_ROWS_TOLD, "");
+	expect_told(BY_ROWS, BY_ROWS_TOLD, BY_COLUMNS, vectors, "");
+}
+
+Test(loops, a_nest_is_told_by_the_loop_that_has_the_vectors_or_lost_them)
+{
+	static const char none[] = BY_COLUMNS_TOLD("@/a.c:7:23: missed: couldn't vectorize loop\n");
+
+	expect_told(BY_COLUMNS, none, BY_ROWS, BY_ROWS_TOLD, "5:4 32");
+	expect_told(BY_ROWS, BY_ROWS_TOLD, BY_COLUMNS, none, "7:4 0");
+}
+
+Test(loops, a_copy_of_a_loop_is_the_loop_that_is_written)
+{
+	struct loops l;
+
+	write_source(BY_ROWS);
+	l = told(BY_ROWS_TOLD);
+	cr_assert_eq(l.files[0].n_loops, 3);
+	expect(&l, 1, 4, 0, "complicated access pattern (line 6)");
+	expect(&l, 2, 5, 32, "complicated access pattern (line 6)");
+	loops_fini(&l);
+}
+
+Test(loops, an_outer_loop_with_vectors_has_those_of_the_inner_one)
+{
+	static const char inner[] = "@/a.c:4:22: missed: couldn't vectorize loop\n"
+				    "@/a.c:7:23: optimized: loop vectorized using 16 byte vectors\n";
+	static const char outer[] = "@/a.c:4:22: optimized: loop vectorized using 32 byte vectors\n"
+				    "@/a.c:7:23: missed: couldn't vectorize loop\n"
+				    "@/a.c:7:23: missed: outer-loop already vectorized.\n";
+
+	expect_told(BY_COLUMNS, inner, BY_COLUMNS, outer, "");
+	expect_told(BY_COLUMNS, BY_COLUMNS_TOLD("@/a.c:7:23: missed: couldn't vectorize loop\n"), BY_COLUMNS, outer,
+		    "4:3 32");
+}
