@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from devserve import PATIENCE, Gate, constant, deployment, devserve, wait_until_gone, x
+from devserve import PATIENCE, constant, deployment, devserve, wait_until_gone, x
 from test_canary import ask, companion, two  # noqa: F401 (a fixture)
 from test_verdict import kernel
 
