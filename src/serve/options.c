@@ -45,18 +45,23 @@ static bool is_whole_machine(const char *root)
 	return real && strcmp(real, "/") == 0;
 }
 
-/* What only a deployment has: its sources would be built without them. NULL: nothing. */
-static const char *mark_of_deployment(const char *root)
+static bool has_any(const char *root, const char *pattern)
 {
-	_cleanup_free_ char *settings = path_join(root, "deployment.yaml"), *cases = path_join(root, "golden/?*/in");
+	_cleanup_free_ char *path = path_join(root, pattern);
 	glob_t found;
 
-	if (file_exists(settings))
-		return "deployment.yaml";
-	if (glob(cases, GLOB_NOSORT, NULL, &found) != 0)
-		return NULL;
+	if (glob(path, GLOB_NOSORT | GLOB_BRACE, NULL, &found) != 0)
+		return false;
 	globfree(&found);
-	return "golden";
+	return true;
+}
+
+/* What only a deployment has beside its sources, which would be built without it. NULL: nothing. */
+static const char *mark_of_deployment(const char *root)
+{
+	if (has_any(root, "deployment.yaml") && has_any(root, "*.{c,cc,cpp,cxx,cu}"))
+		return "deployment.yaml";
+	return has_any(root, "golden/?*/in") ? "golden" : NULL;
 }
 
 int options_check_root(const struct options *o, struct buffer *why)

@@ -33,8 +33,10 @@ static void *write_on(void *context)
 {
 	struct writing *w = context;
 
-	for (uint64_t value = 2; !w->over; value++)
+	for (uint64_t value = 2; !w->over; value++) {
 		write_one(w->writer, value);
+		usleep(50); /* a call: who writes all the time may have it that a mixture is read */
+	}
 	return NULL;
 }
 
