@@ -153,6 +153,7 @@ def wait_measuring(server):
     return pid
 
 
+@pytest.mark.skipif(not os.environ.get("T_LONG"), reason="a verdict may end before it is looked at; T_LONG=1")
 def test_it_runs_where_nobody_else_wants_to_and_a_newer_save_ends_it(one):
     mark, first = save(one, endless(1))
     pid = wait_measuring(one)
