@@ -2,6 +2,7 @@
 """A second generation that gets copies of the requests, and answers nobody."""
 
 import os
+import pathlib
 import signal
 import struct
 import threading
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from devserve import PATIENCE, constant, deployment, devserve, wait_until_gone, x
+from devserve import PATIENCE, Gate, constant, deployment, devserve, wait_until_gone, x
 from test_canary import ask, companion, two  # noqa: F401 (a fixture)
 from test_verdict import kernel
 
@@ -60,6 +61,70 @@ def test_it_may_shadow_itself(two):
     two.infer("one")
     facts = compared(two, 1)
     assert facts["differing"] == 0 and facts["beside"]["generation"] == facts["serving"]["generation"] == 2, facts
+
+
+TELLS = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+static int create(const struct devserve_host *host, void **ret)
+{
+	char note[4096];
+
+	(void)host, (void)ret;
+	snprintf(note, sizeof(note), "NOTE.%d", (int)getpid());
+	close(open(note, O_CREAT | O_WRONLY, 0644));
+	return 0;
+}
+"""
+
+
+def is_loading(worker):
+    """Whether a thread beside the one that serves is at work; else they wait for a futex (202)."""
+    return any(task.name != str(worker) and (task / "syscall").read_text().split()[0] != "202"
+               for task in pathlib.Path(f"/proc/{worker}/task").iterdir())
+
+
+def test_a_call_of_the_generation_before_is_not_compared(root, serve, tmp_path):
+    gates = [Gate(tmp_path / f"gate{i}").shut() for i in range(3)]
+    note = tmp_path / "created"
+    passes = "".join(f"\tif (x == {i}) pass_gate{i}();\n" for i in range(3))
+    root.write("one/one.c", deployment(f"{passes}\t*y = 1;", "".join(
+        gate.source.replace("pass_gate", f"pass_gate{i}") for i, gate in enumerate(gates))))
+    server = serve("--gate", "off")
+    answers, held = [], []
+
+    def send(value):
+        held.append(threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(value)))))
+        held[-1].start()
+
+    send(0)
+    while not server.status()["deployments"][0]["in_flight"]:
+        pass
+    mark = server.mark()
+    root.rename_over("one/one.c", constant(2, TELLS.replace("NOTE", str(note))).replace(
+        ".infer = infer,", ".infer = infer, .create = create,"))
+    while not any("is ready and waits" in e["reason"] for e in server.seen("notice", mark)):
+        pass
+    for value in (1, 2):  # in this order
+        send(value)
+        while (facts := server.status()["deployments"][0])["in_flight"] + facts["queued"] < value + 1:
+            pass
+    worker = facts["workers"][0]["pid"]
+    gates[0].open()  # it loads the next one while call 1 runs,
+    while not pathlib.Path(f"{note}.{worker}").exists() or is_loading(worker):
+        pass
+    gates[1].open()  # and swaps when call 2 has ended
+    while devserve("shadow", "one", "2", "--root", root.path).returncode:
+        pass
+    assert not server.seen("swap.done", mark)
+    gates[2].open()
+    for thread in held:
+        thread.join()
+    server.wait("save.done", mark)
+    assert [(a.value, a.generation) for a in answers] == [(1, 1)] * 3, answers
+    facts = companion(server)
+    assert (facts["serving"]["calls"], facts["compared"], facts["dropped"]) == (0, 0, 0), facts
 
 
 def test_errors_and_wrong_shapes_are_differences(root, serve):

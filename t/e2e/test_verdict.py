@@ -153,11 +153,12 @@ def wait_measuring(server):
     return pid
 
 
-@pytest.mark.skipif(not os.environ.get("T_LONG"), reason="a verdict may end before it is looked at; T_LONG=1")
 def test_it_runs_where_nobody_else_wants_to_and_a_newer_save_ends_it(one):
     mark, first = save(one, endless(1))
     pid = wait_measuring(one)
-    assert os.sched_getscheduler(pid) == os.SCHED_IDLE
+    deadline = time.monotonic() + 20
+    while os.sched_getscheduler(pid) != os.SCHED_IDLE:  # just started
+        assert time.monotonic() < deadline, "it runs as others do"
     _, second = save(one, kernel(1000))
     wait_until_gone(pid)
     one.wait("verdict", mark, generation=second["generation"])
