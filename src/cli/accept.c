@@ -40,8 +40,7 @@ static char *path_of(const char *name)
 {
 	struct buffer path = BUFFER_NULL;
 
-	buffer_puts(&path, "/-/accept?deployment=");
-	client_put_path(&path, name);
+	client_put_control(&path, "accept", name);
 	return buffer_steal(&path);
 }
 

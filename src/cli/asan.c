@@ -44,8 +44,7 @@ static char *path_of(const struct asan_options *o)
 {
 	struct buffer path = BUFFER_NULL;
 
-	buffer_puts(&path, "/-/asan?deployment=");
-	client_put_path(&path, o->client.name);
+	client_put_control(&path, "asan", o->client.name);
 	if (o->on || o->off)
 		buffer_puts(&path, o->on ? "&on=yes" : "&on=no");
 	return buffer_steal(&path);

@@ -176,3 +176,9 @@ void client_put_path(struct buffer *ret, const char *name)
 			buffer_printf(ret, "%%%02X", (unsigned char)*c);
 	}
 }
+
+void client_put_control(struct buffer *ret, const char *what, const char *name)
+{
+	buffer_printf(ret, "/-/%s?deployment=", what);
+	client_put_path(ret, name);
+}

@@ -71,6 +71,8 @@ int client_run(const struct command *command, const void *options, client_ask_fn
 
 /* @name as a part of a path or a query. */
 void client_put_path(struct buffer *ret, const char *name);
+/* "/-/wait?deployment=NAME"; other members of the query may follow. */
+void client_put_control(struct buffer *ret, const char *what, const char *name);
 
 struct client_request {
 	const char *path;

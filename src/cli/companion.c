@@ -98,8 +98,7 @@ void companion_describe(const struct json_reader *r, const char *path, struct bu
 
 static void put_query(const char *kind, const struct companion_options *o, struct buffer *b)
 {
-	buffer_printf(b, "/-/%s?deployment=", kind);
-	client_put_path(b, o->client.name);
+	client_put_control(b, kind, o->client.name);
 	buffer_puts(b, "&generation=");
 	client_put_path(b, o->generation);
 	if (o->share)

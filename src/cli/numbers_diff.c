@@ -186,8 +186,7 @@ static int run_recordings(struct work *w, struct buffer *why)
 
 	if (!run_file_owner(directory, url) || client_find(&o, &client, &ignored) != 0)
 		return 0;
-	buffer_puts(&path, "/-/recordings?deployment=");
-	client_put_path(&path, w->o->name);
+	client_put_control(&path, "recordings", w->o->name);
 	if (client_get(&client, path.data, PATIENCE_MS, &status, &body, &ignored) == 0 && status == 200 &&
 	    json_reader_new(buffer_text(&body), body.size, &list) == 0)
 		r = run_listed(w, &client, list, why);

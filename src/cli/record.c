@@ -325,8 +325,7 @@ static char *path_of(const struct record_options *o)
 {
 	struct buffer path = BUFFER_NULL;
 
-	buffer_puts(&path, "/-/recordings?deployment=");
-	client_put_path(&path, o->client.name);
+	client_put_control(&path, "recordings", o->client.name);
 	if (!o->list)
 		buffer_printf(&path, "&counts=1&limit=%u", o->count);
 	return buffer_steal(&path);

@@ -44,8 +44,7 @@ static char *path_of(const struct rollback_options *o)
 {
 	struct buffer path = BUFFER_NULL;
 
-	buffer_puts(&path, "/-/rollback?deployment=");
-	client_put_path(&path, o->client.name);
+	client_put_control(&path, "rollback", o->client.name);
 	if (o->generation) {
 		buffer_puts(&path, "&generation=");
 		client_put_path(&path, o->generation);

@@ -38,8 +38,7 @@ static char *path_of(const char *name)
 {
 	struct buffer path = BUFFER_NULL;
 
-	buffer_puts(&path, "/-/wait?deployment=");
-	client_put_path(&path, name);
+	client_put_control(&path, "wait", name);
 	return buffer_steal(&path);
 }
 

@@ -114,7 +114,7 @@ static void print_deployment(void)
 	FIELD(devserve_deployment, extensions);
 }
 
-static void print_extensions(void)
+static void print_state(void)
 {
 	VALUE(DEVSERVE_MAX_STATE);
 	SIZE(struct devserve_state_extension);
@@ -150,6 +150,10 @@ static void print_extensions(void)
 	FIELD(devserve_state_layout, version);
 	FIELD(devserve_state_layout, n_members);
 	FIELD(devserve_state_layout, members);
+}
+
+static void print_trial(void)
+{
 	SIZE(struct devserve_check_extension);
 	FIELD(devserve_check_extension, extension);
 	FIELD(devserve_check_extension, check);
@@ -164,11 +168,19 @@ static void print_extensions(void)
 	SIZE(struct devserve_work_extension);
 	FIELD(devserve_work_extension, extension);
 	FIELD(devserve_work_extension, work);
+}
+
+static void print_weights(void)
+{
 	SIZE(struct devserve_weights_extension);
 	FIELD(devserve_weights_extension, extension);
 	FIELD(devserve_weights_extension, at);
 	FIELD(devserve_weights_extension, find);
 	FIELD(devserve_weights_extension, get);
+}
+
+static void print_cuda(void)
+{
 	SIZE(struct devserve_cuda_deployment);
 	FIELD(devserve_cuda_deployment, extension);
 	FIELD(devserve_cuda_deployment, host_inputs);
@@ -199,6 +211,14 @@ static void print_extensions(void)
 	FIELD(devserve_cuda_extension, launch);
 	FIELD(devserve_cuda_extension, synchronize);
 	FIELD(devserve_cuda_extension, blas);
+}
+
+static void print_extensions(void)
+{
+	print_state();
+	print_trial();
+	print_weights();
+	print_cuda();
 }
 
 int main(void)
