@@ -28,7 +28,7 @@ static void add_around(struct hash_state *s, const unsigned char *at, const unsi
 		       const struct gap *gaps, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const unsigned char *from = gaps[i].at, *to = gaps[i].at + gaps[i].size;
+		const unsigned char *from = gaps[i].at, *to = from ? from + gaps[i].size : NULL;
 
 		if (!from || to <= at || from >= end)
 			continue;
