@@ -348,12 +348,12 @@ struct making {
 	struct names gone, fresh; /* without "[]" */
 };
 
-static void misfit(struct plan *p, const struct layout *l, const struct layout_member *m, const struct buffer *clause)
+static void misfit(struct plan *p, const struct layout *l, const struct layout_member *m, const char *clause)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 
 	put_name(&text, l, m);
-	buffer_puts(&text, buffer_text(clause));
+	buffer_puts(&text, clause);
 	list_put(&p->misfits, &text);
 }
 
@@ -362,7 +362,7 @@ static void match(struct making *m, const struct layout_member *a, const struct 
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 
 	if (!member_fits(a, b, &why)) {
-		misfit(m->plan, m->to, b, &why);
+		misfit(m->plan, m->to, b, buffer_text(&why));
 		return;
 	}
 	m->plan->in_place &= is_in_place(a, b);
@@ -410,7 +410,7 @@ static void tell_gone(struct making *m, const struct named *gone)
 	buffer_puts(&why, " (");
 	put_type(&why, now, false);
 	buffer_puts(&why, ")");
-	misfit(m->plan, m->from, gone->member, &why);
+	misfit(m->plan, m->from, gone->member, buffer_text(&why));
 }
 
 static void tell_all(struct making *m)
@@ -436,8 +436,7 @@ static void match_by_number(struct making *m)
 	for (size_t i = 0; i < a->n_members && same; i++)
 		match(m, &a->members[i], &b->members[i]);
 	if (!same)
-		misfit(m->plan, b, &(struct layout_member){ .name = (char[1]){ 0 } },
-		       &(struct buffer){ .data = (char[]){ " has two members of the same name" } });
+		misfit(m->plan, b, &(struct layout_member){ .name = (char[1]){ 0 } }, " has two members of the same name");
 }
 
 void plan_make(const struct layout *from, const struct layout *to, struct plan *ret)
