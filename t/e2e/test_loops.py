@@ -56,7 +56,6 @@ def save(server, name, text):
 
 
 def test_a_loop_that_is_no_longer_vectorised_is_told_with_its_line_and_why(server):
-    wait_for_files(server, 1)
     mark = server.mark()
     server.save("one/one.c", NONE)
     event = server.wait("loops.changed", mark, deployment="one")
