@@ -15,9 +15,18 @@
 
 #include <devserve/ext/cuda.h>
 
+#include "cuda/device.h"
 #include "ring/link.h"
 
-struct gpu; /* of one image */
+struct code;
+struct device_memory;
+
+struct gpu { /* of one image */
+	const struct device *device;
+	struct code *code; /* NULL: it is in the image, or there is none */
+	const struct devserve_cuda_deployment *offer; /* NULL: its tensors stay on the host */
+	struct device_memory *memory;
+};
 
 /* Make the context, so that later nobody waits for it. Without a GPU: nothing. [control] */
 void gpu_warm(void);

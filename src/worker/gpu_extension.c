@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's side of <devserve/ext/cuda.h>: each function finds out whose code calls it, and where. */
+
+#include "worker/gpu.h"
+
+#include <errno.h>
+
+#include "worker/blas.h"
+#include "worker/device_memory.h"
+#include "worker/lane.h"
+#include "worker/launch.h"
+
+static void *host_stream(const struct devserve_host *host)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	return g ? lane_stream(g) : NULL;
+}
+
+static void *host_scratch(const struct devserve_host *host, uint64_t size)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	return g ? gpu_make(g, size) : NULL;
+}
+
+static void *host_allocate(const struct devserve_host *host, uint64_t size)
+{
+	struct gpu *g = lane_gpu();
+	cuda_address at;
+
+	(void)host;
+	if (!g || lane_tell(g, device_memory_take(g->device, g->memory, size, &at), "no memory of the GPU") != 0)
+		return NULL;
+	return (void *)(uintptr_t)at;
+}
+
+static void host_release(const struct devserve_host *host, void *memory)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	if (g)
+		device_memory_give(g->device, g->memory, (uintptr_t)memory, lane_stream(g));
+}
+
+static int host_copy(const struct devserve_host *host, void *to, const void *from, uint64_t size)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	if (!g)
+		return -EPERM;
+	return lane_tell(g, g->device->driver->copy((uintptr_t)to, (uintptr_t)from, size, lane_stream(g)),
+			 "the copy failed");
+}
+
+static int host_synchronize(const struct devserve_host *host)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	return g ? lane_tell(g, g->device->driver->stream_synchronize(lane_stream(g)), "the GPU failed") : -EPERM;
+}
+
+static int host_launch(const struct devserve_host *host, const struct devserve_cuda_launch *launch)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	return g ? launch_kernel(g, launch) : -EIO;
+}
+
+static void *host_blas(const struct devserve_host *host)
+{
+	struct gpu *g = lane_gpu();
+
+	(void)host;
+	return g ? blas_handle(g) : NULL;
+}
+
+const void *gpu_extension(void)
+{
+	static const struct devserve_cuda_extension table = {
+		.extension = { DEVSERVE_CUDA_ID, sizeof(struct devserve_cuda_extension), 0 },
+		.stream = host_stream,
+		.scratch = host_scratch,
+		.allocate = host_allocate,
+		.release = host_release,
+		.copy = host_copy,
+		.launch = host_launch,
+		.synchronize = host_synchronize,
+		.blas = host_blas,
+	};
+
+	return &table;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/lane.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cuda/code.h"
+#include "worker/gpu.h"
+#include "worker/host.h"
+
+#define CUDA_OUT_OF_MEMORY 2
+
+static struct lane_state lanes[N_LANES];
+static _Thread_local enum lane own = LANE_CONTROL;
+
+void lane_init_all(const struct device *d)
+{
+	for (int i = 0; i < N_LANES; i++)
+		lanes[i].pool.device = d;
+}
+
+void lane_enter(struct gpu *g, enum lane lane, const struct devserve_call *call)
+{
+	struct lane_state *l = &lanes[lane];
+
+	own = lane;
+	device_enter(g->device);
+	l->gpu = g;
+	l->call = call;
+	l->blame.n = 0;
+}
+
+void lane_leave(void)
+{
+	lanes[own].gpu = NULL;
+	lanes[own].call = NULL;
+}
+
+struct lane_state *lane_own(void)
+{
+	return &lanes[own];
+}
+
+enum lane lane_index(void)
+{
+	return own;
+}
+
+struct gpu *lane_gpu(void)
+{
+	struct gpu *g = lanes[own].gpu;
+
+	if (!g)
+		lane_complain(EPERM, "the GPU's functions are for infer(), create(), destroy() and check()");
+	return g;
+}
+
+cuda_stream lane_stream(const struct gpu *g)
+{
+	return g->device->streams[own];
+}
+
+cuda_result lane_finish(struct gpu *g)
+{
+	const struct driver *d = g->device->driver;
+	cuda_result r;
+
+	if (g->code)
+		code_mark(g->code, lane_stream(g));
+	r = g->offer ? d->stream_synchronize(lane_stream(g)) : d->synchronize();
+	pool_reset(&lanes[own].pool);
+	return r;
+}
+
+int lane_complain(int error, const char *format, ...)
+{
+	struct lane_state *l = &lanes[own];
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (l->call)
+		return l->call->host->fail(l->call, error, "%s", text);
+	host_table()->log(host_table(), DEVSERVE_ERROR, "%s", text);
+	return -error;
+}
+
+int lane_tell(const struct gpu *g, cuda_result r, const char *what)
+{
+	struct lane_state *l = &lanes[own];
+	char text[256], where[256] = "";
+
+	if (r == 0)
+		return 0;
+	driver_describe(g->device->driver, r, text, sizeof(text));
+	if (driver_is_sticky(r)) {
+		l->fault = r;
+		blame_all(&l->blame, where, sizeof(where));
+	}
+	return lane_complain(r == CUDA_OUT_OF_MEMORY ? ENOMEM : EIO, "%s: %s%s", what, text, where);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Lane
+ *
+ * What a thread that runs a plugin's code has on the GPU: a stream, a pool, and what was launched
+ * in this call. A thread has its own; all functions here are about that of the calling thread.
+ */
+
+#include <devserve/deployment.h>
+
+#include "cuda/device.h"
+#include "cuda/pool.h"
+#include "worker/blame.h"
+
+struct gpu;
+
+struct lane_state {
+	struct gpu *gpu; /* whose code runs; NULL: nobody's */
+	const struct devserve_call *call; /* or NULL */
+	struct pool pool;
+	struct blame blame;
+	cuda_result fault; /* sticky */
+};
+
+/* Device memory comes from @d. [control] */
+void lane_init_all(const struct device *d);
+
+/* The calling thread runs code of @g from here on, for @call, or for none. */
+void lane_enter(struct gpu *g, enum lane lane, const struct devserve_call *call);
+void lane_leave(void);
+
+/* The calling thread's. */
+struct lane_state *lane_own(void);
+enum lane lane_index(void);
+
+/* Whose code runs in this thread; NULL, and the author is told: nobody's. */
+struct gpu *lane_gpu(void);
+
+cuda_stream lane_stream(const struct gpu *g);
+
+/* Wait until everything on this lane has ended; its pool is free again. */
+cuda_result lane_finish(struct gpu *g);
+
+/* Tell the author: the call fails by it, or it is logged. Returns -@error. */
+int lane_complain(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same with what the driver said. 0 if that is nothing, else a negative errno. */
+int lane_tell(const struct gpu *g, cuda_result r, const char *what);
