@@ -71,20 +71,47 @@ void save_emit(struct save *s, const struct event *e)
 	events_emit(s->plugin->plugins->events, e);
 }
 
-static size_t list_stages(const struct save *s, const struct rollout_result *roll, struct event_stage *stages)
+/* What can't be told from the clock's own jitter isn't worth a word. */
+static size_t add_stage(struct event_stage *stages, size_t n, const char *name, uint64_t ns, uint64_t least_ns)
 {
+	if (ns > least_ns)
+		stages[n++] = (struct event_stage){ name, ns };
+	return n;
+}
+
+static uint64_t rest(uint64_t from_ns, uint64_t to_ns, uint64_t known_ns)
+{
+	uint64_t took = to_ns > from_ns ? to_ns - from_ns : 0;
+
+	return took > known_ns ? took - known_ns : 0;
+}
+
+/* For a turn at the compilers, for what is asked of them once, and for a rollout that was under way. */
+static uint64_t waited_ns(const struct save *s, const struct rollout_result *roll, uint64_t now)
+{
+	uint64_t ns = 0;
+
+	if (s->built_ns)
+		ns = rest(s->settled_ns, s->built_ns, s->weights_ns + s->compile_ns + s->link_ns);
+	if (s->rolled_ns && roll && roll->outcome == ROLLOUT_SWAPPED)
+		ns += rest(s->rolled_ns, now, roll->trial_ns + roll->swap_ns);
+	return ns;
+}
+
+/* All that it took: each moment of a save that came to serve is in one of them, but for a millisecond or two. */
+static size_t list_stages(const struct save *s, const struct rollout_result *roll, uint64_t now,
+			  struct event_stage *stages)
+{
+	uint64_t looked_ns = s->built_ns ? rest(s->built_ns, s->rolled_ns ? s->rolled_ns : now, 0) : 0;
 	size_t n = 0;
 
-	if (s->settled_ns > s->saved_ns)
-		stages[n++] = (struct event_stage){ "settle", s->settled_ns - s->saved_ns };
-	if (s->compile_ns)
-		stages[n++] = (struct event_stage){ s->compiler, s->compile_ns };
-	if (s->link_ns)
-		stages[n++] = (struct event_stage){ "link", s->link_ns };
-	if (s->weights_ns > NS_PER_MS / 2)
-		stages[n++] = (struct event_stage){ "weights", s->weights_ns };
-	if (roll && roll->trial_ns)
-		stages[n++] = (struct event_stage){ "trial", roll->trial_ns };
+	n = add_stage(stages, n, "settle", rest(s->saved_ns, s->settled_ns, 0), 0);
+	n = add_stage(stages, n, "wait", waited_ns(s, roll, now), NS_PER_MS);
+	n = add_stage(stages, n, s->compiler, s->compile_ns, 0);
+	n = add_stage(stages, n, "link", s->link_ns, 0);
+	n = add_stage(stages, n, "weights", s->weights_ns, NS_PER_MS / 2);
+	n = add_stage(stages, n, "inspect", looked_ns, NS_PER_MS);
+	n = add_stage(stages, n, "trial", roll ? roll->trial_ns : 0, 0);
 	if (roll && roll->outcome == ROLLOUT_SWAPPED)
 		stages[n++] = (struct event_stage){ roll->from ? "swap" : "load", roll->swap_ns };
 	return n;
@@ -122,6 +149,7 @@ void save_end(struct save *s, const char *outcome, const char *reason,
 	_cleanup_buffer_ struct buffer signature = BUFFER_NULL;
 	struct event_stage stages[8];
 	struct event e = save_event(s, EVENT_SAVE_DONE);
+	uint64_t now = clock_ns();
 	bool newest = save_is_newest(s);
 
 	e.outcome = outcome;
@@ -132,8 +160,8 @@ void save_end(struct save *s, const char *outcome, const char *reason,
 	e.sanitized = s->sanitize;
 	e.identical = s->identical;
 	e.stages = stages;
-	e.n_stages = list_stages(s, roll, stages);
-	e.took_ns = clock_ns() - s->saved_ns;
+	e.n_stages = list_stages(s, roll, now, stages);
+	e.took_ns = now - s->saved_ns;
 	if (roll && roll->before)
 		signature_changes(roll->before, s->signature, &signature);
 	e.signature = signature.data;
@@ -222,6 +250,7 @@ static void on_built(void *context, const struct build_result *result)
 	_cleanup_buffer_ struct buffer reason = BUFFER_NULL;
 
 	s->build = NULL;
+	s->built_ns = clock_ns();
 	s->sources = result->source_hash;
 	s->source = plugin_fingerprint(result->source_hash, s->weights, s->config);
 	s->image_hash = result->image_hash;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "deploy/deploy.h"
 #include "deploy/proof.h"
@@ -159,6 +160,7 @@ static void roll(struct save *s)
 	s->rolling = true;
 	if (!kept)
 		plugin_write_record(s->plugin);
+	s->rolled_ns = clock_ns();
 	deployment_roll(s->plugin->deployment,
 			&(struct rollout){ .image = s->image,
 					   .weights = s->weights->index,
@@ -286,5 +288,7 @@ bool save_bring_back(struct save *s, const char *outcome, const char *reason)
 	s->failed = outcome;
 	s->why = xstrdup(reason);
 	s->rolling = true;
+	if (!s->rolled_ns)
+		s->rolled_ns = clock_ns();
 	return last_good_roll(s->plugin, s->weights, &s->settings, on_last_good, s);
 }

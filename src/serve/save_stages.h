@@ -42,6 +42,7 @@ struct save {
 	bool rolling;
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */
 	struct hash source, sources;   /* the latter without weights and deployment.yaml */
+	uint64_t built_ns, rolled_ns;  /* when its image, or why there is none, was there; and was handed on; or 0 */
 	uint64_t compile_ns, link_ns;
 	struct hash config, libraries, image_hash, device_hash, identity;
 	bool identical;                /* its code is what served before, but for the line tables */

@@ -165,7 +165,7 @@ def test_a_save_of_the_device_code_leaves_the_host_code_alone(root, fake):
     before = len(server.calls(pid))
     done = server.save("one/kernel.cu", kernel(3))
     assert (done["outcome"], done["generation"]) == ("swapped", 2), done
-    assert {s["name"] for s in done["stages"]} <= {"settle", "nvrtc", "trial", "swap"}, done
+    assert {s["name"] for s in done["stages"]} <= {"settle", "wait", "inspect", "nvrtc", "trial", "swap"}, done
     assert server.worker_pids("one") == [pid]
     assert server.infer("one", x(1)).generation == 2
     server.save("one/kernel.cu", kernel(4))

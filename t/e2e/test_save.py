@@ -33,6 +33,25 @@ def test_the_next_answer_is_new(server, how):
     serves(server, "one", 11, 2)
 
 
+def test_the_stages_come_to_what_a_save_took(serve, root, compiler):
+    """Also those of one that waited for its turn at the only compiler."""
+    for name in "abcd":
+        root.write(f"{name}.c", constant(1))
+    server = serve("--jobs", "1", env=compiler.env)
+    mark = server.mark()
+    compiler.hold()
+    for name in "abcd":
+        root.write(f"{name}.c", constant(2))
+    for name in "abcd":
+        server.wait("build.started", mark, deployment=name)
+    compiler.go()
+    ends = [server.wait("save.done", mark, deployment=name, outcome="swapped") for name in "abcd"]
+    assert any("wait" in {s["name"] for s in done["stages"]} for done in ends), ends
+    for done in ends:
+        told = sum(s["ms"] for s in done["stages"])
+        assert done["took_ms"] - 3 < told < done["took_ms"] + 1, done
+
+
 def test_a_broken_save_changes_nothing_but_says_so(server):
     mark = server.mark()
     done = server.save("one/one.c", constant("1 +"))

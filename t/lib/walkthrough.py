@@ -60,8 +60,9 @@ class Wrong(AssertionError):
 
 # What a server prints on one day and not on another, as it looks after re.escape().
 MILLISECONDS = (r"\b\d+(?:\\\.\d+)?(?=\\ ms)", r"[\\d.]+")
+MORE_STAGES = (r",\\ (?=(?:gcc|g\\\+\\\+|link|trial|swap|load)\\ )", r"(?:,\\ (?:wait|inspect)\\ [\\d.]+)*,\\ ")
 TIMES = [MILLISECONDS, (r"\b\d\d:\d\d:\d\d\b", r"\\d\\d:\\d\\d:\\d\\d"),
-         (r"(?<=\\ )\d+(?:\\\.\d+)?(?=\\ ms|\\ s\b|\\ times|,|\\\))", r"[\\d.]+")]
+         (r"(?<=\\ )\d+(?:\\\.\d+)?(?=\\ ms|\\ s\b|\\ times|,|\\\))", r"[\\d.]+"), MORE_STAGES]
 
 
 def pattern(expected, times=False):
