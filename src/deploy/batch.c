@@ -456,23 +456,33 @@ void batch_answer_early(struct batch *b, enum infer_status status, const char *s
 	}
 }
 
-void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_waiting, bool begun)
+/* @blamed: 0 where they just wait again. */
+static void put_members(struct batch *b, struct waiting_list *queue, unsigned *n_waiting, uint32_t blamed, bool begun)
 {
-	struct deployment *d = b->deployment;
-
 	for (unsigned m = b->n_members; m-- > 0;) {
 		struct waiting *w;
 
 		if (!b->members[m].request)
 			continue;
-		w = waiting_new(d->deploy, b->members[m].request, b->members[m].since_ns);
+		w = waiting_new(b->deployment->deploy, b->members[m].request, b->members[m].since_ns);
 		w->attempts = b->members[m].attempts + begun;
-		w->place = queue == &d->retry.queue ? WAITING_IN_RETRY : WAITING_IN_QUEUE;
+		w->place = blamed ? WAITING_IN_RETRY : WAITING_IN_QUEUE;
+		w->blamed = blamed;
 		TAILQ_INSERT_HEAD(queue, w, entry);
 		++*n_waiting;
 	}
 	LIST_REMOVE(b, flying);
 	batch_discard(b);
+}
+
+void batch_put_back(struct batch *b, bool begun)
+{
+	put_members(b, &b->deployment->queue, &b->deployment->n_waiting, 0, begun);
+}
+
+void batch_put_apart(struct batch *b, uint32_t blamed, bool begun)
+{
+	put_members(b, &b->deployment->retry.queue, &b->deployment->retry.n_waiting, blamed, begun);
 }
 
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w)

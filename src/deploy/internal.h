@@ -45,6 +45,7 @@ struct waiting {
 	enum infer_status refused; /* in deploy.refused: why */
 	unsigned attempts;         /* that a worker died of, or in */
 	enum waiting_place place;  /* whose queue it is in */
+	uint32_t blamed;           /* in retry.queue: the generation that died of it */
 	TAILQ_ENTRY(waiting) entry;
 };
 
@@ -154,16 +155,17 @@ struct seat {
 	bool wait_told;           /* that it does */
 };
 
-/* Calls that crashed the current generation, once more on the one before (deploy/retry.c). */
+/* Calls that a generation died of, once more on another one (deploy/retry.c). */
 struct retry {
-	struct seat seat;         /* its worker runs `previous` */
-	struct waiting_list queue;
+	struct seat seat;
+	struct waiting_list queue; /* of all rounds */
 	unsigned n_waiting;
 	struct signature *signature; /* of what its worker has; counted */
-	uint32_t blamed;          /* the generation that died, while something is tried */
+	uint32_t blamed;          /* in this round: the generation that died; 0: there is none */
 	bool any_answered;        /* then the generation was at fault, */
-	bool any_died;            /* unless a request killed the one before too */
-	char *why;                /* how it died */
+	bool any_died;            /* unless a request killed the other one too */
+	uint32_t why_of;          /* the generation that */
+	char *why;                /* is how it died */
 };
 
 #define COMPANION_TIMES 256
@@ -334,8 +336,10 @@ bool batch_was_skipped(const struct batch *b);
 void batch_fail(struct batch *b, enum infer_status status, const char *sentence);
 /* The same for its members alone: the worker may still be at it. */
 void batch_answer_early(struct batch *b, enum infer_status status, const char *sentence);
-/* Its members wait again, at the head of @queue, with one more attempt behind them if @begun. */
-void batch_put_back(struct batch *b, struct waiting_list *queue, unsigned *n_waiting, bool begun);
+/* Its members wait again, at the head of the deployment's queue, with one more attempt behind them if @begun. */
+void batch_put_back(struct batch *b, bool begun);
+/* The same in retry.queue: @blamed died of it. */
+void batch_put_apart(struct batch *b, uint32_t blamed, bool begun);
 /* One call of @w alone, on @seat. */
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w);
 /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]" */

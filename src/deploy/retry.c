@@ -15,7 +15,10 @@
  *
  * When the generation before answers what crashed the current one, the current one is at fault
  * and the deployment falls back. When it dies of it too, the request is; also where that one's
- * companions in the call were answered.
+ * companions in the call were answered. What a canary dies of, the current one is asked.
+ *
+ * So calls are tried in rounds, those that one generation died of in each: what is found out in a
+ * round says something of that generation alone, and another one may die meanwhile.
  *
  * The worker that runs them sits apart from the seats, so that others are served meanwhile. A
  * save may come to serve in that time: it is not to blame, and what still waits here is its.
@@ -32,7 +35,9 @@
 #define MAX_ATTEMPTS 2 /* of a call whose worker was killed from outside */
 
 static const struct replica_callbacks trying_again;
-static void start_worker(struct deployment *d);
+static void next_round(struct deployment *d);
+static void on_patience_over(uv_timer_t *timer);
+static void on_up(void *context);
 
 static unsigned attempts_of(const struct batch *b)
 {
@@ -71,19 +76,30 @@ static void put_back(struct batch *b, bool begun)
 {
 	struct deployment *d = b->deployment;
 
-	batch_put_back(b, &d->queue, &d->n_waiting, begun);
+	batch_put_back(b, begun);
 	deployment_refuse_strangers(d); /* it may have been for the signature of another generation */
+}
+
+static void remember_why(struct retry *r, uint32_t generation, const char *how)
+{
+	if (r->why_of == generation)
+		return;
+	free(r->why);
+	r->why = xstrdup(how);
+	r->why_of = generation;
 }
 
 static void try_again(struct batch *b, const struct replica_end *end)
 {
 	struct deployment *d = b->deployment;
 
-	if (!d->retry.why)
-		d->retry.why = xstrdup(end->how);
-	d->retry.blamed = b->generation;
-	batch_put_back(b, &d->retry.queue, &d->retry.n_waiting, true);
-	start_worker(d);
+	if (b->generation == d->current.generation)
+		remember_why(&d->retry, b->generation, end->how);
+	batch_put_apart(b, b->generation, true);
+	if (d->retry.blamed)
+		retry_dispatch(d);
+	else
+		next_round(d);
 }
 
 void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct replica_end *end)
@@ -114,23 +130,24 @@ void retry_on_lost(struct seat *s, struct batch *b, bool begun, const struct rep
 		fail(b, end);
 }
 
-/* The worker apart */
+/* Rounds */
 
-static const struct release *release_to_try(const struct deployment *d)
-{
-	const struct waiting *first = TAILQ_FIRST(&d->retry.queue);
-
-	if (d->current.generation == d->retry.blamed && d->previous.path && !d->current.runtime &&
-	    !d->previous.runtime && first && signature_equal(d->previous.signature, first->request->signature))
-		return &d->previous;
-	return &d->current; /* each alone, or by what serves meanwhile */
-}
-
-static void refuse_all(struct deployment *d, const char *sentence)
+/* The first that waits in this one. */
+static struct waiting *first_to_try(const struct deployment *d)
 {
 	struct waiting *w;
 
-	while ((w = TAILQ_FIRST(&d->retry.queue))) {
+	TAILQ_FOREACH(w, &d->retry.queue, entry)
+		if (w->blamed == d->retry.blamed)
+			return w;
+	return NULL;
+}
+
+static void refuse_round(struct deployment *d, const char *sentence)
+{
+	struct waiting *w;
+
+	while ((w = first_to_try(d))) {
 		TAILQ_REMOVE(&d->retry.queue, w, entry);
 		d->retry.n_waiting--;
 		deployment_refuse(d, w->request, INFER_INTERNAL, w->since_ns, sentence);
@@ -140,11 +157,74 @@ static void refuse_all(struct deployment *d, const char *sentence)
 
 static void reset(struct deployment *d)
 {
-	free(d->retry.why);
-	d->retry.why = NULL;
 	d->retry.signature = signature_unref(d->retry.signature);
+	if (d->retry.why_of == d->retry.blamed)
+		d->retry.why_of = 0;
 	d->retry.blamed = 0;
 	d->retry.any_answered = d->retry.any_died = false;
+}
+
+/* Everything that was to be tried in this one has been. */
+static void settle(struct deployment *d)
+{
+	struct seat *s = &d->retry.seat;
+	bool at_fault = d->retry.any_answered && !d->retry.any_died && s->generation != d->retry.blamed;
+
+	s->serving = replica_abandon(s->serving);
+	if (at_fault && d->current.generation == d->retry.blamed)
+		rollout_fall_back(d, d->retry.why_of == d->retry.blamed ? d->retry.why : "crashed");
+	reset(d);
+	next_round(d);
+}
+
+/* No worker tries them. */
+static void give_up(struct deployment *d, const char *sentence)
+{
+	struct seat *s = &d->retry.seat;
+
+	uv_timer_stop(&s->patience);
+	s->incoming = replica_abandon(s->incoming);
+	refuse_round(d, sentence);
+	reset(d);
+	next_round(d);
+}
+
+/* The worker apart */
+
+static const struct release *release_to_try(const struct deployment *d)
+{
+	const struct waiting *first = first_to_try(d);
+
+	if (d->current.generation == d->retry.blamed && d->previous.path && !d->current.runtime &&
+	    !d->previous.runtime && first && signature_equal(d->previous.signature, first->request->signature))
+		return &d->previous;
+	return &d->current; /* each alone, or by what serves meanwhile */
+}
+
+static void start_worker(struct deployment *d)
+{
+	struct seat *s = &d->retry.seat;
+	bool up;
+
+	if (spare_take_blank(d->deploy, release_to_try(d)->runtime, &trying_again, s, &s->incoming, &up) < 0) {
+		give_up(d, "the worker died while it ran this call, and no other could be started");
+		return;
+	}
+	replica_attach(s->incoming, &d->arena);
+	uv_update_time(d->deploy->hub->loop);
+	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
+	if (up)
+		on_up(s);
+}
+
+static void next_round(struct deployment *d)
+{
+	const struct waiting *first = TAILQ_FIRST(&d->retry.queue);
+
+	if (!first)
+		return;
+	d->retry.blamed = first->blamed;
+	start_worker(d);
 }
 
 /* create() hangs, of an image that came through its trial once. */
@@ -152,9 +232,7 @@ static void on_patience_over(uv_timer_t *timer)
 {
 	struct seat *s = timer->data;
 
-	s->incoming = replica_abandon(s->incoming);
-	refuse_all(s->deployment, "the worker died while it ran this call, and another one did not start in time");
-	reset(s->deployment);
+	give_up(s->deployment, "the worker died while it ran this call, and another one did not start in time");
 }
 
 static void on_up(void *context)
@@ -179,13 +257,11 @@ static void on_loaded(void *context, int error, const char *sentence)
 {
 	struct seat *s = context;
 
-	uv_timer_stop(&s->patience);
 	if (error) {
-		s->incoming = replica_abandon(s->incoming);
-		refuse_all(s->deployment, sentence);
-		reset(s->deployment);
+		give_up(s->deployment, sentence);
 		return;
 	}
+	uv_timer_stop(&s->patience);
 	s->serving = s->incoming;
 	s->incoming = NULL;
 	replica_set_name(s->serving, s->deployment->name);
@@ -199,18 +275,6 @@ static void on_line(void *context, int level, const char *text, size_t size)
 	struct deployment *d = s->deployment;
 
 	d->deploy->cb.line(d->deploy->cb.context, d->name, s->generation, level, text, size);
-}
-
-/* Everything that was to be tried has been. */
-static void settle(struct deployment *d)
-{
-	struct seat *s = &d->retry.seat;
-	bool at_fault = d->retry.any_answered && !d->retry.any_died && s->generation != d->retry.blamed;
-
-	s->serving = replica_abandon(s->serving);
-	if (at_fault && d->current.generation == d->retry.blamed)
-		rollout_fall_back(d, d->retry.why ? d->retry.why : "crashed");
-	reset(d);
 }
 
 static void on_done(void *context, void *call)
@@ -243,7 +307,7 @@ static void on_lost(void *context, void *call, bool begun, const struct replica_
 		b->deployment->retry.any_died |= end->cause == REPLICA_CRASHED;
 		fail(b, end);
 	} else {
-		batch_put_back(b, &b->deployment->retry.queue, &b->deployment->retry.n_waiting, false);
+		batch_put_apart(b, b->deployment->retry.blamed, false);
 	}
 }
 
@@ -258,13 +322,11 @@ static void on_died(void *context, const struct replica_end *end)
 	if (d->deploy->closing)
 		return;
 	if (!loaded)
-		refuse_all(d, end->how);
-	if (d->retry.n_waiting)
+		refuse_round(d, end->how);
+	if (first_to_try(d))
 		start_worker(d);
-	else if (d->retry.any_answered)
-		settle(d);
 	else
-		reset(d);
+		settle(d);
 }
 
 static const struct replica_callbacks trying_again = {
@@ -277,32 +339,12 @@ static const struct replica_callbacks trying_again = {
 	.died = on_died,
 };
 
-static void start_worker(struct deployment *d)
-{
-	struct seat *s = &d->retry.seat;
-	bool up;
-
-	if (s->serving || s->incoming) {
-		retry_dispatch(d);
-		return;
-	}
-	if (spare_take_blank(d->deploy, release_to_try(d)->runtime, &trying_again, s, &s->incoming, &up) < 0) {
-		refuse_all(d, "the worker died while it ran this call, and no other could be started");
-		return;
-	}
-	replica_attach(s->incoming, &d->arena);
-	uv_update_time(d->deploy->hub->loop);
-	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
-	if (up)
-		on_up(s);
-}
-
 /* The next that is made for what the worker has; the others are answered. */
 static struct waiting *next_to_try(struct deployment *d)
 {
 	struct waiting *w;
 
-	while ((w = TAILQ_FIRST(&d->retry.queue))) {
+	while ((w = first_to_try(d))) {
 		TAILQ_REMOVE(&d->retry.queue, w, entry);
 		d->retry.n_waiting--;
 		if (signature_equal(w->request->signature, d->retry.signature))
@@ -371,6 +413,9 @@ void retry_close(struct deployment *d)
 	uv_timer_stop(&s->patience);
 	s->serving = replica_abandon(s->serving);
 	s->incoming = replica_abandon(s->incoming);
-	refuse_all(d, "the deployment was removed");
+	while (d->retry.n_waiting) {
+		d->retry.blamed = TAILQ_FIRST(&d->retry.queue)->blamed;
+		refuse_round(d, "the deployment was removed");
+	}
 	reset(d);
 }

@@ -188,6 +188,65 @@ def test_what_crashes_it_is_answered_by_the_one_that_serves(root, serve):
     assert server.status()["deployments"][0]["generation"] == 2 and not server.seen("deployment.fell-back")
 
 
+def crashing_at(value, answer, gate=None):
+    """One that answers `answer`, dies of `value`, and waits at the gate when it is asked 20 or more."""
+    wait = "\tif (x >= 20) pass_gate();\n" if gate else ""
+    return deployment(f"{wait}\tif (x % 10 == {value}) abort();\n\t*y = {answer};",
+                      "#include <stdlib.h>\n" + (gate.source if gate else ""))
+
+
+def in_the_background(server, value, answers):
+    thread = threading.Thread(target=lambda: answers.append(server.new_client().infer("one", x(value))))
+    thread.start()
+    return thread
+
+
+def test_what_serves_is_blamed_for_its_crash_though_the_canary_crashes_meanwhile(root, serve, gate):
+    root.write("one/one.c", crashing_at(7, 1))
+    server = serve()
+    server.save("one/one.c", crashing_at(5, 2, gate))
+    server.save("one/one.c", crashing_at(8, 3))
+    ask(server, "canary", "one", "1", "50%")
+    gate.shut()
+    of_serving, of_canary, mark = [], [], server.mark()
+    first = in_the_background(server, 28, of_serving)  # kills 3, and is tried on 2, where it waits
+    server.wait("worker.died", mark, generation=3)
+    while not gate.visitors(server):
+        pass
+    second = in_the_background(server, 7, of_canary)
+    server.wait("canary.ended", mark)
+    gate.open()
+    first.join()
+    second.join()
+    assert (of_serving[0].status, of_serving[0].value) == (200, 2), of_serving
+    fell = server.wait("deployment.fell-back", mark)
+    assert (fell["from"], fell["generation"]) == (3, 2), fell
+    assert (of_canary[0].status, of_canary[0].value, of_canary[0].generation) == (200, 2, 2), of_canary
+
+
+def test_a_crash_of_what_serves_is_tried_on_the_one_before_though_a_canary_s_is_under_way(root, serve, gate):
+    root.write("one/one.c", crashing_at(7, 1))
+    server = serve()
+    server.save("one/one.c", crashing_at(5, 2))
+    server.save("one/one.c", crashing_at(8, 3, gate))
+    ask(server, "canary", "one", "1", "50%")
+    assert server.infer("one").value == 3
+    gate.shut()
+    of_serving, of_canary, mark = [], [], server.mark()
+    first = in_the_background(server, 27, of_canary)  # kills 1, and is tried on 3, where it waits
+    server.wait("canary.ended", mark)
+    while not gate.visitors(server):
+        pass
+    second = in_the_background(server, 8, of_serving)
+    server.wait("worker.died", mark, generation=3)
+    gate.open()
+    first.join()
+    second.join()
+    assert (of_canary[0].status, of_canary[0].value, of_canary[0].generation) == (200, 3, 3), of_canary
+    assert (of_serving[0].status, of_serving[0].value, of_serving[0].generation) == (200, 2, 2), of_serving
+    assert server.wait("deployment.fell-back", mark)["generation"] == 2
+
+
 def test_a_call_that_hangs_in_it_ends_it_and_nothing_else(root, serve):
     root.write("one/one.c", deployment("\tfor (volatile int i = 0; x == 7; i++) ;\n\t*y = 1;"))
     root.write("one/deployment.yaml", "request_timeout_s: 0.5\n")

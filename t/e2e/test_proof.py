@@ -3,9 +3,7 @@
 
 Each test saves a change as people make them, and a client goes on being answered by what was right."""
 
-import contextlib
 import os
-import pathlib
 import resource
 import signal
 
@@ -410,16 +408,6 @@ def test_a_newer_save_doesnt_wait_for_one_that_hangs_in_its_proof(proved):
     assert server.wait("save.done", mark, outcome="swapped")["took_ms"] < 2000, done
 
 
-def workers_at(server, path):
-    """Those of its processes that have a file open."""
-    found = []
-    for pid in pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-        with contextlib.suppress(OSError):
-            if any(os.readlink(fd) == str(path) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()):
-                found.append(int(pid))
-    return found
-
-
 def test_a_worker_that_is_killed_in_a_proof_says_nothing_of_the_image(proved, gate):
     """From outside; another one begins anew."""
     twice = "	for (size_t i = 0; i < n; i++)\n		y[i] = 2 * x[i];"
@@ -427,10 +415,10 @@ def test_a_worker_that_is_killed_in_a_proof_says_nothing_of_the_image(proved, ga
     gate.shut()
     mark = server.mark()
     server.root.rename_over("k/k.c", unary(twice + "\n	pass_gate();", gate.source))
-    while not (there := workers_at(server, gate.path)):
+    while not (there := gate.visitors(server)):
         assert not server.seen("save.done", mark), "it is in its proof"
     os.kill(there[0], signal.SIGKILL)
-    while not (next_one := set(workers_at(server, gate.path)) - set(there)):
+    while not (next_one := set(gate.visitors(server)) - set(there)):
         assert not server.seen("save.done", mark), "it is proved once more"
     assert next_one
     gate.open()

@@ -5,6 +5,7 @@ Tests wait for events, never for time; a wait that ends in its time limit is a f
 t/e2e/conftest.py then prints what the server said.
 """
 
+import contextlib
 import fcntl
 import http.client
 import json
@@ -74,6 +75,15 @@ static void pass_gate(void)
 	close(fd);
 }}
 """
+
+    def visitors(self, server):
+        """The pids of its workers that are at the gate."""
+        found = []
+        for pid in pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                if any(os.readlink(fd) == str(self.path) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()):
+                    found.append(int(pid))
+        return found
 
     def shut(self):
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
