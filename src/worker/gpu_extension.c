@@ -81,6 +81,12 @@ static void *host_blas(const struct devserve_host *host)
 	return g ? blas_handle(g) : NULL;
 }
 
+static void *host_blaslt(const struct devserve_host *host)
+{
+	(void)host;
+	return lane_gpu() ? blas_lt_handle() : NULL;
+}
+
 const void *gpu_extension(void)
 {
 	static const struct devserve_cuda_extension table = {
@@ -93,6 +99,7 @@ const void *gpu_extension(void)
 		.launch = host_launch,
 		.synchronize = host_synchronize,
 		.blas = host_blas,
+		.blaslt = host_blaslt,
 	};
 
 	return &table;

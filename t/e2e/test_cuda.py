@@ -102,6 +102,52 @@ def write(root, factor=2, call=LAUNCH, name="one"):
     root.write(f"{name}/{name}.c", host(call))
 
 
+# A product of FP32 matrices.
+LT = """\
+#include <devserve/deployment.h>
+#include <devserve/ext/cuda.h>
+
+enum { N = 16, FP32 = 0, IN_FP32 = 68 };
+
+int cublasLtMatmulDescCreate(void **ret, int compute, int scale);
+int cublasLtMatrixLayoutCreate(void **ret, int type, uint64_t rows, uint64_t columns, int64_t stride);
+int cublasLtMatmul(void *handle, void *product, const void *alpha, const void *a, void *layout_a, const void *b,
+		   void *layout_b, const void *beta, const void *c, void *layout_c, void *d, void *layout_d,
+		   const void *algorithm, void *workspace, size_t size, void *stream);
+
+static void *product, *layout;
+
+static int create(const struct devserve_host *host, void **self)
+{
+	(void)self;
+	if (!devserve_cuda_blaslt(host))
+		return -1;
+	return cublasLtMatmulDescCreate(&product, IN_FP32, FP32) || cublasLtMatrixLayoutCreate(&layout, FP32, N, N, N) ? -1 : 0;
+}
+
+/* By columns both are transposed: Y^T = W^T X^T. */
+static int infer(const struct devserve_call *call)
+{
+	const float one = 1, zero = 0;
+	void *y = call->out[0].data;
+	int r = cublasLtMatmul(devserve_cuda_blaslt(call->host), product, &one, call->in[1].data, layout, call->in[0].data,
+			       layout, &zero, y, layout, y, layout, NULL, NULL, 0, devserve_cuda_stream(call->host));
+
+	return r ? devserve_fail(call, "cuBLASLt: %d", r) : 0;
+}
+
+DEVSERVE_CUDA()
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { N, N } }, { "W", DEVSERVE_FP32, { N, N } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { N, N } }),
+	.create = create,
+	.infer = infer,
+	.extensions = { DEVSERVE_CUDA_EXTENSION },
+)
+"""
+
+
 @pytest.fixture
 def fake(serve, tmp_path):
     """A server whose workers find the fake driver; `.calls(pid)` is what they called, in order."""
@@ -289,6 +335,19 @@ def test_a_deployment_with_cublas_links_it_where_the_toolkit_is(root, fake):
     assert done["outcome"] == "trial-failed" and "cuBLAS does not start" in done["reason"], done
 
 
+def test_cublaslt_is_asked_for_a_handle_where_it_is_linked(root, fake):
+    root.write("lt/lt.c", LT)
+    root.write("lt/deployment.yaml", "ldlibs: [-lcublasLt]\n")
+    root.write("bare/kernel.cu", kernel(2))
+    root.write("bare/bare.c", host().replace("devserve_cuda_allocate(host, 12345)", "devserve_cuda_blaslt(host)"))
+    server = fake(ready=False)
+    done = server.wait("save.done", deployment="bare")
+    assert done["outcome"] == "trial-failed" and '"ldlibs: [-lcublasLt]"' in done["reason"], done
+    done = server.wait("save.done", deployment="lt")
+    # The fake driver is no match for it either.
+    assert done["outcome"] == "trial-failed" and "cuBLASLt does not start" in done["reason"], done
+
+
 @without_gpu
 def test_the_kernels_that_ship_compile_without_spills(root, fake):
     root.copy("softmax_cuda")
@@ -321,6 +380,20 @@ def test_the_kernels_that_ship_pass_their_checks_and_answer(root, serve):
     assert answer.output("OUTPUT0") == [321, 654], answer
     wrong = server.save("softmax_cuda/softmax.cu", root.read("softmax_cuda/softmax.cu").replace("expf(from[i] - top) * scale", "expf(from[i] - top)"))
     assert wrong["outcome"] == "trial-failed" and "differs from the reference" in wrong["reason"], wrong
+
+
+@with_gpu
+def test_a_product_by_cublaslt_is_right_also_after_a_swap(root, serve):
+    root.write("lt/lt.c", LT)
+    root.write("lt/deployment.yaml", "ldlibs: [-lcublasLt]\n")
+    server = serve("--create-timeout=60")
+    a, b = ([[(i * 7 + j * k) % 5 for j in range(16)] for i in range(16)] for k in (1, 3))
+    request = {"inputs": [{"name": name, "datatype": "FP32", "shape": [16, 16], "data": sum(rows, [])}
+                          for name, rows in (("X", a), ("W", b))]}
+    right = [sum(a[i][k] * b[k][j] for k in range(16)) for i in range(16) for j in range(16)]
+    assert server.infer("lt", request).output("Y") == right
+    assert server.save("lt/lt.c", LT + "\nint again;\n")["outcome"] == "swapped"
+    assert server.infer("lt", request).output("Y") == right
 
 
 def memory_of(pid):

@@ -211,6 +211,7 @@ static void print_cuda(void)
 	FIELD(devserve_cuda_extension, launch);
 	FIELD(devserve_cuda_extension, synchronize);
 	FIELD(devserve_cuda_extension, blas);
+	FIELD(devserve_cuda_extension, blaslt);
 }
 
 static void print_extensions(void)

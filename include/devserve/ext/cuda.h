@@ -103,6 +103,8 @@ struct devserve_cuda_extension {
 	int (*synchronize)(const struct devserve_host *host);
 	/* A cublasHandle_t on the stream, made once and kept across swaps; the image links cuBLAS. */
 	void *(*blas)(const struct devserve_host *host);
+	/* A cublasLtHandle_t, likewise. Absent in hosts whose table is shorter. */
+	void *(*blaslt)(const struct devserve_host *host);
 };
 
 /* The host's table; NULL, and an error line, where this host has none. */
@@ -167,6 +169,23 @@ static inline void *devserve_cuda_blas(const struct devserve_host *host)
 	const struct devserve_cuda_extension *cuda = devserve_cuda(host);
 
 	return cuda ? cuda->blas(host) : NULL;
+}
+
+/*
+ * A cublasLtHandle_t, made once and kept across swaps; the image links cuBLASLt. Tell its functions
+ * devserve_cuda_stream().
+ */
+static inline void *devserve_cuda_blaslt(const struct devserve_host *host)
+{
+	const struct devserve_cuda_extension *cuda = devserve_cuda(host);
+
+	if (!cuda)
+		return NULL;
+	if (cuda->extension.struct_size < offsetof(struct devserve_cuda_extension, blaslt) + sizeof(void *)) {
+		host->log(host, DEVSERVE_ERROR, "this devserve is too old for devserve_cuda_blaslt()");
+		return NULL;
+	}
+	return cuda->blaslt(host);
 }
 
 static inline struct devserve_dim3 devserve_xyz(uint32_t x, uint32_t y, uint32_t z)
