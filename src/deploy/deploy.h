@@ -147,6 +147,7 @@ struct rollout_result {
 	const struct proof_summary *proof; /* of its trial; NULL: nothing was run */
 	uint64_t trial_ns, swap_ns, pause_ns;
 	const char *state;     /* ROLLOUT_SWAPPED: what became of it, where it isn't as it was; or NULL */
+	const char *unwritten; /* ROLLOUT_SWAPPED: why golden files don't say what was accepted; or NULL */
 };
 
 /* @result lives during the call. */

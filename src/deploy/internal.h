@@ -111,6 +111,7 @@ struct wish {
 	rollout_done_fn done;
 	void *context;
 	struct buffer state; /* what is to be told of the state */
+	struct buffer unwritten; /* and of golden files */
 };
 
 enum rollout_stage {
@@ -419,6 +420,12 @@ void rollout_on_loaded(struct seat *s, int error, const char *sentence);
 void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 /* The generation before serves again, everywhere: the current one is at fault. False: it can't. */
 bool rollout_fall_back(struct deployment *d, const char *why);
+
+/*
+ * accepted.c: what was written of an acceptance takes its place in the golden cases, or, if the image
+ * doesn't serve, goes. NULL is fine. What can't be written is told in @why.
+ */
+void accepted_settle(const struct golden_cases *g, bool serves, struct buffer *why);
 
 /* answers.c */
 /* @generation was proved to answer as @before does; 0: nothing served. */

@@ -34,10 +34,21 @@
 
 static void start_wish(struct deployment *d);
 
+/* It doesn't come to serve. */
+static void forget_wish(struct wish *w)
+{
+	_cleanup_buffer_ struct buffer ignored = BUFFER_NULL;
+
+	release_fini(&w->release);
+	if (w->accept)
+		accepted_settle(w->golden, false, &ignored);
+}
+
 static void wish_fini(struct wish *w)
 {
-	release_fini(&w->release);
+	forget_wish(w);
 	buffer_fini(&w->state);
+	buffer_fini(&w->unwritten);
 	w->golden = golden_cases_unref(w->golden);
 }
 
@@ -56,13 +67,14 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.swap_ns = clock_ns() - d->stage_ns,
 		.pause_ns = d->pause_ns,
 		.state = outcome == ROLLOUT_SWAPPED && wish->state.size ? wish->state.data : NULL,
+		.unwritten = wish->unwritten.data,
 	};
-	_cleanup_buffer_ struct buffer state = wish->state;
+	_cleanup_buffer_ struct buffer state = wish->state, unwritten = wish->unwritten;
 	rollout_done_fn done = wish->done;
 	void *context = wish->context;
 
 	if (outcome != ROLLOUT_SWAPPED)
-		release_fini(&wish->release);
+		forget_wish(wish);
 	golden_cases_unref(wish->golden);
 	*wish = (struct wish){ .done = NULL };
 	done(context, &result);
@@ -160,6 +172,8 @@ static void switch_books(struct deployment *d)
 	tell_answers(d);
 	companion_end(d, "another generation came to serve");
 	d->before = d->handle.generation;
+	if (d->wish.accept)
+		accepted_settle(d->wish.golden, true, &d->wish.unwritten);
 	release_fini(&d->previous);
 	d->previous = d->current;
 	d->current = d->wish.release;
@@ -307,6 +321,8 @@ static void start_wish(struct deployment *d)
 		load_everywhere(d);
 		return;
 	}
+	if (d->wish.accept)
+		accepted_settle(d->wish.golden, false, &d->wish.unwritten);
 	d->trial = trial_start(d, &d->wish.release, &plan, on_tried, d);
 	if (!d->trial)
 		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial");

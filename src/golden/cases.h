@@ -21,6 +21,7 @@
 struct buffer;
 
 #define GOLDEN_DIRECTORY "golden"
+#define GOLDEN_OUT "out" /* in a case */
 #define GOLDEN_MAX_CASES 192
 
 struct golden_tolerance {

@@ -22,6 +22,9 @@
 
 enum { PROOF_ACCEPT = 1 }; /* of an order: differences are intended, the answers become the golden ones */
 
+/* Those of "out/Y.npy" are written to "out/.Y.npy.accepted" beside it; the server puts them into their place. */
+#define PROOF_ACCEPTED_SUFFIX ".accepted"
+
 enum proof_outcome {
 	PROOF_NOT_RUN,    /* its time was over */
 	PROOF_AGREES,

@@ -39,12 +39,12 @@ static bool is_identical(const struct save *s, const struct rollout_result *resu
 	return result->from && !hash_is_zero(p->code.identity) && hash_equal(p->code.identity, s->identity);
 }
 
-static void tell_state(struct save *s, const struct rollout_result *result)
+static void tell(struct save *s, const char *notice)
 {
 	struct event e = save_event(s, EVENT_NOTICE);
 
-	e.reason = result->state;
-	if (e.reason)
+	e.reason = notice;
+	if (notice)
 		save_emit(s, &e);
 }
 
@@ -68,7 +68,8 @@ static void swapped(struct save *s, const struct rollout_result *result)
 	e.from = result->from;
 	e.cached = s->cached;
 	save_emit(s, &e);
-	tell_state(s, result);
+	tell(s, result->state);
+	tell(s, result->unwritten);
 	if (result->from && !s->identical && s->plugin->plugins->verdicts)
 		deployment_judge(s->plugin->deployment);
 	save_end(s, "swapped", NULL, result);

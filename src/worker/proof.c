@@ -222,7 +222,7 @@ static void conclude(struct stage *s, uint32_t index, enum proof_outcome outcome
 
 /* Golden cases */
 
-/* Run it once more, and what it answers is what is expected from here on. */
+/* Run it once more, and what it answers is what is to be expected from its swap on. */
 static enum proof_outcome accept(struct stage *s, const struct scene *c, const char *directory, const struct golden *g,
 				 struct proof_fault *fault)
 {

@@ -66,6 +66,54 @@ def test_nothing_is_written_of_an_acceptance_that_another_case_stops(serve, root
     assert server.save("k/k.c", times("2.0f"))["outcome"] == "swapped"
 
 
+ONCE = """\
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+static int create(const struct devserve_host *host, void **self)
+{{
+	int fd = open("{path}", O_RDWR | O_CREAT, 0666);
+	char owner[16] = "", me[16];
+
+	(void)host, (void)self;
+	snprintf(me, sizeof(me), "%d", (int)getpid());
+	if (read(fd, owner, sizeof(owner)) == 0 && write(fd, me, sizeof(me)) < 0)
+		return -5;
+	close(fd);
+	return owner[0] && strcmp(owner, me) != 0 ? -16 : 0;
+}}
+"""
+
+
+def test_golden_files_say_what_serves_though_the_swap_of_an_acceptance_failed(serve, root, tmp_path):
+    """The image can be created in one worker only: its trial goes well, and the second replica fails."""
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    root.write("k/deployment.yaml", "num_replicas: 2\n")
+    server = serve("--gate", "golden")
+    once = unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 3 * x[i];",
+                 "#include <string.h>\n" + ONCE.format(path=tmp_path / "owner"), ".create = create,")
+    assert server.save("k/k.c", once)["outcome"] == "trial-failed"
+    (tmp_path / "owner").unlink()
+    assert accept(server)[1]["outcome"] == "refused"
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [2, 2, 2]
+    assert [f.name for f in (root.path / "k/golden/ones/out").iterdir()] == ["Y.npy"]
+    assert server.infer("k", request(X=[1])).output() == [2]
+
+
+def test_what_a_server_left_of_an_acceptance_counts_no_more(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    golden(root, "k", "same", {"X": 0 * ONES}, {"Y": 0 * ONES})
+    root.write("k/k.c", times(2))
+    server = serve("--gate", "golden")
+    left = root.path / "k/golden/same/out/.Y.npy.accepted"
+    np.save(open(left, "wb"), 7 * ONES)
+    assert server.save("k/k.c", times(3))["outcome"] == "trial-failed"
+    assert accept(server)[1]["outcome"] == "swapped"
+    assert not left.exists() and np.load(root.path / "k/golden/same/out/Y.npy").tolist() == [0, 0, 0]
+    assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [3, 3, 3]
+
+
 def test_what_nobody_wrote_and_nan_are_never_accepted(serve, root):
     golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
     root.write("k/k.c", times(2))
