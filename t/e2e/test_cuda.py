@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 
+import numpy
 import pytest
 
 from devserve import BUILD, LONG, constant, x
@@ -349,11 +350,13 @@ def test_cublaslt_is_asked_for_a_handle_where_it_is_linked(root, fake):
 
 
 @without_gpu
-def test_the_kernels_that_ship_compile_without_spills(root, fake):
-    root.copy("softmax_cuda")
-    done = fake(ready=False).wait("save.done", deployment="softmax_cuda")
-    assert done["outcome"] == "trial-failed" and "differs from the reference" in done["reason"], done  # the fake computes nothing
-    assert {k["name"] for k in done["kernels"]} == {"softmax_short", "softmax_long"}, done
+@pytest.mark.parametrize("plugin, kernels", (("softmax_cuda", {"softmax_short", "softmax_long"}), ("attention_cuda", {"attention"})))
+def test_the_kernels_that_ship_compile_without_spills(root, fake, plugin, kernels):
+    root.copy(plugin)
+    done = fake(ready=False).wait("save.done", deployment=plugin)
+    assert done["outcome"] == "trial-failed", done
+    assert "from the reference" in done["reason"], done  # the fake computes nothing
+    assert {k["name"] for k in done["kernels"]} == kernels, done
     assert not any(k["spilled"] for k in done["kernels"]), done
 
 
@@ -394,6 +397,27 @@ def test_a_product_by_cublaslt_is_right_also_after_a_swap(root, serve):
     assert server.infer("lt", request).output("Y") == right
     assert server.save("lt/lt.c", LT + "\nint again;\n")["outcome"] == "swapped"
     assert server.infer("lt", request).output("Y") == right
+
+
+@with_gpu
+@pytest.mark.parametrize("causal", (False, True))
+def test_attention_is_that_of_numpy(root, serve, causal):
+    root.copy("attention_cuda")
+    server = serve("--create-timeout=60")
+    for heads, sequence in ((1, 1), (3, 65), (2, 300)):
+        q, k, v = (numpy.random.default_rng(i).uniform(-2, 2, (heads, sequence, 64)).astype(numpy.float32) for i in range(3))
+        scores = q.astype(float) @ k.astype(float).transpose(0, 2, 1) / 8
+        if causal:
+            scores = numpy.where(numpy.tri(sequence, dtype=bool), scores, -numpy.inf)
+        weights = numpy.exp(scores - scores.max(-1, keepdims=True))
+        right = weights @ v.astype(float) / weights.sum(-1, keepdims=True)
+        tensors = [{"name": n, "datatype": "FP32", "shape": list(t.shape), "data": t.ravel().tolist()}
+                   for n, t in (("QUERY", q), ("KEY", k), ("VALUE", v))]
+        answer = server.infer("attention_cuda", {"inputs": [*tensors, {"name": "CAUSAL", "datatype": "BOOL", "shape": [1], "data": [causal]}]})
+        assert answer.status == 200, answer
+        assert numpy.abs(numpy.array(answer.output("OUTPUT")) - right.ravel()).max() < 1e-5, (heads, sequence)
+    wrong = server.save("attention_cuda/attention.cu", root.read("attention_cuda/attention.cu").replace("key >= sequence ||", "key > sequence ||"))
+    assert wrong["outcome"] == "trial-failed" and "from the reference" in wrong["reason"], wrong
 
 
 def memory_of(pid):
