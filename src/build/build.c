@@ -34,6 +34,19 @@ static void copy_list(char ***to, char *const *from)
 	*to = list.at;
 }
 
+static unsigned *copy_lines(const struct recipe *from)
+{
+	unsigned *to;
+	size_t n = 0;
+
+	while (from->kernels && from->kernels[n])
+		n++;
+	to = xcalloc(n + 1, sizeof(*to));
+	for (size_t i = 0; i < n; i++)
+		to[i] = from->kernel_lines[i];
+	return to;
+}
+
 struct recipe recipe_copy(const struct recipe *from)
 {
 	struct words sources = WORDS_NULL;
@@ -47,6 +60,8 @@ struct recipe recipe_copy(const struct recipe *from)
 			      .sanitize = from->sanitize };
 	copy_list(&to.cflags, from->cflags);
 	copy_list(&to.ldlibs, from->ldlibs);
+	copy_list(&to.kernels, from->kernels);
+	to.kernel_lines = copy_lines(from);
 	return to;
 }
 
@@ -144,6 +159,7 @@ static void free_build(struct build *b)
 	buffer_fini(&b->why);
 	diagnostics_fini(&b->diagnostics);
 	figures_fini(&b->figures);
+	names_fini(&b->names);
 	free(b->device);
 	free(b->runtime);
 	free(b);
@@ -237,13 +253,14 @@ void build_linked(struct build *b)
 /* What ptxas tells are figures, not messages. */
 static void say_of(struct build *b, const struct unit *u)
 {
-	_cleanup_buffer_ struct buffer rest = BUFFER_NULL;
+	_cleanup_buffer_ struct buffer others = BUFFER_NULL, rest = BUFFER_NULL;
 
 	if (u->language != LANGUAGE_CUDA && u->language != LANGUAGE_DEVICE) {
 		build_say(b, u->entry.text);
 		return;
 	}
-	figures_read(&b->figures, u->entry.text, &rest);
+	names_read(&b->names, u->entry.text, &others);
+	figures_read(&b->figures, buffer_text(&others), &b->names, &rest);
 	build_say(b, buffer_text(&rest));
 }
 
@@ -279,6 +296,8 @@ static void end_compiling(struct build *b)
 		last = u->ended_ns > last ? u->ended_ns : last;
 	}
 	b->compile_ns = last ? last - first : 0;
+	if (!b->failed)
+		device_check_names(b);
 	if (b->failed) {
 		name_cflags(b);
 		finish(b);
@@ -425,6 +444,7 @@ int build_start(struct builder *b, const struct recipe *r, build_done_fn done, v
 	one->recipe = recipe_copy(r);
 	one->own = recipe_directory(r);
 	one->units = xcalloc(r->n_sources, sizeof(*one->units));
+	names_init(&one->names, &one->recipe);
 	one->done = done;
 	one->context = context;
 	TAILQ_INSERT_TAIL(&b->builds, one, entry);

@@ -48,6 +48,8 @@ struct recipe {
 	char **weights;  /* all `.safetensors` below @path, sorted, ends with NULL: not built, listed in one go */
 	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
+	char **kernels; /* expressions of C++ that name kernels of sources for the device alone; likewise */
+	unsigned *kernel_lines; /* of deployment.yaml, where each stands; NULL without */
 	bool afresh;   /* compile and link whatever the store has */
 	bool tell_loops; /* have the compiler tell of them, so that a look (look.h) has its answer; takes longer */
 	bool sanitize; /* with the address and the undefined behaviour sanitizer (build/sanitizer.h) */

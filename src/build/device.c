@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/pack.h"
 #include "build/driver.h"
@@ -25,7 +26,15 @@ int device_compile(struct unit *u, job_done_fn done)
 	words_printf(&request, "%llu", (unsigned long long)b->builder->time_limit_ms);
 	driver_fill(&request, &c->flags, &(struct driver_paths){ u->source, u->object, u->depends, b->own, NULL });
 	cuda_device_flags(b->recipe.cflags, &request);
+	for (char **name = b->recipe.kernels; name && *name; name++)
+		words_printf(&request, NAME_OPTION "%s", *name);
 	return warm_start(b->builder->warm, &c->command, &request, done, u, &u->job);
+}
+
+void device_add_names(const struct recipe *r, struct hash_state *s)
+{
+	for (char **name = r->kernels; name && *name; name++)
+		hash_state_add_string(s, *name);
 }
 
 static size_t list_cubins(struct build *b, struct words *ret)
@@ -41,21 +50,69 @@ static size_t list_cubins(struct build *b, struct words *ret)
 	return ret->n;
 }
 
+/* A part more, behind the cubins, that says what their kernels are called (cuda/code.h). */
+static int add_names(struct build *b, const char *path, struct words *parts)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	names_put(&b->names, &text);
+	if (!text.size)
+		return 0;
+	words_add(parts, path);
+	return file_write(path, text.data, text.size, 0644);
+}
+
 void device_pack(struct build *b)
 {
 	struct store *s = &b->builder->store;
-	_cleanup_words_ struct words cubins = WORDS_NULL;
-	_cleanup_free_ char *temporary = NULL;
+	_cleanup_words_ struct words parts = WORDS_NULL;
+	_cleanup_free_ char *temporary = NULL, *names = NULL;
 	int r;
 
-	if (!list_cubins(b, &cubins))
+	if (!list_cubins(b, &parts))
 		return;
 	temporary = store_temporary(s, ".cubins");
-	r = pack_write(temporary, (const char *const *)cubins.at, cubins.n);
+	names = store_temporary(s, ".names");
+	r = add_names(b, names, &parts);
+	if (r == 0)
+		r = pack_write(temporary, (const char *const *)parts.at, parts.n);
+	unlink(names);
 	if (r == 0)
 		r = store_take(s, "devices", temporary, &b->device_hash);
 	if (r < 0)
 		build_fail(b, NULL, "cannot write %s/devices: %s", s->root, strerror(-r));
 	else
 		b->device = store_path(s, "devices", b->device_hash);
+}
+
+static bool has_device_source(const struct build *b)
+{
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		if (b->units[i].language == LANGUAGE_DEVICE)
+			return true;
+	return false;
+}
+
+static void refuse(struct build *b, const struct name *name)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	buffer_printf(&text, "%s/deployment.yaml:%u: error: kernels: ", b->own, name->line);
+	if (name->known)
+		buffer_printf(&text, "'%s' is no kernel (__global__)\n", name->expression);
+	else if (!has_device_source(b))
+		buffer_printf(&text, "'%s' must be in a .cu without host code, and there is none\n",
+			      name->expression);
+	else
+		buffer_printf(&text, "no .cu without host code has a kernel '%s': %s\n", name->expression,
+			      name->reason ? name->reason : "it isn't known why");
+	build_say(b, buffer_text(&text));
+	b->failed = true;
+}
+
+void device_check_names(struct build *b)
+{
+	for (size_t i = 0; i < b->names.n; i++)
+		if (!b->names.at[i].is_kernel)
+			refuse(b, &b->names.at[i]);
 }

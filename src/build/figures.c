@@ -21,14 +21,16 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "build/names.h"
 
 /* Of libstdc++; its header is for C++ alone. */
 char *__cxa_demangle(const char *mangled, char *ret, size_t *size, int *ret_status);
 
-static struct kernel_figures *add(struct figures *f, const char *name, size_t size)
+static struct kernel_figures *add(struct figures *f, const char *name, size_t size, struct names *names)
 {
 	char *mangled = xstrndup(name, size);
-	char *plain = strncmp(mangled, "_Z", 2) == 0 ? __cxa_demangle(mangled, NULL, NULL, NULL) : NULL;
+	const char *expression = names ? names_found_kernel(names, mangled) : NULL;
+	char *plain = expression ? xstrdup(expression) : strncmp(mangled, "_Z", 2) == 0 ? __cxa_demangle(mangled, NULL, NULL, NULL) : NULL;
 
 	f->at = xrealloc(f->at, (f->n + 1) * sizeof(*f->at));
 	f->at[f->n] = (struct kernel_figures){ .name = plain ? plain : mangled };
@@ -51,14 +53,14 @@ static unsigned before(const char *line, const char *word)
 	return (unsigned)strtoul(p, NULL, 10);
 }
 
-static void read_line(struct figures *f, const char *line)
+static void read_line(struct figures *f, const char *line, struct names *names)
 {
 	struct kernel_figures *last = f->n ? &f->at[f->n - 1] : NULL;
 	const char *name = strstr(line, "Compiling entry function '");
 
 	if (name) {
 		name = strchr(name, '\'') + 1;
-		add(f, name, strcspn(name, "'"));
+		add(f, name, strcspn(name, "'"), names);
 	} else if (last) {
 		last->stack += before(line, " bytes stack frame");
 		last->spilled += before(line, " bytes spill stores") + before(line, " bytes spill loads");
@@ -72,7 +74,7 @@ static bool is_of_ptxas(const char *line)
 	return strncmp(line, "ptxas info", 10) == 0 || strstr(line, " bytes stack frame, ");
 }
 
-void figures_read(struct figures *f, const char *text, struct buffer *rest)
+void figures_read(struct figures *f, const char *text, struct names *names, struct buffer *rest)
 {
 	bool blank = false;
 
@@ -82,7 +84,7 @@ void figures_read(struct figures *f, const char *text, struct buffer *rest)
 
 		text += size + (text[size] == '\n');
 		if (is_of_ptxas(line)) {
-			read_line(f, line);
+			read_line(f, line, names);
 		} else if (!*line) {
 			blank = true; /* between messages, and before the end */
 		} else {

@@ -13,6 +13,7 @@
 #include "build/build.h"
 
 struct buffer;
+struct names;
 
 struct figures {
 	struct kernel_figures *at;
@@ -21,8 +22,11 @@ struct figures {
 
 #define FIGURES_NULL { .at = NULL, .n = 0 }
 
-/* Take what @text says of kernels; append the rest of it to @rest. */
-void figures_read(struct figures *f, const char *text, struct buffer *rest);
+/*
+ * Take what @text says of kernels; append the rest of it to @rest. A kernel that @names (or NULL)
+ * knows is called as the author does, and is known there to be one.
+ */
+void figures_read(struct figures *f, const char *text, struct names *names, struct buffer *rest);
 void figures_fini(struct figures *f);
 /* A copy of @n of them. */
 void figures_copy(struct figures *to, const struct kernel_figures *from, size_t n);

@@ -18,6 +18,7 @@
 #include "build/language.h"
 #include "build/loops.h"
 #include "build/manifest.h"
+#include "build/names.h"
 #include "build/probe.h"
 #include "build/source.h"
 #include "build/store.h"
@@ -91,6 +92,7 @@ struct build {
 	size_t n_lost;      /* lines that had no room in it */
 	struct diagnostics diagnostics;
 	struct figures figures;
+	struct names names;
 	bool failed, unsupported, ran, disturbed;
 	uint64_t compile_ns, link_ns;
 
@@ -136,6 +138,10 @@ int look_keep(struct builder *b, const char *told, struct hash inputs, struct lo
 
 /* device.c: start the compilation of a source for the device alone. 0 or -errno. */
 int device_compile(struct unit *u, job_done_fn done);
+/* What it depends on besides flags: the kernels that deployment.yaml names. */
+void device_add_names(const struct recipe *r, struct hash_state *s);
+/* Each kernel that deployment.yaml names is in some source, or the build fails. */
+void device_check_names(struct build *b);
 /* The cubins as one file, b->device; the build fails where that can't be. */
 void device_pack(struct build *b);
 

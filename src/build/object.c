@@ -71,7 +71,8 @@ void object_searched(const struct builder *b, const char *own, struct words *ret
 int object_key(struct builder *b, const struct recipe *r, const char *source, const char *own,
 	       struct hash *ret)
 {
-	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of_source(source));
+	enum language language = language_of_source(source);
+	const struct compiler *c = toolchain_compiler(&b->toolchain, language);
 	struct hash_state *s;
 	struct hash content;
 	int error = contents_hash(b->contents, source, &content);
@@ -88,6 +89,8 @@ int object_key(struct builder *b, const struct recipe *r, const char *source, co
 		hash_state_add_string(s, *flag);
 	if (r->sanitize)
 		hash_state_add_string(s, SANITIZER_NAME);
+	if (language == LANGUAGE_DEVICE)
+		device_add_names(r, s);
 	*ret = hash_state_end(s);
 	return 0;
 }

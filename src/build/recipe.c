@@ -89,5 +89,7 @@ void recipe_fini(struct recipe *r)
 	free_list(r->weights);
 	free_list(r->cflags);
 	free_list(r->ldlibs);
+	free_list(r->kernels);
+	free(r->kernel_lines);
 	*r = (struct recipe){ .name = NULL };
 }

@@ -218,6 +218,8 @@ void config_fini(struct config *c)
 	free_list(c->ldlibs);
 	free_list(c->sources);
 	free_list(c->weights);
+	free_list(c->kernels);
+	free(c->kernel_lines);
 	free(c->replay);
 	free(c->user_config);
 	config_init(c);

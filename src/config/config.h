@@ -25,6 +25,8 @@ struct config {
 	char **cflags, **ldlibs;
 	char **sources, **weights;     /* paths or patterns, relative to the directory */
 	unsigned cflags_line, sources_line, weights_line;
+	char **kernels;                /* expressions: `scale<float, 4>` */
+	unsigned *kernel_lines;        /* of each */
 	unsigned num_replicas;         /* 1 … 16 */
 	unsigned max_ongoing_requests; /* 0: no bound */
 	unsigned request_timeout_ms;

@@ -188,11 +188,35 @@ static void note_line(struct config *c, const struct key *k, unsigned line)
 		c->weights_line = line;
 }
 
+/* Of each item of a list, which is long where it is written one below the other. */
+static unsigned *item_lines(const struct reader *r, const yaml_node_t *list)
+{
+	const yaml_node_item_t *first = list->data.sequence.items.start;
+	size_t n = (size_t)(list->data.sequence.items.top - first);
+	unsigned *lines = xcalloc(n + 1, sizeof(*lines));
+
+	for (size_t i = 0; i < n; i++)
+		lines[i] = (unsigned)reader_node(r, first[i])->start_mark.line + 1;
+	return lines;
+}
+
+/* They go through texts of lines. */
+static int check_kernels(struct reader *r, const yaml_node_t *list)
+{
+	for (char **text = r->config->kernels; *text; text++)
+		for (const char *s = *text; *s; s++)
+			if ((unsigned char)*s < ' ')
+				return reader_mistake(r, list, "kernels: an expression is one line without tabs");
+	r->config->kernel_lines = item_lines(r, list);
+	return 0;
+}
+
 static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys keys, uint64_t *seen)
 {
 	const yaml_node_t *name = reader_node(r, pair->key), *value = reader_node(r, pair->value);
 	const char *text = reader_text(name);
 	const struct key *k = text ? key_find(keys, text) : NULL;
+	int s;
 
 	if (!k)
 		return unknown_key(r, name, keys);
@@ -201,7 +225,8 @@ static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys
 	*seen |= UINT64_C(1) << (k - keys.rows);
 	r->key = k->name;
 	note_line(r->config, k, (unsigned)value->start_mark.line + 1);
-	return read_value(r, value, k);
+	s = read_value(r, value, k);
+	return s == 0 && k->offset == offsetof(struct config, kernels) ? check_kernels(r, value) : s;
 }
 
 int value_read_mapping(struct reader *r, const yaml_node_t *mapping, struct keys keys)

@@ -7,12 +7,20 @@
 
 #include "base/memory.h"
 #include "base/pack.h"
+#include "cuda/expression.h"
+
+struct alias { /* another name of a kernel */
+	struct alias *next;
+	char *name, *tidy;
+	struct kernel *kernel;
+};
 
 struct code {
 	const struct device *device;
 	cuda_library *libraries;
 	size_t n_libraries;
 	struct kernel *kernels;
+	struct alias *aliases;
 	cuda_event last;
 };
 
@@ -52,7 +60,7 @@ static cuda_result add_kernel(struct code *c, cuda_kernel kernel)
 		return r;
 	k = xcalloc(1, sizeof(*k));
 	k->next = c->kernels;
-	k->name = xstrdup(name);
+	k->name = k->symbol = xstrdup(name);
 	k->kernel = kernel;
 	k->function = function;
 	learn(c->device, k);
@@ -75,6 +83,47 @@ static cuda_result add_kernels(struct code *c, cuda_library library)
 	return r;
 }
 
+static void add_alias(struct code *c, struct kernel *k, const char *name, size_t size)
+{
+	struct alias *a = xcalloc(1, sizeof(*a));
+
+	a->name = xstrndup(name, size);
+	a->tidy = expression_tidy(a->name);
+	a->kernel = k;
+	a->next = c->aliases;
+	c->aliases = a;
+}
+
+/* The expression is the author's name, the symbol one more. */
+static void name_kernel(struct code *c, const char *symbol, size_t symbol_size, const char *name, size_t size)
+{
+	for (struct kernel *k = c->kernels; k; k = k->next) {
+		if (strlen(k->symbol) != symbol_size || memcmp(k->symbol, symbol, symbol_size) != 0)
+			continue;
+		add_alias(c, k, name, size);
+		if (k->name == k->symbol)
+			k->name = c->aliases->name;
+	}
+}
+
+static void read_names(struct code *c, const char *text, const char *end)
+{
+	for (const char *line = text, *stop; line < end; line = stop + 1) {
+		const char *tab = memchr(line, '\t', (size_t)(end - line));
+
+		stop = memchr(line, '\n', (size_t)(end - line));
+		if (!stop)
+			return;
+		if (tab && tab < stop)
+			name_kernel(c, line, (size_t)(tab - line), tab + 1, (size_t)(stop - tab - 1));
+	}
+}
+
+static bool is_names(const struct pack_part *p)
+{
+	return p->size >= strlen(CODE_NAMES) && memcmp(p->bytes, CODE_NAMES, strlen(CODE_NAMES)) == 0;
+}
+
 static cuda_result load_all(struct code *c, const struct pack *p)
 {
 	const struct driver *d = c->device->driver;
@@ -84,6 +133,11 @@ static cuda_result load_all(struct code *c, const struct pack *p)
 	for (size_t i = 0; i < p->n && r == 0; i++) {
 		cuda_library *library = &c->libraries[c->n_libraries];
 
+		if (is_names(&p->parts[i])) { /* the last one */
+			read_names(c, (const char *)p->parts[i].bytes + strlen(CODE_NAMES),
+				   (const char *)p->parts[i].bytes + p->parts[i].size);
+			continue;
+		}
 		r = d->library_load(library, p->parts[i].bytes, NULL, NULL, 0, NULL, NULL, 0);
 		if (r != 0)
 			return r;
@@ -129,20 +183,40 @@ struct code *code_unload(struct code *c)
 		c->device->driver->library_unload(c->libraries[i]);
 	for (struct kernel *k = c->kernels; k; k = next) {
 		next = k->next;
-		free(k->name);
+		free(k->symbol);
 		free(k);
+	}
+	for (struct alias *a = c->aliases, *after; a; a = after) {
+		after = a->next;
+		free(a->name);
+		free(a->tidy);
+		free(a);
 	}
 	free(c->libraries);
 	free(c);
 	return NULL;
 }
 
+static struct kernel *find_alias(struct code *c, const char *name)
+{
+	_cleanup_free_ char *tidy = NULL;
+
+	for (struct alias *a = c->aliases; a; a = a->next)
+		if (strcmp(a->name, name) == 0)
+			return a->kernel;
+	tidy = expression_tidy(name);
+	for (struct alias *a = c->aliases; a; a = a->next)
+		if (strcmp(a->tidy, tidy) == 0)
+			return a->kernel;
+	return NULL;
+}
+
 struct kernel *code_find(struct code *c, const char *name)
 {
 	for (struct kernel *k = c->kernels; k; k = k->next)
-		if (strcmp(k->name, name) == 0)
+		if (strcmp(k->symbol, name) == 0)
 			return k;
-	return NULL;
+	return c->aliases ? find_alias(c, name) : NULL;
 }
 
 void code_mark(struct code *c, cuda_stream s)

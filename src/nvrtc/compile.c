@@ -15,9 +15,10 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "nvrtc/names.h"
 
 #define REQUEST_FD 3
-#define MAX_OPTIONS 256
+#define MAX_OPTIONS 4096
 
 typedef struct _nvrtcProgram *program;
 
@@ -26,6 +27,8 @@ typedef struct _nvrtcProgram *program;
 	X(create, nvrtcCreateProgram, (program *ret, const char *text, const char *name, int n, \
 		const char *const *headers, const char *const *names))                       \
 	X(compile, nvrtcCompileProgram, (program p, int n, const char *const *options))      \
+	X(add_name, nvrtcAddNameExpression, (program p, const char *expression))             \
+	X(lowered_name, nvrtcGetLoweredName, (program p, const char *expression, const char **ret)) \
 	X(destroy, nvrtcDestroyProgram, (program *p))                                        \
 	X(log_size, nvrtcGetProgramLogSize, (program p, size_t *ret))                        \
 	X(log, nvrtcGetProgramLog, (program p, char *ret))                                   \
@@ -140,17 +143,18 @@ static int write_depends(const char *path, const char *object, const char *sourc
 	return file_write(path, text.data, text.size, 0644);
 }
 
-static void print_log(program p)
+/* free() */
+static char *log_of(program p)
 {
 	size_t size = 0;
 	char *text;
 
-	if (nvrtc.log_size(p, &size) != 0 || size < 2)
-		return;
+	if (nvrtc.log_size(p, &size) != 0)
+		size = 0;
 	text = xcalloc(size + 1, 1);
-	nvrtc.log(p, text);
-	fputs(text, stderr);
-	free(text);
+	if (size)
+		nvrtc.log(p, text);
+	return text;
 }
 
 static int write_cubin(program p, const char *path)
@@ -167,8 +171,50 @@ static int write_cubin(program p, const char *path)
 	return r;
 }
 
+/* One attempt, with all names that may be known. @ret_log: what was said; free(). */
+static int try(const char *text, const char *source, const char *const *options, size_t n,
+	       const struct names *names, program *ret, char **ret_log)
+{
+	int r = nvrtc.create(ret, text, source, 0, NULL, NULL);
+
+	if (r != 0)
+		return r;
+	for (size_t i = 0; i < names->n; i++)
+		if (!names->at[i].reason)
+			nvrtc.add_name(*ret, names->at[i].expression);
+	noting = true;
+	r = nvrtc.compile(*ret, (int)n, options);
+	noting = false;
+	*ret_log = log_of(*ret);
+	return r;
+}
+
+/* Names that the source does not know are mistakes to NVRTC; to us they are other sources'. */
+static int try_until_known(const char *text, const char *source, const char *const *options, size_t n,
+			   struct names *names, program *ret)
+{
+	_cleanup_free_ char *log = NULL;
+	int r = try(text, source, options, n, names, ret, &log);
+
+	while (r != 0 && log && names_drop_unknown(names, log)) {
+		nvrtc.destroy(ret);
+		free(log);
+		log = NULL;
+		r = try(text, source, options, n, names, ret, &log);
+	}
+	for (size_t i = 0; i < names->n; i++) {
+		const char *symbol = NULL;
+
+		if (r == 0 && !names->at[i].reason)
+			nvrtc.lowered_name(*ret, names->at[i].expression, &symbol);
+		names_tell(&names->at[i], symbol);
+	}
+	fputs(log ? log : "", stderr);
+	return r;
+}
+
 static int compile(const char *source, const char *object, const char *depends, const char *const *options,
-		   size_t n)
+		   size_t n, struct names *names)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	program p;
@@ -178,13 +224,7 @@ static int compile(const char *source, const char *object, const char *depends, 
 		fprintf(stderr, "error: cannot read %s: %s\n", source, strerror(-r));
 		return 1;
 	}
-	if (nvrtc.create(&p, buffer_text(&text), source, 0, NULL, NULL) != 0)
-		return 2;
-	noting = true;
-	r = nvrtc.compile(p, (int)n, options);
-	noting = false;
-	print_log(p);
-	if (r != 0)
+	if (try_until_known(buffer_text(&text), source, options, n, names, &p) != 0)
 		return 1;
 	r = write_cubin(p, object);
 	if (r == 0)
@@ -217,6 +257,7 @@ int compile_one(const char *library)
 {
 	_cleanup_buffer_ struct buffer request = BUFFER_NULL;
 	const char *words[4 + MAX_OPTIONS];
+	struct names names;
 	size_t n;
 
 	alone = true;
@@ -229,6 +270,7 @@ int compile_one(const char *library)
 	if (n < 4)
 		return 2;
 	limit_time(words[3]);
-	n = (size_t)compile(words[0], words[1], words[2], words + 4, n - 4);
+	n = 4 + names_take(&names, words + 4, n - 4);
+	n = (size_t)compile(words[0], words[1], words[2], words + 4, n - 4, &names);
 	_exit((int)n); /* the library's destructors would take a while */
 }

@@ -13,6 +13,8 @@
  *
  *	SOURCE OBJECT DEPENDS TIME-LIMIT-MS OPTION…
  *
+ * An OPTION --devserve-kernel=EXPRESSION names a kernel that is to be compiled (names.h).
+ *
  * The cubin is written to OBJECT, what was read to DEPENDS in make's language, what the compiler
  * says to stderr. An end of the file without a request ends the process.
  */

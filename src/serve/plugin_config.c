@@ -197,6 +197,18 @@ static char **list_weights(const char *directory, char *const *patterns)
 	return list;
 }
 
+static void copy_kernels(const struct config *c, struct recipe *recipe)
+{
+	size_t n = 0;
+
+	while (c->kernels && c->kernels[n])
+		n++;
+	recipe->kernels = copy_list(c->kernels);
+	recipe->kernel_lines = xcalloc(n + 1, sizeof(*recipe->kernel_lines));
+	for (size_t i = 0; i < n; i++)
+		recipe->kernel_lines[i] = c->kernel_lines[i];
+}
+
 void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
@@ -223,6 +235,7 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 		c->config.hash = plugin_config_mix(c->config.hash, hash_bytes(c->mistake, strlen(c->mistake)));
 	recipe->cflags = copy_list(c->config.cflags);
 	recipe->ldlibs = copy_list(c->config.ldlibs);
+	copy_kernels(&c->config, recipe);
 	if (c->config.sources && !find_idle(recipe, c->config.sources) && *c->config.sources)
 		restrict_sources(recipe, c->config.sources);
 }

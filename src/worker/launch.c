@@ -15,7 +15,7 @@ static struct kernel *find_kernel(struct gpu *g, const char *name)
 
 	if (!k)
 		lane_complain(EIO, g->code ? "there is no kernel \"%s\"; it must be extern \"C\" __global__, in a .cu "
-					"without host code"
+					"without host code, or named by 'kernels' of deployment.yaml"
 				      : "there is no kernel \"%s\": no .cu without host code is beside this source",
 			 name);
 	return k;

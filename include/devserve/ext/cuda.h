@@ -44,6 +44,8 @@
  * Errors.    0 or a negative errno; NULL. The host has kept the sentence: return the error. A
  *            fault of a kernel (an illegal address …) ends the worker, for the context is lost;
  *            another takes its place, and the report names the kernel.
+ * Templates. `kernels: ["scale<float, 4>"]` in deployment.yaml has that instance compiled, and
+ *            devserve_launch(call->host, "scale<float, 4>", …) launches it.
  * Without a GPU or its driver the deployment is UNAVAILABLE, and says so.
  */
 

@@ -25,7 +25,7 @@ Test(figures, what_nvrtc_prints_is_read_and_messages_stay)
 	struct figures f = FIGURES_NULL;
 	struct buffer rest = BUFFER_NULL;
 
-	figures_read(&f, nvrtc, &rest);
+	figures_read(&f, nvrtc, NULL, &rest);
 	cr_assert_eq(f.n, 1);
 	cr_assert_str_eq(f.at[0].name, "softmax");
 	cr_assert_eq(f.at[0].registers, 12);
@@ -45,8 +45,8 @@ Test(figures, what_nvcc_prints_follows_with_names_as_the_source_has_them)
 	struct figures f = FIGURES_NULL, copy = FIGURES_NULL;
 	struct buffer rest = BUFFER_NULL;
 
-	figures_read(&f, nvrtc, &rest);
-	figures_read(&f, nvcc, &rest);
+	figures_read(&f, nvrtc, NULL, &rest);
+	figures_read(&f, nvcc, NULL, &rest);
 	cr_assert_eq(f.n, 2);
 	cr_assert_str_eq(f.at[1].name, "twice(float*)");
 	cr_assert_eq(f.at[1].registers, 255);
@@ -63,7 +63,7 @@ Test(figures, other_text_is_no_figure)
 	struct figures f = FIGURES_NULL;
 	struct buffer rest = BUFFER_NULL;
 
-	figures_read(&f, "ptxas error   : Entry function 'k' uses too much shared data\n", &rest);
+	figures_read(&f, "ptxas error   : Entry function 'k' uses too much shared data\n", NULL, &rest);
 	cr_assert_eq(f.n, 0);
 	cr_assert_str_eq(buffer_text(&rest), "ptxas error   : Entry function 'k' uses too much shared data\n");
 	buffer_fini(&rest);

@@ -86,6 +86,18 @@ Test(config, says_what_is_written)
 	cr_assert_str_eq(c.user_config, "{\"a\":[1,-0.5e3,7,\"1\",\"yes\",null,true],\"b\":{\"q\\\"\\n\":0.5}}");
 }
 
+Test(config, knows_where_each_kernel_stands)
+{
+	cr_assert_eq(parse("kernels:\n  - 'scale<float, 4>'\n\n  - layers::softmax # plain\n"), 0);
+	cr_assert_str_eq(c.kernels[0], "scale<float, 4>");
+	cr_assert_str_eq(c.kernels[1], "layers::softmax");
+	cr_assert_null(c.kernels[2]);
+	cr_assert_eq(c.kernel_lines[0], 2);
+	cr_assert_eq(c.kernel_lines[1], 4);
+	cr_assert_eq(parse("kernels: []\n"), 0);
+	refused("name: a\nkernels: [\"a\\tb\"]\n", 2, "one line without tabs");
+}
+
 Test(config, refuses_a_key_that_it_does_not_know)
 {
 	refused("name: a\nnum_replica: 2\n", 2, "did you mean 'num_replicas'?");
