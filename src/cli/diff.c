@@ -170,6 +170,8 @@ static void put_numbers(struct page *p, const struct generations_diff *d)
 	put_title(p, "answers");
 	if (!d->has_images)
 		buffer_puts(&p->out, "can't be compared: the image of one isn't kept any more\n");
+	else if (d->unasked)
+		buffer_printf(&p->out, "%s\n", d->unasked);
 	else if (!d->n_answers)
 		buffer_puts(&p->out, "not compared: there is no golden case, and no recording of a server that runs\n");
 	else

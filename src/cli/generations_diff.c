@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/assembly.h"
@@ -22,6 +23,7 @@
 #include "history/kept.h"
 #include "history/reader.h"
 #include "serve/options.h"
+#include "weights/weights.h"
 
 #define MOST_STEPS 1000
 
@@ -37,6 +39,7 @@ static bool take_row(void *context, const struct history_row *row)
 	s->compiler = xstrdup(row->compiler);
 	s->image = xstrdup(row->kept ? row->image : "");
 	s->device = xstrdup(row->device);
+	s->weights = xstrdup(row->weights);
 	return false;
 }
 
@@ -183,21 +186,53 @@ static char *absolute_state_directory(const struct generations_place *place)
 	return real;
 }
 
+/* Where those are that it had; NULL: it had none, or they have gone (d->unasked). */
+static char *weights_of(const char *state_dir, const struct generation_side *s, struct generations_diff *d)
+{
+	_cleanup_free_ char *directory = path_join(state_dir, "weights");
+	char *path;
+	struct hash h;
+
+	if (!hash_from_text(s->weights, &h) || hash_is_zero(h))
+		return NULL;
+	path = weights_index_path(directory, h);
+	if (file_exists(path))
+		return path;
+	free(path);
+	if (!d->unasked)
+		d->unasked = xasprintf("can't be compared: the weights of generation %" PRIu32 " aren't there any more; "
+				       "they are kept of what serves, and of the one before it", s->number);
+	return NULL;
+}
+
+static int compare_answers(struct generations_diff *d, const struct generations_place *place, const char *state_dir,
+			   const struct numbers_options *images, struct buffer *why)
+{
+	_cleanup_free_ char *a = weights_of(state_dir, &d->a, d), *b = weights_of(state_dir, &d->b, d);
+	struct numbers_options o = *images;
+
+	o.name = place->name;
+	o.root = place->root;
+	o.state_dir = place->state_dir;
+	o.before.weights = a;
+	o.after.weights = b;
+	return d->unasked ? 0 : numbers_diff(&o, take_answer, d, why);
+}
+
 int generations_diff_compare(struct generations_diff *d, const struct generations_place *place, struct buffer *why)
 {
 	_cleanup_free_ char *state_dir = absolute_state_directory(place);
 	_cleanup_free_ char *a = path_of(state_dir, d->a.image, KEPT_IMAGE), *b = path_of(state_dir, d->b.image, KEPT_IMAGE);
 	_cleanup_free_ char *device_a = path_of(state_dir, d->a.device, KEPT_DEVICE);
 	_cleanup_free_ char *device_b = path_of(state_dir, d->b.device, KEPT_DEVICE);
-	const struct numbers_options o = { .name = place->name, .root = place->root, .state_dir = place->state_dir,
-					   .before = { a, device_a }, .after = { b, device_b } };
+	const struct numbers_options images = { .before = { a, device_a, NULL }, .after = { b, device_b, NULL } };
 	struct assembly before = ASSEMBLY_NULL, after = ASSEMBLY_NULL;
 	int r = 0;
 
 	d->has_images = a && b;
 	if (!d->has_images)
 		return 0;
-	r = numbers_diff(&o, take_answer, d, why);
+	r = compare_answers(d, place, state_dir, &images, why);
 	if (r == 0)
 		r = assembly_read(a, &before, why);
 	if (r == 0)
@@ -217,6 +252,7 @@ static void side_fini(struct generation_side *s)
 	free(s->compiler);
 	free(s->image);
 	free(s->device);
+	free(s->weights);
 	for (size_t i = 0; i < s->n_files; i++) {
 		free(s->files[i].path);
 		free(s->files[i].text);
@@ -234,6 +270,7 @@ void generations_diff_fini(struct generations_diff *d)
 		free(d->answers[i].sentence);
 	}
 	free(d->answers);
+	free(d->unasked);
 	for (size_t i = 0; i < d->n_functions; i++) {
 		free(d->functions[i].name);
 		free(d->functions[i].before);
@@ -407,6 +444,7 @@ int generations_diff_json(const struct generations_diff *d, struct buffer *json,
 		json_double(json, "ratio", ratio);
 	if (!d->has_images)
 		return 0;
+	json_string(json, "unasked", d->unasked);
 	put_answers(json, d);
 	put_functions(json, d);
 	return 0;

@@ -16,7 +16,7 @@ struct history_reader;
 
 struct generation_side {
 	uint32_t number, before; /* before: that served then */
-	char *flags, *compiler, *image, *device; /* hashes as text; "" */
+	char *flags, *compiler, *image, *device, *weights; /* hashes as text; "" */
 	struct generation_file {
 		char *path, *text;
 	} *files; /* in order of paths */
@@ -48,6 +48,7 @@ struct generations_diff {
 	size_t n_steps;
 	bool backwards;           /* b came before a */
 	bool has_images;          /* of both: the following is known */
+	char *unasked;            /* a sentence: why neither was asked anything; or NULL */
 	struct answer_diff *answers;
 	size_t n_answers;
 	struct function_diff *functions; /* that differ */

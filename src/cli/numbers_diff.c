@@ -53,6 +53,8 @@ static struct json_reader *facts_of(const struct work *w, const struct numbers_i
 	json_string(&json, "image", image->path);
 	if (image->device)
 		json_string(&json, "device", image->device);
+	if (image->weights)
+		json_string(&json, "weights", image->weights);
 	if (file_exists(state))
 		json_string(&json, "state", state);
 	json_bool(&json, "cuda", w->cuda);

@@ -13,7 +13,7 @@
 struct buffer;
 
 struct numbers_image {
-	const char *path, *device; /* absolute; device may be NULL */
+	const char *path, *device, *weights; /* absolute; of the latter two, what it has none of is NULL */
 };
 
 struct numbers_options {

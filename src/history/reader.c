@@ -84,7 +84,7 @@ static int finish(struct history_reader *r, sqlite3_stmt *s, struct buffer *why)
 	" END, since) - since) + max(until IS NULL) FROM serving AS v WHERE v.deployment = g.deployment AND"        \
 	" v.generation = g.number), g.crashes, CASE WHEN ?3 THEN g.compiler END, CASE WHEN ?3 THEN g.flags END,"    \
 	" CASE WHEN ?3 THEN g.source END, CASE WHEN ?3 THEN g.device END, CASE WHEN ?3 THEN g.json END,"            \
-	" json_extract(g.json, '$.proof.accepted')"                                                                 \
+	" json_extract(g.json, '$.proof.accepted'), CASE WHEN ?3 THEN g.weights END"                                \
 	" FROM generation AS g WHERE " which " AND g.number >= ?2 ORDER BY " order
 
 static void read_generation(const struct history_reader *r, sqlite3_stmt *s, const struct history_selection *q,
@@ -114,6 +114,7 @@ static void read_generation(const struct history_reader *r, sqlite3_stmt *s, con
 		.device = database_text(s, 17),
 		.json = database_text(s, 18),
 		.accepted = sqlite3_column_int(s, 19) > 0,
+		.weights = database_text(s, 20),
 	};
 	ret->kept = is_kept(r, ret->image);
 }
@@ -128,7 +129,7 @@ static void read_failure(sqlite3_stmt *s, struct history_row *ret)
 	*ret = (struct history_row){
 		.deployment = database_text(s, 0), .at = sqlite3_column_int64(s, 1), .outcome = database_text(s, 2),
 		.reason = database_text(s, 3), .took_us = sqlite3_column_int64(s, 4), .compiler = "", .flags = "",
-		.source = "", .image = "", .device = "", .verdict = "", .json = "",
+		.source = "", .image = "", .device = "", .weights = "", .verdict = "", .json = "",
 	};
 }
 

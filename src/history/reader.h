@@ -24,7 +24,7 @@ struct history_row {
 	const char *outcome, *reason; /* "swapped", …; "" */
 	int64_t took_us;
 	bool cached, pinned, kept; /* kept: it can be rolled back to */
-	const char *compiler, *flags, *source, *image, *device; /* "" where not known */
+	const char *compiler, *flags, *source, *image, *device, *weights; /* "" where not known, or none */
 	const char *verdict; /* "FASTER", …; "": none */
 	double ratio, low, high; /* old time by new time; 0: not known */
 	int64_t served_ms;   /* in all, as of now */

@@ -204,12 +204,12 @@ static struct set *find_set(const struct weights *w, struct hash hash)
 	return NULL;
 }
 
-static char *index_path(const struct weights *w, struct hash hash)
+char *weights_index_path(const char *directory, struct hash hash)
 {
 	char text[HASH_TEXT_SIZE];
 
 	hash_text(hash, text);
-	return xasprintf("%s/%s.index", w->directory, text);
+	return xasprintf("%s/%s.index", directory, text);
 }
 
 static struct set *set_new(struct weights *w, struct hash hash, size_t n)
@@ -282,7 +282,7 @@ static const struct snapshot *snapshot_of(const struct part *p)
 static int write_index(struct weights_job *job)
 {
 	struct index_source *sources = xcalloc(job->n, sizeof(*sources));
-	_cleanup_free_ char *path = index_path(job->weights, job->hash);
+	_cleanup_free_ char *path = weights_index_path(job->weights->directory, job->hash);
 	int r;
 
 	for (size_t i = 0; i < job->n; i++) {
@@ -354,7 +354,7 @@ static struct weights_set *set_of(struct weights_job *job)
 	if (!s->error && job->error)
 		s->error = xasprintf("cannot write to %s: %s", w->directory, strerror(-job->error));
 	if (!s->error)
-		s->index = index_path(w, job->hash);
+		s->index = weights_index_path(w->directory, job->hash);
 	s->face.error = s->error;
 	s->face.index = s->index;
 	return &s->face;

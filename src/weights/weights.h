@@ -26,6 +26,9 @@ struct weights_set {
 	const char *error; /* a sentence: these can't be served; or NULL */
 };
 
+/* Where workers read of the set of that hash, while it is kept: @directory as below; free(). */
+char *weights_index_path(const char *directory, struct hash hash);
+
 /* Snapshots go to @directory, which is made where it isn't there, from @base down. */
 struct weights *weights_new(uv_loop_t *loop, const char *base, const char *directory);
 /* No set and no job may be left. NULL is fine. Returns NULL. */

@@ -8,6 +8,8 @@ import sqlite3
 import pytest
 
 from devserve import constant, deployment, devserve, x
+from test_weights import SCALE, put, scale
+from test_weights import save as save_weights
 
 
 def diff(root, *args):
@@ -99,6 +101,23 @@ def test_a_root_may_be_relative(root, serve):
     for directory, given in [(root.path, "."), (root.path.parent, root.path.name)]:
         said = devserve("diff", "one", "--json", "--root", given, cwd=directory)
         assert [a["outcome"] for a in json.loads(said.stdout)["answers"]] == ["differs"], said
+
+
+def test_each_answers_with_the_weights_that_it_had(root, serve):
+    root.write("one/one.c", SCALE)
+    put(root, "one/model.safetensors", scale(10))
+    server = serve()
+    server.infer("one", x(1))
+    save_weights(server, "one/model.safetensors", scale(20))
+    answers = data(root, "one")["answers"]
+    assert [a["outcome"] for a in answers] == ["differs"] and "expected 10, got 20" in answers[0]["reason"], answers
+    server.save("one/one.c", SCALE + "/* another */\n")
+    assert [a["outcome"] for a in data(root, "one")["answers"]] == ["same"]
+    save_weights(server, "one/model.safetensors", scale(30))
+    gone = data(root, "one", "1", "4")
+    assert gone["answers"] == [] and "the weights of generation 1 aren't there any more" in gone["unasked"], gone
+    assert "answers  can't be compared: the weights of generation 1" in diff(root, "one", "1", "4").stdout
+    assert data(root, "one")["unasked"] is None
 
 
 def test_golden_cases_are_requests_too(root, serve):

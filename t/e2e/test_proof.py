@@ -547,6 +547,20 @@ def test_a_difference_that_is_meant_is_accepted_and_asked_for_no_more(proved):
     assert server.save("k/k.c", thrice + "/* */\n")["outcome"] == "swapped"
 
 
+def test_of_several_accepted_changes_only_what_the_last_one_answered_counts(proved):
+    times = "	for (size_t i = 0; i < n; i++)\n		y[i] = {} * x[i];"
+    server = proved(unary(times.format("2")), request(X=[1, 2, 3]))
+    for factor, length in ((3, 3), (4, 2), (5, 1)):
+        mark = server.mark()
+        assert server.save("k/k.c", unary(times.format(factor)))["outcome"] == "trial-failed"
+        proof = server.wait("trial.failed", mark)["proof"]
+        assert (proof["faults"], proof["fault"]["inputs"]) == (1, f"X FP32[{length}]"), proof
+        assert accept(server)[1]["outcome"] == "swapped"
+        server.infer("k", request(X=[1] * (length - 1 or 4)))
+    assert server.save("k/k.c", unary(times.format("5.0f")))["proof"]["faults"] == 0
+    assert server.save("k/k.c", unary(times.format("2")))["outcome"] == "trial-failed"
+
+
 def test_what_was_changed_since_is_not_accepted(proved, root):
     server = proved(constant(1), x(0))
     mark = server.mark()
