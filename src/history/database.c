@@ -229,7 +229,7 @@ int database_open_to_write(struct database *d, const char *path, struct buffer *
 		r = kind_of(sqlite3_exec(d->handle, "PRAGMA auto_vacuum=INCREMENTAL", NULL, NULL, NULL));
 	if (r == DATABASE_OK)
 		r = kind_of(sqlite3_exec(d->handle, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-						    "PRAGMA journal_size_limit=4194304", NULL, NULL, NULL));
+						    "PRAGMA journal_size_limit=4194304; PRAGMA cache_size=-256", NULL, NULL, NULL));
 	if (r == DATABASE_OK && empty)
 		r = make_tables(d);
 	return r == DATABASE_OK ? r : refuse(d, r, path, why);

@@ -8,6 +8,7 @@
 
 #include "serve/serve.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,8 +114,18 @@ static bool flush(void *context)
 	return deploy_flush(s->deploy);
 }
 
+/*
+ * The pool's threads write logs and the history now and then. With a heap for each, which is the default,
+ * all of them would come to hold what one needs. They share one beside the loop's.
+ */
+static void share_heaps(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+}
+
 static void open_loop(struct server *s)
 {
+	share_heaps();
 	uv_loop_init(&s->loop);
 	hub_init(&s->hub, &s->loop, flush, s);
 	server_heed_signals(s);
