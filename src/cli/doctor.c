@@ -25,7 +25,8 @@ struct doctor_options {
 static const struct option_row rows[] = {
 	ROW(calibrate, "calibrate", 0, NULL, BOOL, NULL, 0, 0, "measure what this machine can do at best",
 	    "Floating-point operations a second and bytes a second from each cache and from memory, by one thread "
-	    "and by all. Takes two seconds of all CPUs, which should have nothing else to do. They are kept "
+	    "and by all. Takes two seconds of all CPUs, which should have nothing else to do; if "
+	    "others had more than a twentieth of them, that is told. They are kept "
 	    "below $XDG_CACHE_HOME/devserve; verdicts on plugins that state their work then tell shares of them."),
 	ROW(json, "json", 0, NULL, BOOL, NULL, 0, 0, "print one JSON object"),
 	ROW(no_color, "no-color", 0, NULL, BOOL, NULL, 0, 0, "print without colour"),

@@ -32,7 +32,18 @@ static char *describe(const struct peaks *p)
 	put_peak(&b, ", ", "FP64", &p->fp64, "GFLOP/s");
 	for (unsigned i = 0; i < p->n_levels; i++)
 		put_peak(&b, ", ", p->levels[i].name, &p->levels[i].bytes, "GB/s");
+	if (p->others >= PEAKS_BUSY)
+		buffer_printf(&b, "; other processes had %.0f %% of the CPUs while this was measured, so it may be "
+				  "too little: measure again when they have ended", 100 * p->others);
 	return buffer_steal(&b);
+}
+
+static void add_peaks(struct findings *f, const struct peaks *p)
+{
+	bool busy = p->others >= PEAKS_BUSY;
+
+	findings_add(f, "peaks", busy ? FINDING_NOTE : FINDING_OK, describe(p),
+		     busy ? xstrdup("devserve doctor --calibrate") : NULL);
 }
 
 /* Measuring takes a while; a person who waits is told so. */
@@ -50,7 +61,7 @@ void examine_peaks(struct findings *f, bool measure)
 	int r = measure ? calibrate(&p) : peaks_read(&p);
 
 	if (r == 0)
-		findings_add(f, "peaks", FINDING_OK, describe(&p), NULL);
+		add_peaks(f, &p);
 	else if (measure)
 		findings_add(f, "peaks", FINDING_NOTE,
 			     xasprintf("measured, but they can't be kept: %s", strerror(-r)),

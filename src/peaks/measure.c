@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "peaks/kernels.h"
 #include "peaks/machine.h"
+#include "peaks/others.h"
 #include "peaks/peaks.h"
 
 #define RUN_NS (15 * NS_PER_MS)
@@ -201,7 +202,9 @@ void peaks_measure(struct peaks *ret)
 	struct peaks p = { .threads = cpus < MAX_THREADS ? cpus : MAX_THREADS };
 	size_t each = (ROOM / p.threads & ~(size_t)4095) + ROOM_MORE, size = each * p.threads;
 	char *room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct others others;
 
+	others_begin(&others);
 	snprintf(p.machine, sizeof(p.machine), "%s", name);
 	p.fp32 = measure_flops(go_fp32, p.threads);
 	p.fp64 = measure_flops(go_fp64, p.threads);
@@ -214,5 +217,6 @@ void peaks_measure(struct peaks *ret)
 		measure_bytes(&p, room, each);
 		munmap(room, size);
 	}
+	p.others = others_share(&others);
 	*ret = p;
 }

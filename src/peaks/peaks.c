@@ -8,6 +8,7 @@
  *	threads 2
  *	fp32 116500000000 230000000000
  *	fp64 …
+ *	others 0.01
  *	level L1 49152 310000000000 600000000000
  */
 
@@ -45,6 +46,7 @@ static bool read_line(struct peaks *p, const char *line)
 	struct peaks_level level = { .size = 0 };
 
 	if (sscanf(line, "machine %127[^\n]", p->machine) == 1 || sscanf(line, "threads %u", &p->threads) == 1 ||
+	    sscanf(line, "others %lf", &p->others) == 1 ||
 	    sscanf(line, "fp32 %lf %lf", &p->fp32.one, &p->fp32.all) == 2 ||
 	    sscanf(line, "fp64 %lf %lf", &p->fp64.one, &p->fp64.all) == 2)
 		return true;
@@ -63,7 +65,8 @@ static bool is_peak(const struct peak *p)
 
 static bool is_whole(const struct peaks *p)
 {
-	bool good = p->n_levels > 0 && p->threads > 0 && is_peak(&p->fp32) && is_peak(&p->fp64);
+	bool good = p->n_levels > 0 && p->threads > 0 && is_peak(&p->fp32) && is_peak(&p->fp64) &&
+		    p->others >= 0 && p->others <= 1;
 
 	for (unsigned i = 0; i < p->n_levels; i++)
 		good = good && is_peak(&p->levels[i].bytes);
@@ -102,6 +105,7 @@ int peaks_write(const struct peaks *p)
 		return r;
 	buffer_printf(&text, FORMAT "machine %s\nthreads %u\n", p->machine, p->threads);
 	buffer_printf(&text, "fp32 %.0f %.0f\nfp64 %.0f %.0f\n", p->fp32.one, p->fp32.all, p->fp64.one, p->fp64.all);
+	buffer_printf(&text, "others %.2f\n", p->others);
 	for (unsigned i = 0; i < p->n_levels; i++)
 		buffer_printf(&text, "level %s %" PRIu64 " %.0f %.0f\n", p->levels[i].name, p->levels[i].size,
 			      p->levels[i].bytes.one, p->levels[i].bytes.all);

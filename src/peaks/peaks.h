@@ -33,6 +33,7 @@ struct peaks {
 	struct peak fp32, fp64;
 	struct peaks_level levels[PEAKS_LEVELS];
 	unsigned n_levels;
+	double others; /* the share of the CPUs that others had while it was measured, 0 to 1 */
 };
 
 /* Where they are kept; free(). NULL: there is no place. */
@@ -44,6 +45,9 @@ int peaks_write(const struct peaks *p);
 
 /* Where @bytes that are used again and again lie. */
 const struct peaks_level *peaks_level_of(const struct peaks *p, double bytes);
+
+/* From here on what others did meanwhile may have made the peaks too low. */
+#define PEAKS_BUSY 0.05
 
 /* Measure, which takes some two seconds of all CPUs; the machine should have nothing else to do. */
 void peaks_measure(struct peaks *ret);
