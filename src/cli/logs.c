@@ -52,26 +52,51 @@ static const struct example examples[] = {
 	{ "devserve logs -f matmul", "the last lines, then what comes" },
 };
 
-/* "TIME gen N LEVEL TEXT", as the event is told; what isn't so is text alone. */
-static void put_json(const char *name, const char *line)
+struct line {
+	char when[32], level[16];
+	uint32_t generation; /* 0: none */
+	const char *text;
+};
+
+static bool is_level(const char *word)
 {
-	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
-	char when[32] = "", level[16] = "";
-	uint32_t generation = 0;
+	static const char *const levels[] = { "debug", "info", "warning", "error" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		if (strcmp(word, levels[i]) == 0)
+			return true;
+	return false;
+}
+
+/* "TIME gen N LEVEL TEXT" or "TIME LEVEL TEXT". False: it isn't so. */
+static bool read_line(const char *from, struct line *ret)
+{
 	int at = 0;
 
-	sscanf(line, "%31s gen %" SCNu32 " %15s%n", when, &generation, level, &at);
-	at += at && line[at] == ' ';
+	if (sscanf(from, "%31s gen %" SCNu32 " %15s%n", ret->when, &ret->generation, ret->level, &at) != 3 &&
+	    sscanf(from, "%31s %15s%n", ret->when, ret->level, &at) != 2)
+		return false;
+	ret->text = from + at + (from[at] == ' ');
+	return is_level(ret->level);
+}
+
+/* As the event is told; what isn't such a line is text alone. */
+static void put_json(const char *name, const char *text)
+{
+	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
+	struct line line = { .generation = 0 };
+	bool known = read_line(text, &line);
+
 	json_object(&json, NULL);
 	json_string(&json, "event", "log");
-	if (at)
-		json_string(&json, "time", when);
+	if (known)
+		json_string(&json, "time", line.when);
 	json_string(&json, "deployment", name);
-	if (at) {
-		json_uint(&json, "generation", generation);
-		json_string(&json, "level", level);
-	}
-	json_string(&json, "text", line + at);
+	if (known && line.generation)
+		json_uint(&json, "generation", line.generation);
+	if (known)
+		json_string(&json, "level", line.level);
+	json_string(&json, "text", known ? line.text : text);
 	json_object_end(&json);
 	puts(json.data);
 }

@@ -106,7 +106,9 @@ static void notice(struct source *s, const char *format, ...)
 static void put_line(struct buffer *b, uint32_t generation, const char *level, const char *text)
 {
 	clock_put_utc(b, clock_wall_ns());
-	buffer_printf(b, " gen %" PRIu32 " %s %s\n", generation, level, text);
+	if (generation)
+		buffer_printf(b, " gen %" PRIu32, generation);
+	buffer_printf(b, " %s %s\n", level, text);
 }
 
 static uint64_t count_lines(const struct buffer *text)

@@ -8,6 +8,7 @@
  *
  *	2026-01-31T14:03:22.123Z gen 7 info text
  *
+ * without "gen 7" where the worker has no generation: it tries an image, or belongs to none yet.
  * Bounded both ways: LOG_LINES and LOG_BYTES a second and deployment, the rest is counted and
  * the count told; a file that has grown to LOG_FILE_SIZE becomes NAME.log.1. Files are written
  * by libuv's threads, never by the loop's. Loop's thread only.
@@ -30,6 +31,6 @@ struct log *log_new(uv_loop_t *loop, struct events *events, const char *state_di
 /* Tells what is still to be told. The loop must run on until the last write has ended. NULL is fine. Returns NULL. */
 struct log *log_free(struct log *l);
 
-/* @level: enum devserve_level. */
+/* @generation: 0: none. @level: enum devserve_level. */
 void log_line(struct log *l, const char *deployment, uint32_t generation, int level, const char *text,
 	      size_t size);
