@@ -67,10 +67,27 @@ struct view {
 
 /* JSON */
 
+/* As the struct's member is called: the brackets of "items[].price" are in "extents"; free(). */
+static char *plain_name(const struct layout_member *m)
+{
+	struct buffer b = BUFFER_NULL;
+
+	buffer_puts(&b, "");
+	for (const char *c = m->name; *c; c++) {
+		if (strncmp(c, "[]", 2) == 0)
+			c++;
+		else
+			buffer_putc(&b, *c);
+	}
+	return buffer_steal(&b);
+}
+
 static void describe_member(struct buffer *b, const struct layout_member *m)
 {
+	_cleanup_free_ char *name = plain_name(m);
+
 	json_object(b, NULL);
-	json_string(b, "name", m->name);
+	json_string(b, "name", name);
 	json_string(b, "type", m->type);
 	json_uint(b, m->offset % 8 || m->bits % 8 ? "bit_offset" : "offset",
 		  m->offset % 8 || m->bits % 8 ? m->offset : m->offset / 8);
@@ -89,7 +106,9 @@ static void put_values(struct view *v)
 
 	json_object(b, "values");
 	for (size_t i = 0; l && i < l->n_members; i++) {
-		json_string(b, NULL, l->members[i].name);
+		_cleanup_free_ char *name = plain_name(&l->members[i]);
+
+		json_string(b, NULL, name);
 		buffer_putc(b, ':');
 		state_file_value(&v->file, &l->members[i], v->o->elements, b);
 	}

@@ -772,9 +772,9 @@ def test_a_state_is_shown_by_the_names_of_its_struct_with_and_without_a_server(r
         "history[]  float[20]  [0, 0.5, 0, 0, 0, 0, 0, 0] …", 'mode       mode       "BUSY"']
     server.stop()
     told = json.loads(show(root, "counter", "--json").stdout)
-    assert told["values"] == {"count": 7, "name[]": 'a, "b', "history[]": [0, 0.5] + [0] * 18, "mode": "BUSY"}
+    assert told["values"] == {"count": 7, "name": 'a, "b', "history": [0, 0.5] + [0] * 18, "mode": "BUSY"}
     assert (told["size"], told["version"], told["known"], told["type"]) == (104, 1, True, "counter")
-    assert told["members"][2] == {"name": "history[]", "type": "float", "offset": 16, "size": 4, "extents": [20]}
+    assert told["members"][2] == {"name": "history", "type": "float", "offset": 16, "size": 4, "extents": [20]}
     assert "[0, 0.5] …" in show(root, "counter", "--elements", "2").stdout
 
 
@@ -814,7 +814,7 @@ def test_a_state_that_changes_with_every_call_is_shown_whole(root, serve):
         for _ in range(20):
             shown = show(root, "counter", "--json")
             assert shown.returncode == 0, shown
-            assert len(set(json.loads(shown.stdout)["values"]["count[]"])) == 1
+            assert len(set(json.loads(shown.stdout)["values"]["count"])) == 1
     finally:
         ended.set()
         thread.join()
