@@ -11,23 +11,38 @@
 #include <inttypes.h>
 #include <string.h>
 
-static enum state_fit refuse_version(const struct state_shape *from, const struct state_shape *to, struct buffer *why)
+static void put_shapes(const struct state_shape *from, const struct state_shape *to, struct buffer *why)
 {
 	buffer_printf(why,
 		      "the state there is has %" PRIu64 " bytes, version %" PRIu32 ", and this image's has %" PRIu64
-		      " bytes, version %" PRIu32 "; write a .migrate_from that makes the new from the old, or leave "
-		      ".version as it is, and members are copied by name",
+		      " bytes, version %" PRIu32,
 		      from->size, from->version, to->size, to->version);
+}
+
+/* What is advised must work: a .migrate_from that isn't told where anything was is none, and nothing is copied then. */
+static enum state_fit refuse_version(const struct state_shape *from, const struct state_shape *to, bool known,
+				     struct buffer *why)
+{
+	put_shapes(from, to, why);
+	if (known)
+		buffer_puts(why, "; write a .migrate_from that makes the new from the old, or leave .version as it is, "
+				 "and members are copied by name");
+	else
+		buffer_puts(why, "; write a .migrate that makes the new from the old (where its members were isn't known "
+				 "without debug information of both, -g)");
+	if (!known && from->size == to->size)
+		buffer_puts(why, ", or leave .version as it is, and the bytes stay as they are");
 	return STATE_MISFIT;
 }
 
 static enum state_fit refuse_size(const struct state_shape *from, const struct state_shape *to, struct buffer *why)
 {
+	put_shapes(from, to, why);
 	buffer_printf(why,
-		      "the state there is has %" PRIu64 " bytes, version %" PRIu32 ", and this image's has %" PRIu64
-		      " bytes, version %" PRIu32 "; without debug information of both (-g) members can't be copied by "
-		      "name, so write .version = %" PRIu32 " and a .migrate",
-		      from->size, from->version, to->size, to->version, to->version + 1);
+		      "; without debug information of both (-g) members can't be copied by name: save the struct once "
+		      "more as it was, compiled with -g, and change it then, or write .version = %" PRIu32
+		      " and a .migrate that makes the new from the old",
+		      to->version + 1);
 	return STATE_MISFIT;
 }
 
@@ -47,7 +62,7 @@ enum state_fit state_fit(const struct state_shape *from, const struct state_shap
 	if (known)
 		plan_make(from->layout, to->layout, ret);
 	if (from->version != to->version)
-		return migrates ? STATE_MIGRATED : refuse_version(from, to, why);
+		return migrates ? STATE_MIGRATED : refuse_version(from, to, known, why);
 	if (!known)
 		return from->size == to->size ? STATE_SAME : migrates ? STATE_MIGRATED : refuse_size(from, to, why);
 	if (ret->misfits.n)

@@ -751,6 +751,26 @@ def test_without_debug_information_a_state_whose_layout_was_known_is_kept_by_its
     assert done["outcome"] == "refused" and "without debug information of both (-g)" in done["reason"], done
 
 
+@pytest.mark.parametrize("way", ["with -g first", "by migrate"])
+def test_what_a_refusal_without_debug_information_advises_works(root, serve, way):
+    root.write("counter/counter.c", source())
+    root.write("counter/deployment.yaml", "cflags: [-g0]\n")
+    server = serve()
+    assert add(server, 7) == 7
+    larger = "int64_t calls, count;"
+    reason = server.save("counter/counter.c", source(larger))["reason"]
+    assert "save the struct once more as it was, compiled with -g, and change it then, or write .version = 2 and a .migrate" in reason
+    if way == "by migrate":
+        done = server.save("counter/counter.c", source(larger, 2, MIGRATE))
+    else:
+        server.save("counter/counter.c", source())
+        mark = server.mark()
+        root.write("counter/deployment.yaml", "cflags: [-g]\n")
+        server.wait("save.done", mark, deployment="counter", outcome="swapped")
+        done = server.save("counter/counter.c", source(larger))
+    assert done["outcome"] == "swapped" and add(server, 1) == 8, done
+
+
 def show(root, *args):
     return devserve("state", *args, "--root", str(root.path))
 

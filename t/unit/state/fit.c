@@ -24,8 +24,11 @@ Test(fit, without_layouts_size_and_version_decide)
 	cr_expect(strstr(why.data, "without debug information of both (-g)") && strstr(why.data, "write .version = 2"), "%s",
 		  why.data);
 	cr_expect_eq(fit(one, two, false), STATE_MISFIT);
-	cr_expect(strstr(why.data, "8 bytes, version 1, and this image's has 8 bytes, version 2; write a .migrate_from"), "%s",
+	cr_expect(strstr(why.data, "8 bytes, version 1, and this image's has 8 bytes, version 2; write a .migrate that"), "%s",
 		  why.data);
+	cr_expect(strstr(why.data, "the bytes stay as they are"), "%s", why.data);
+	cr_expect_eq(fit(larger, two, false), STATE_MISFIT);
+	cr_expect_not(strstr(why.data, "leave .version"), "%s", why.data);
 }
 
 Test(fit, one_unknown_layout_is_as_two)
@@ -62,6 +65,7 @@ Test(fit, another_version_is_never_copied_by_name)
 
 	cr_expect_eq(fit(one, two, true), STATE_MIGRATED);
 	cr_expect_eq(fit(one, two, false), STATE_MISFIT);
+	cr_expect(strstr(why.data, "write a .migrate_from"), "%s", why.data);
 	cr_expect_eq(fit(two, one, false), STATE_MISFIT);
 	layout_unref(l);
 }
