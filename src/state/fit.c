@@ -40,7 +40,7 @@ static enum state_fit refuse_size(const struct state_shape *from, const struct s
 	put_shapes(from, to, why);
 	buffer_printf(why,
 		      "; without debug information of both (-g) members can't be copied by name: save the struct once "
-		      "more as it was, compiled with -g, and change it then, or write .version = %" PRIu32
+		      "more as it was, compiled with -g, ask it once, and change it then, or write .version = %" PRIu32
 		      " and a .migrate that makes the new from the old",
 		      to->version + 1);
 	return STATE_MISFIT;

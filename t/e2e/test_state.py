@@ -759,7 +759,7 @@ def test_what_a_refusal_without_debug_information_advises_works(root, serve, way
     assert add(server, 7) == 7
     larger = "int64_t calls, count;"
     reason = server.save("counter/counter.c", source(larger))["reason"]
-    assert "save the struct once more as it was, compiled with -g, and change it then, or write .version = 2 and a .migrate" in reason
+    assert "save the struct once more as it was, compiled with -g, ask it once, and change it then, or write .version = 2 and a .migrate" in reason
     if way == "by migrate":
         done = server.save("counter/counter.c", source(larger, 2, MIGRATE))
     else:
@@ -767,6 +767,7 @@ def test_what_a_refusal_without_debug_information_advises_works(root, serve, way
         mark = server.mark()
         root.write("counter/deployment.yaml", "cflags: [-g]\n")
         server.wait("save.done", mark, deployment="counter", outcome="swapped")
+        assert add(server, 0) == 7
         done = server.save("counter/counter.c", source(larger))
     assert done["outcome"] == "swapped" and add(server, 1) == 8, done
 
