@@ -60,6 +60,7 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(copy, cuMemcpyAsync, (cuda_address to, cuda_address from, size_t size, cuda_stream stream)) \
 	X(copy_in, cuMemcpyHtoDAsync_v2, (cuda_address to, const void *from, size_t size, cuda_stream stream)) \
 	X(copy_out, cuMemcpyDtoHAsync_v2, (void *to, cuda_address from, size_t size, cuda_stream stream)) \
+	X(fill, cuMemsetD8Async, (cuda_address to, unsigned char value, size_t size, cuda_stream stream)) \
 	X(pin, cuMemHostRegister_v2, (void *at, size_t size, unsigned flags))                   \
 	X(unpin, cuMemHostUnregister, (void *at))                                               \
 	X(library_load, cuLibraryLoadData, (cuda_library *ret, const void *code, int *jit_options, \

@@ -145,6 +145,14 @@ int gpu_bring(struct gpu *g, struct devserve_tensor *t, const char *host)
 			 "copying an input to the GPU failed");
 }
 
+int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size)
+{
+	if (!size)
+		return 0;
+	return lane_tell(g, g->device->driver->fill((uintptr_t)memory, value, size, lane_stream(g)),
+			 "filling memory of the GPU failed");
+}
+
 int gpu_fetch(struct gpu *g, char *host, const struct devserve_tensor *t)
 {
 	return lane_tell(g, pinned_copy_out(&pinned, host, (uintptr_t)t->data, t->size, lane_stream(g)),

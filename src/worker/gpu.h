@@ -61,6 +61,8 @@ bool gpu_has_output(const struct gpu *g, uint32_t index, uint32_t dtype);
 int gpu_bring(struct gpu *g, struct devserve_tensor *t, const char *host);
 /* Memory for an output; NULL: the sentence is kept. [infer] */
 void *gpu_make(struct gpu *g, uint64_t size);
+/* Queue that all @size bytes of it become @value. 0 or a negative errno: the sentence is kept. [infer] */
+int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size);
 /* Queue its way back. 0 or a negative errno. [infer] */
 int gpu_fetch(struct gpu *g, char *host, const struct devserve_tensor *t);
 /*

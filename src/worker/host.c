@@ -180,14 +180,24 @@ static const char *describe(const int64_t *shape, uint32_t rank, char *ret, size
 	return at ? ret : "";
 }
 
+/* NULL: the sentence is kept. */
+static void *place_on_gpu(struct invocation *v, struct devserve_tensor *t, uint64_t size)
+{
+	void *at = gpu_make(v->gpu, size);
+
+	t->device = 2; /* kDLCUDA */
+	if (at && v->poisons && gpu_fill(v->gpu, at, POISON, size) < 0)
+		return NULL;
+	return at;
+}
+
 /* Where infer() is to compute the output that belongs to v->places. NULL: the sentence is kept. */
 static void *place_output(struct invocation *v, uint32_t index, uint64_t size)
 {
 	struct devserve_tensor *t = &v->out[index];
 
 	if (gpu_has_output(v->gpu, index, t->dtype)) {
-		t->data = gpu_make(v->gpu, size);
-		t->device = 2; /* kDLCUDA */
+		t->data = place_on_gpu(v, t, size);
 	} else {
 		t->data = guard_output(v->guard, index, v->places[index], size);
 		if (v->poisons && !v->poisoned[index])

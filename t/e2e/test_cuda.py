@@ -2,9 +2,6 @@
 """Deployments on a GPU. Compiling is real everywhere; where no driver is, a fake one (t/fake/libcuda.c,
 which computes nothing) shows in which order the worker calls it, and what it does with errors."""
 
-import ctypes
-import os
-import shutil
 import subprocess
 import threading
 
@@ -12,24 +9,9 @@ import numpy
 import pytest
 
 from devserve import BUILD, LONG, constant, x
+from gpu import GPU, fake, needs_toolkit, with_gpu, without_gpu  # noqa: F401, a fixture
 
-FAKE = BUILD / "t/fake"
-NVCC = shutil.which("nvcc", path=os.pathsep.join(
-    [f"{os.environ.get('CUDA_HOME', '/nowhere')}/bin", os.environ["PATH"], str(BUILD / "cuda/bin"), "/usr/local/cuda/bin"]))
-
-
-def has_gpu():
-    try:
-        driver, n = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(0)
-    except OSError:
-        return False
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(n)) == 0 and n.value > 0
-
-
-GPU = has_gpu()
-pytestmark = pytest.mark.skipif(not NVCC, reason="there is no CUDA toolkit")
-without_gpu = pytest.mark.skipif(GPU, reason="there is a GPU")
-with_gpu = pytest.mark.skipif(not GPU, reason="there is no GPU")
+pytestmark = needs_toolkit
 
 KERNEL = """\
 extern "C" __global__ void twice(int *y, const int *x, int n, float unused)
@@ -147,20 +129,6 @@ DEVSERVE_DEPLOYMENT(
 	.extensions = { DEVSERVE_CUDA_EXTENSION },
 )
 """
-
-
-@pytest.fixture
-def fake(serve, tmp_path):
-    """A server whose workers find the fake driver; `.calls(pid)` is what they called, in order."""
-    log = tmp_path / "cuda.log"
-
-    def start(*args, fault="", **kw):
-        server = serve(*args, env={"LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_LOG": str(log), "FAKE_CUDA_FAULT": fault}, **kw)
-        server.calls = lambda pid: [line.split(" ", 1)[1] for line in log.read_text().splitlines()
-                                    if line.split(" ", 1)[0] == str(pid)]
-        return server
-
-    return start
 
 
 # Without a driver

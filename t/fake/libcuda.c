@@ -5,6 +5,12 @@
  * nothing. "Device memory" is the host's, a launch does nothing but be written down. Tests put
  * its directory into LD_LIBRARY_PATH.
  *
+ * Where a test needs answers that differ, or times, the source says what they are to be, by an empty
+ * kernel beside the others:
+ *
+ *	fake_adds_7      a launch (y, x, n, …) of what stands beside it makes y[i] = x[i] + 7, in int32
+ *	fake_takes_2000  by the events, a launch of what stands beside it takes 2000 ns, give or take 1 %
+ *
  *	FAKE_CUDA_LOG    file: a line for each call, "PID FUNCTION …"
  *	FAKE_CUDA_FAULT  "KERNEL=ERROR": from that kernel's launch on everything fails so
  *
@@ -36,10 +42,12 @@ struct kernel {
 
 struct library {
 	unsigned n;
+	int adds, takes_ns; /* -1: nothing is said of it */
 	struct kernel kernels[MAX_KERNELS];
 };
 
 static int fault; /* sticky */
+static _Atomic uint64_t gone_ns; /* by the events */
 
 static __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
 {
@@ -85,7 +93,7 @@ API int cuDeviceGetName(char *ret, int size, int device) { (void)device; snprint
 API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 {
 	(void)device;
-	*ret = attribute == 75 ? 8 : attribute == 97 ? 166912 : 0;
+	*ret = attribute == 75 ? 8 : attribute == 97 ? 166912 : attribute == 38 ? 1 << 20 : 0;
 	return 0;
 }
 API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
@@ -93,8 +101,13 @@ API int cuCtxSetCurrent(void *context) { (void)context; return fault; }
 API int cuCtxSynchronize(void) { return NOTE("synchronize"); }
 API int cuStreamCreate(void **ret, unsigned flags) { (void)flags; *ret = malloc(1); return fault; }
 API int cuStreamSynchronize(void *stream) { (void)stream; return NOTE("wait"); }
-API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = malloc(1); return fault; }
-API int cuEventRecord(void *event, void *stream) { (void)event, (void)stream; return NOTE("record"); }
+API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = calloc(1, sizeof(uint64_t)); return fault; }
+API int cuEventRecord(void *event, void *stream) { (void)stream; *(uint64_t *)event = gone_ns; return NOTE("record"); }
+API int cuEventElapsedTime(float *ret, void *from, void *to)
+{
+	*ret = (float)(*(uint64_t *)to - *(uint64_t *)from) / 1e6f;
+	return NOTE("elapsed");
+}
 API int cuEventSynchronize(void *event) { (void)event; return NOTE("wait for event"); }
 API int cuEventDestroy_v2(void *event) { free(event); return fault; }
 API int cuMemAlloc_v2(uint64_t *ret, size_t size)
@@ -123,6 +136,12 @@ API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream)
 	memcpy(to, (const void *)(uintptr_t)from, size);
 	return NOTE("copy out %zu", size);
 }
+API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t size, void *stream)
+{
+	(void)stream;
+	memset((void *)(uintptr_t)to, value, size);
+	return NOTE("fill %zu with %d", size, value);
+}
 API int cuMemHostRegister_v2(void *at, size_t size, unsigned flags) { (void)at, (void)flags; return NOTE("pin %zu", size); }
 API int cuMemHostUnregister(void *at) { (void)at; return NOTE("unpin"); }
 
@@ -149,6 +168,17 @@ static void read_parameters(struct kernel *k, const char *p, const char *end)
 	}
 }
 
+/* What the source says of itself: "fake_adds_7"; -1: nothing. */
+static int said(const struct library *l, const char *what)
+{
+	size_t n = strlen(what);
+
+	for (unsigned i = 0; i < l->n; i++)
+		if (strncmp(l->kernels[i].name, what, n) == 0)
+			return (int)strtol(l->kernels[i].name + n, NULL, 10);
+	return -1;
+}
+
 API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsigned c, void *d, void *e, unsigned f)
 {
 	const Elf64_Ehdr *elf = code;
@@ -171,6 +201,8 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 						(const char *)code + section(elf, j)->sh_offset + section(elf, j)->sh_size);
 		l->n++;
 	}
+	l->adds = said(l, "fake_adds_");
+	l->takes_ns = said(l, "fake_takes_");
 	*ret = l;
 	return NOTE("load library");
 }
@@ -205,6 +237,23 @@ API int cuKernelGetParamInfo(void *kernel, size_t index, size_t *ret_offset, siz
 	*ret_size = k->sizes[index];
 	return fault;
 }
+static void add(void **arguments, int what)
+{
+	int *y = *(int **)arguments[0];
+	const int *x = *(const int **)arguments[1];
+
+	for (int i = 0; i < *(const int *)arguments[2]; i++)
+		y[i] = x[i] + what;
+}
+
+static void pass(int ns)
+{
+	static _Thread_local unsigned drawn = 1;
+
+	drawn = drawn * 1664525u + 1013904223u;
+	gone_ns += (uint64_t)(ns + (int)((drawn >> 16) % 201 - 100) * ns / 10000);
+}
+
 API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
 		       unsigned shared, void *stream, void **arguments, void **extra)
 {
@@ -212,7 +261,11 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
 	const char *bad = getenv("FAKE_CUDA_FAULT");
 	size_t n = strlen(k->name);
 
-	(void)stream, (void)arguments, (void)extra;
+	(void)stream, (void)extra;
+	if (k->library->adds >= 0 && k->n_parameters >= 3)
+		add(arguments, k->library->adds);
+	if (k->library->takes_ns >= 0)
+		pass(k->library->takes_ns);
 	note("launch %s %ux%ux%u %ux%ux%u %u", k->name, gx, gy, gz, bx, by, bz, shared);
 	if (bad && strncmp(bad, k->name, n) == 0 && bad[n] == '=')
 		fault = (int)strtol(bad + n + 1, NULL, 10);

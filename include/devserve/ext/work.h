@@ -45,8 +45,8 @@ struct devserve_work_extension {
 	struct devserve_extension extension;
 	/*
 	 * Say in @ret (zeroed) what @call has to do. It has run: outputs have their shapes. Look at
-	 * shapes, or at the data if the work depends on them, and change nothing. Only in a worker
-	 * that compares two generations. [infer]
+	 * shapes, or at the data if the work depends on them and it isn't on a GPU, and change
+	 * nothing. Only in a worker that compares two generations. [infer]
 	 */
 	void (*work)(const struct devserve_call *call, struct devserve_work *ret);
 };
