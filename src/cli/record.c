@@ -164,7 +164,6 @@ static char *name_of(const struct recorded_call *c)
 /* Those that hold anyway, for people to change. */
 static void put_tolerances(const struct recorded_call *c, struct buffer *json)
 {
-	json_object(json, NULL);
 	json_object(json, "tolerance");
 	for (size_t i = 0; i < c->n_out; i++) {
 		struct tolerance t = tolerance_of(c->out[i].dtype);
@@ -177,6 +176,14 @@ static void put_tolerances(const struct recorded_call *c, struct buffer *json)
 		json_object_end(json);
 	}
 	json_object_end(json);
+}
+
+static void put_facts(const struct recorded_call *c, struct buffer *json)
+{
+	json_object(json, NULL);
+	put_tolerances(c, json);
+	if (c->weights)
+		json_string(json, "weights", c->weights);
 	json_object_end(json);
 	buffer_putc(json, '\n');
 }
@@ -237,7 +244,7 @@ static int write_case(const struct record_options *o, const char *out, uint64_t 
 	_cleanup_free_ char *name = name_of(c), *path = path_join(out, name);
 	int r;
 
-	put_tolerances(c, &json);
+	put_facts(c, &json);
 	r = case_write(path, c->in, c->n_in, c->out, c->n_out, json.data, &failure);
 	if (r < 0 && r != -EEXIST) {
 		buffer_puts(why, buffer_text(&failure));

@@ -17,6 +17,7 @@ void recorded_call_fini(struct recorded_call *c)
 		array_fini(&c->in[i]);
 	for (size_t i = 0; i < c->n_out; i++)
 		array_fini(&c->out[i]);
+	free(c->weights);
 }
 
 /* Tensor @i, whose bytes are the next ones. False: it isn't one. */
@@ -64,12 +65,15 @@ static bool read_answer(const struct buffer *body, struct recorded_call *ret)
 	const char *text = buffer_text(body), *end = text + body->size;
 	const char *line = memchr(text, '\n', body->size), *at = line + 1;
 	struct json_reader *r = NULL;
+	const char *weights;
 	bool good;
 
 	if (!line || json_reader_new(text, (size_t)(line - text), &r) < 0)
 		return false;
 	good = read_side(r, "inputs", &at, end, ret->in, &ret->n_in) &&
 	       read_side(r, "outputs", &at, end, ret->out, &ret->n_out);
+	weights = json_reader_string(r, "/weights");
+	ret->weights = weights ? xstrdup(weights) : NULL;
 	json_reader_free(r);
 	return good;
 }

@@ -16,6 +16,7 @@ struct client;
 struct recorded_call {
 	size_t n_in, n_out;
 	struct array in[DEVSERVE_MAX_TENSORS], out[DEVSERVE_MAX_TENSORS];
+	char *weights; /* a hash as text: those that answered it; NULL: none, or it isn't known */
 };
 
 #define RECORDED_CALL_NULL { .n_in = 0 }

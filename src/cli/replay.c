@@ -305,6 +305,18 @@ static void print_said(const struct buffer *said)
 	fputs(buffer_text(&b), stderr);
 }
 
+/* Whether those that it had are there, if it had any. */
+static bool has_weights(const struct json_reader *facts, struct buffer *why)
+{
+	const char *path = json_reader_string(facts, "/weights");
+
+	if (!path || file_exists(path))
+		return true;
+	buffer_printf(why, "the weights that it had aren't there any more (%s); they are kept of what serves, and of the "
+			   "generation before it", path);
+	return false;
+}
+
 static int replay(const struct replay_options *o, const char *directory, const struct json_reader *facts,
 		  struct buffer *why)
 {
@@ -312,6 +324,8 @@ static int replay(const struct replay_options *o, const char *directory, const s
 	struct case_run run;
 	int r;
 
+	if (!has_weights(facts, why))
+		return EXIT_FAILURE;
 	if (o->gdb)
 		return debug(o, directory, facts, why);
 	r = case_run(directory, facts, &run, &said, why);

@@ -31,33 +31,57 @@ static char *place_of(const char *name)
 	return xstrndup(name + 1, size - suffix - 1);
 }
 
-static void settle(const char *directory, const char *name, bool serves, struct buffer *why)
+/* Whether it took its place. */
+static bool settle(const char *directory, const char *name, bool serves, struct buffer *why)
 {
+	bool taken = false;
+
 	_cleanup_free_ char *place = place_of(name);
 	_cleanup_free_ char *from = path_join(directory, name), *to = place ? path_join(directory, place) : NULL;
 
 	if (!place)
-		return;
-	if (serves && rename(from, to) < 0 && !why->size)
-		buffer_printf(why, "what was accepted can't be written to %s: %s; the next save is held against what it "
-				   "says now", to, strerror(errno));
-	unlink(from); /* if it is still there */
+		return false;
+	if (serves) {
+		taken = rename(from, to) == 0;
+		if (!taken && !why->size)
+			buffer_printf(why, "what was accepted can't be written to %s: %s; the next save is held against "
+					   "what it says now", to, strerror(errno));
+	}
+	if (!taken)
+		unlink(from);
+	return taken;
 }
 
-static void settle_case(const char *path, const char *name, bool serves, struct buffer *why)
+/* The weights that it names are those that it is answered with now; the rest is its author's. */
+static void name_weights(const struct golden_cases *g, const struct golden_case *c)
 {
-	_cleanup_free_ char *directory = xasprintf("%s/%s/" GOLDEN_OUT, path, name);
+	_cleanup_free_ char *path = xasprintf("%s/%s/case.json", g->path, c->name);
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	char *at = file_read(path, &text) == 0 ? strstr(buffer_text(&text), c->weights) : NULL;
+
+	if (!at)
+		return;
+	memcpy(at, g->weights, strlen(g->weights)); /* as long as the other */
+	file_write(path, text.data, text.size, 0644);
+}
+
+static void settle_case(const struct golden_cases *g, const struct golden_case *c, bool serves, struct buffer *why)
+{
+	_cleanup_free_ char *directory = xasprintf("%s/%s/" GOLDEN_OUT, g->path, c->name);
 	DIR *d = opendir(directory);
+	bool taken = false;
 	struct dirent *e;
 
 	while (d && (e = readdir(d)))
-		settle(directory, e->d_name, serves, why);
+		taken |= settle(directory, e->d_name, serves, why);
 	if (d)
 		closedir(d);
+	if (taken && golden_case_has_other_weights(g, c))
+		name_weights(g, c);
 }
 
 void accepted_settle(const struct golden_cases *g, bool serves, struct buffer *why)
 {
 	for (size_t i = 0; g && i < g->n; i++)
-		settle_case(g->path, g->cases[i].name, serves, why);
+		settle_case(g, &g->cases[i], serves, why);
 }

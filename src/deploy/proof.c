@@ -35,6 +35,7 @@ struct proving {
 	struct recorder_view view;
 	uint32_t n_golden, n_cases; /* ours: the worker may write anywhere in `shared` */
 	char golden[GOLDEN_MAX_CASES][PROOF_NAME];
+	bool other_weights[GOLDEN_MAX_CASES]; /* it was recorded with those */
 };
 
 /* The order */
@@ -64,6 +65,7 @@ static void add_golden(struct proving *p, const struct golden_cases *g)
 
 		snprintf(p->golden[i], sizeof(p->golden[i]), "%s", g->cases[i].name);
 		memcpy(c->name, p->golden[i], sizeof(c->name));
+		p->other_weights[i] = golden_case_has_other_weights(g, &g->cases[i]);
 		tolerate(p, c, &g->cases[i]);
 	}
 	p->n_golden = p->n_cases;
@@ -198,7 +200,8 @@ static void put_case(const struct proof_summary *s, struct buffer *ret)
 	if (s->recording)
 		buffer_printf(ret, "request %" PRIu64 " (%s)", s->recording, s->request);
 	else
-		buffer_printf(ret, "golden case \"%s\"", s->golden);
+		buffer_printf(ret, "golden case \"%s\"%s", s->golden,
+			      s->other_weights ? ", which was recorded with other weights" : "");
 }
 
 bool proving_at(const struct proving *p, uint32_t running, struct proof_summary *ret, struct buffer *what)
@@ -243,6 +246,7 @@ static void take_fault(const struct proving *p, struct proof_summary *ret)
 	if (f->index < p->n_cases)
 		name_case(p, f->index, ret);
 	ret->acceptable = proof_is_acceptable(f->outcome);
+	ret->other_weights = ret->acceptable && f->index < p->n_golden && p->other_weights[f->index];
 }
 
 static void count(struct proof_summary *s, uint32_t outcome, bool golden)
@@ -271,20 +275,25 @@ void proving_read(const struct proving *p, struct proof_summary *ret)
 		take_fault(p, ret);
 }
 
-void proving_tell(const struct proving *p)
+static void tell(const struct proving *p, uint32_t index)
 {
 	const struct deploy *d = p->deployment->deploy;
-	const struct proof_report *r = &p->shared->report;
-	char why[PROOF_SENTENCE];
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	uint32_t outcome = p->shared->report.outcomes[index];
+	char sentence[PROOF_SENTENCE];
 
-	for (uint32_t i = 0; i < p->n_golden && d->cb.golden_case; i++) {
-		uint32_t outcome = r->outcomes[i];
+	memcpy(sentence, p->shared->report.sentences[index], sizeof(sentence));
+	cut(sentence, sizeof(sentence));
+	buffer_puts(&why, outcome == PROOF_NOT_RUN ? "the worker died before, or in it" : sentence);
+	if (proof_is_acceptable(outcome) && p->other_weights[index])
+		buffer_puts(&why, "; it was recorded with other weights than there are now: if these are meant, record it anew");
+	d->cb.golden_case(d->cb.context, p->deployment->name, p->golden[index], outcome, buffer_text(&why));
+}
 
-		memcpy(why, r->sentences[i], sizeof(why));
-		cut(why, sizeof(why));
-		d->cb.golden_case(d->cb.context, p->deployment->name, p->golden[i], outcome,
-				  outcome == PROOF_NOT_RUN ? "the worker died before, or in it" : why);
-	}
+void proving_tell(const struct proving *p)
+{
+	for (uint32_t i = 0; i < p->n_golden && p->deployment->deploy->cb.golden_case; i++)
+		tell(p, i);
 }
 
 void proof_describe(const struct proof_summary *s, struct buffer *ret)

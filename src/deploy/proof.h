@@ -34,6 +34,7 @@ struct proof_summary {
 	/* The first that is at fault: */
 	uint64_t recording;    /* its id, 0: none, or */
 	char golden[PROOF_NAME]; /* the name of the golden case */
+	bool other_weights;    /* that may be why: it was recorded with those */
 	char request[256];     /* "X FP32[3], Y FP32[3]" */
 	uint64_t replay;       /* number under which it is kept (serve/cases.h); 0: it isn't */
 	bool acceptable;       /* it answers otherwise, which may be what was meant */

@@ -23,6 +23,7 @@ static void case_fini(struct golden_case *c)
 	for (size_t i = 0; i < c->n_tolerances; i++)
 		free(c->tolerances[i].tensor);
 	free(c->tolerances);
+	free(c->weights);
 	free(c->name);
 }
 
@@ -44,6 +45,11 @@ const struct tolerance *golden_case_tolerance(const struct golden_case *c, const
 		if (strcmp(c->tolerances[i].tensor, tensor) == 0)
 			return &c->tolerances[i].tolerance;
 	return NULL;
+}
+
+bool golden_case_has_other_weights(const struct golden_cases *g, const struct golden_case *c)
+{
+	return c->weights && strcmp(c->weights, g->weights) != 0;
 }
 
 /* case.json */
@@ -68,20 +74,37 @@ static int read_tolerance(struct golden_case *c, const char *tensor, size_t size
 	return 0;
 }
 
+static int read_weights(struct golden_case *c, struct node weights, struct buffer *why)
+{
+	const char *text;
+	struct hash h;
+	size_t size;
+
+	if (node_is_absent(weights))
+		return 0;
+	if (node_string(weights, &text, &size))
+		c->weights = xstrndup(text, size);
+	if (c->weights && hash_from_text(c->weights, &h))
+		return 0;
+	buffer_puts(why, "the weights must be the 32 digits that devserve record writes, or be left out");
+	return 1;
+}
+
 static int read_document(struct golden_case *c, struct node top, struct buffer *why)
 {
-	static const struct node_key key = NODE_KEY("tolerance");
-	struct node tolerance, value;
+	static const struct node_key keys[] = { NODE_KEY("tolerance"), NODE_KEY("weights") };
+	struct node both[2], value;
 	struct node_cursor cursor;
 	const char *tensor;
 	size_t size;
-	int r = 0;
+	int r;
 
-	if (node_type(top) != NODE_OBJECT || node_pick(top, &key, 1, &tolerance)) {
+	if (node_type(top) != NODE_OBJECT || node_pick(top, keys, 2, both)) {
 		buffer_puts(why, "it must be an object");
 		return 1;
 	}
-	for (cursor = node_members(tolerance); r == 0 && node_next_member(&cursor, &tensor, &size, &value);)
+	r = read_weights(c, both[1], why);
+	for (cursor = node_members(both[0]); r == 0 && node_next_member(&cursor, &tensor, &size, &value);)
 		r = read_tolerance(c, tensor, size, value, why);
 	return r;
 }
@@ -147,12 +170,13 @@ static void list(struct golden_cases *g)
 	free(names);
 }
 
-int golden_cases_read(const char *path, struct golden_cases **ret, struct buffer *why)
+int golden_cases_read(const char *path, struct hash weights, struct golden_cases **ret, struct buffer *why)
 {
 	struct golden_cases *g = xcalloc(1, sizeof(*g));
 	int r = 0;
 
 	g->n_refs = 1;
+	hash_text(weights, g->weights);
 	g->path = path_join(path, GOLDEN_DIRECTORY);
 	list(g);
 	if (g->n > GOLDEN_MAX_CASES) {

@@ -21,6 +21,7 @@
 #include "serve/cases.h"
 #include "serve/plugin.h"
 #include "serve/reply.h"
+#include "weights/weights.h"
 
 /* A number of the query; 0: there is none. */
 static uint64_t number_in(const struct exchange *x, const char *key)
@@ -50,8 +51,21 @@ static void describe_tensors(struct buffer *json, const char *key, const struct 
 	json_array_end(json);
 }
 
+/* Those that answer alike had the same (deploy/answers.c); of others it isn't known. */
+static void describe_weights(struct buffer *json, const struct plugin *p, bool counts)
+{
+	const struct weights_set *w = p->weights.serving;
+	char text[HASH_TEXT_SIZE];
+
+	if (!counts || !w || hash_is_zero(w->hash))
+		return;
+	hash_text(w->hash, text);
+	json_string(json, "weights", text);
+}
+
 static void describe(struct buffer *json, const struct plugin *p, const struct recording *r)
 {
+	bool counts = deployment_answers_as(p->deployment, r->generation);
 	const struct signature *s = recorder_signature(deployment_recorder(p->deployment), r->id);
 	_cleanup_buffer_ struct buffer when = BUFFER_NULL;
 
@@ -61,7 +75,8 @@ static void describe(struct buffer *json, const struct plugin *p, const struct r
 	json_string(json, "deployment", p->name);
 	json_string(json, "recorded", when.data);
 	json_uint(json, "generation", r->generation);
-	json_bool(json, "counts", deployment_answers_as(p->deployment, r->generation));
+	json_bool(json, "counts", counts);
+	describe_weights(json, p, counts);
 	json_uint(json, "compute_ns", r->compute_ns);
 	if (s->max_batch_size)
 		json_uint(json, "batch", r->batch);

@@ -235,7 +235,7 @@ void save_take_image(struct save *s, const char *image)
 	if (r < 0)
 		buffer_printf(&why, "cannot read the image: %s", strerror(-r));
 	if (r == 0 && s->settings.gate <= GATE_GOLDEN)
-		r = golden_cases_read(s->plugin->path, &s->golden, &why);
+		r = golden_cases_read(s->plugin->path, s->weights->hash, &s->golden, &why);
 	if (r == 0 && s->weights->error) {
 		buffer_puts(&why, s->weights->error);
 		r = 1;

@@ -2,12 +2,15 @@
 """Golden cases: in the trial of every save, and on the command line; and what is accepted."""
 
 import json
+import pathlib
 import subprocess
 
 import numpy as np
+import pytest
 
-from devserve import BUILD, PATIENCE
+from devserve import BUILD, PATIENCE, x
 from kernels import accept, request, unary
+from test_weights import SCALE, put, scale
 
 
 def golden(root, name, case, inputs, outputs, tolerance=None):
@@ -181,6 +184,71 @@ def test_a_golden_case_of_a_stateful_deployment_starts_from_nothing(serve, root)
     assert [server.infer("k", request(X=[1])).output()[0] for _ in range(3)] == [1, 2, 3]
     done = server.save("k/k.c", root.read("k/k.c") + "/* */\n")
     assert done["outcome"] == "swapped" and done["proof"]["golden"] == 1
+
+
+# Weights
+
+
+@pytest.fixture
+def recorded(root, serve):
+    """`one`, which answers 10 by its weights, and a golden case that says so."""
+    root.write("one/one.c", SCALE)
+    put(root, "one/model.safetensors", scale(10))
+    server = serve("--gate", "replay")
+    server.infer("one", x(1))
+    assert devserve("record", "one", "--root", root.path).returncode == 0
+    return server
+
+
+def weigh(server, value, outcome="trial-failed"):
+    """Save other weights; the golden case that was written may be a save of its own, which is unchanged."""
+    mark = server.mark()
+    put(server.root, "one/model.safetensors", scale(value))
+    server.wait("save.done", mark, outcome=outcome)
+    return server.seen("trial.failed", mark)[-1]["reason"] if outcome == "trial-failed" else None
+
+
+def add_one(server):
+    mark = server.mark()
+    server.root.rename_over("one/one.c", SCALE.replace("w[0]", "w[0] + 1"))
+    return server.wait("trial.failed", mark)["reason"]
+
+
+def test_a_case_that_differs_says_so_where_it_was_recorded_with_other_weights(recorded, root):
+    told = weigh(recorded, 20)
+    assert '", which was recorded with other weights: Y[0] is 20 and was 10' in told, told
+    ran = devserve("test", "--root", root.path)
+    assert "# Y[0] is 20 and was 10; " in ran.stdout and "recorded with other weights than there are now" in ran.stdout, ran
+
+
+def test_a_case_that_differs_with_its_own_weights_says_nothing_of_them(recorded, root):
+    assert "weights" not in add_one(recorded)
+    assert "weights" not in devserve("test", "--root", root.path).stdout
+
+
+def test_a_case_that_was_accepted_names_the_weights_that_it_was_accepted_with(recorded, root):
+    file = next((root.path / "one/golden").iterdir()) / "case.json"
+    before = json.loads(file.read_text())
+    weigh(recorded, 20)
+    assert accept(recorded, "one")[1]["outcome"] == "swapped"
+    after = json.loads(file.read_text())
+    assert before["weights"] != after["weights"] and before["tolerance"] == after["tolerance"], (before, after)
+    assert devserve("test", "--root", root.path).returncode == 0
+    assert "weights" not in add_one(recorded)
+
+
+def test_a_replay_whose_weights_have_gone_says_that(recorded, root):
+    assert devserve("replay", "1", "--root", root.path).returncode == 0
+    for value in (20, 30):
+        assert devserve("replay", "1", "--root", root.path).returncode == 0
+        weigh(recorded, value)
+        assert accept(recorded, "one")[1]["outcome"] == "swapped"
+    facts = json.loads(root.read(".devserve/cases/1/case.json"))
+    while pathlib.Path(facts["weights"]).exists():
+        pass  # they are removed a moment later
+    for how in ([], ["--gdb"]):
+        ran = devserve("replay", "1", "--root", root.path, *how)
+        assert (ran.returncode, ran.stdout) == (1, "") and "the weights that it had aren't there any more" in ran.stderr, ran
 
 
 # Commands
