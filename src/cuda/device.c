@@ -21,6 +21,8 @@ static cuda_result look(const struct driver *d)
 		r = d->attribute(&device.minor, CUDA_MINOR, device.ordinal);
 	if (r == 0)
 		r = d->attribute(&device.max_shared, CUDA_MAX_SHARED, device.ordinal);
+	if (r == 0)
+		r = d->attribute(&device.cache, CUDA_L2_CACHE, device.ordinal);
 	return r;
 }
 

@@ -18,6 +18,7 @@ struct device {
 	int major, minor; /* 9, 0: sm_90 */
 	char name[128];
 	int max_shared; /* of a block */
+	int cache; /* bytes, of the second level */
 	cuda_context context;
 	cuda_stream streams[N_LANES];
 };

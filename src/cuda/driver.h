@@ -25,6 +25,7 @@ typedef struct CUkern_st *cuda_kernel;
 typedef struct CUfunc_st *cuda_function;
 
 enum { /* CUdevice_attribute */
+	CUDA_L2_CACHE = 38, /* bytes */
 	CUDA_MAJOR = 75,
 	CUDA_MINOR = 76,
 	CUDA_MAX_SHARED = 97, /* of a block, when it asks for more than the usual 48 KiB */
@@ -52,6 +53,7 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(stream_synchronize, cuStreamSynchronize, (cuda_stream stream))                        \
 	X(event_create, cuEventCreate, (cuda_event *ret, unsigned flags))                       \
 	X(event_record, cuEventRecord, (cuda_event event, cuda_stream stream))                  \
+	X(event_elapsed, cuEventElapsedTime, (float *ret_ms, cuda_event from, cuda_event to))   \
 	X(event_synchronize, cuEventSynchronize, (cuda_event event))                            \
 	X(event_destroy, cuEventDestroy_v2, (cuda_event event))                                 \
 	X(allocate, cuMemAlloc_v2, (cuda_address *ret, size_t size))                            \

@@ -71,6 +71,7 @@ struct deploy_verdict {
 	const char *inputs[ROUND_MAX_COURSES];  /* "INPUT0 FP32[8,16]", of the verdict's inputs; NULL: there is none */
 	uint64_t recordings[ROUND_MAX_COURSES]; /* their numbers */
 	struct work works[ROUND_MAX_COURSES];   /* what a call of each has to do; zeros: not stated */
+	bool by_gpu;         /* times are the GPU's, by its own clock */
 	const char *reason;  /* a sentence: why nothing was measured; or NULL */
 	uint64_t took_ns;    /* since the swap */
 };

@@ -35,6 +35,12 @@
 #define LEAST_NS (300 * NS_PER_MS) /* a worker that started late has that at least */
 #define PATIENCE_MS 2500         /* for a worker that finds no processor at all */
 
+/* A GPU's context takes a good part of a second, and making it is felt by whoever uses that GPU. */
+#define CUDA_DELAY_MS 400
+#define CUDA_TOLD_NS (1800 * NS_PER_MS)
+#define CUDA_LEAST_NS (600 * NS_PER_MS)
+#define CUDA_PATIENCE_MS 6000
+
 struct verdicts {
 	struct deploy *deploy;
 	struct deployment *of; /* whose generations run, or soon will; NULL: nobody's */
@@ -129,6 +135,7 @@ static void tell(struct verdicts *v, const struct measurement_report *r, const c
 
 	if (r) {
 		told.verdict = r->verdict;
+		told.by_gpu = r->by_gpu;
 		describe_inputs(v, r, &told, texts);
 	} else {
 		told.verdict = (struct verdict){ .kind = VERDICT_UNSURE, .ratio = 1 };
@@ -150,12 +157,18 @@ static void end(struct verdicts *v, const struct measurement_report *r, const ch
 
 /* The worker */
 
+static bool is_cuda(const struct verdicts *v)
+{
+	return v->of->current.signature->cuda;
+}
+
 static void on_up(void *context)
 {
 	struct verdicts *v = context;
-	uint64_t gone = clock_ns() - v->since_ns;
+	uint64_t gone = clock_ns() - v->since_ns, told = is_cuda(v) ? CUDA_TOLD_NS : TOLD_NS;
+	uint64_t least = is_cuda(v) ? CUDA_LEAST_NS : LEAST_NS;
 
-	v->shared->order.budget_ns = gone + LEAST_NS < TOLD_NS ? TOLD_NS - gone : LEAST_NS;
+	v->shared->order.budget_ns = gone + least < told ? told - gone : least;
 	replica_measure(v->replica, v->fd);
 }
 
@@ -231,6 +244,7 @@ static bool make_order(struct verdicts *v)
 	memcpy(v->shared->order.offsets, v->view.offsets, v->view.n * sizeof(*v->view.offsets));
 	snprintf(v->shared->order.recordings, sizeof(v->shared->order.recordings), "%s", v->view.path);
 	v->shared->order.seed = clock_ns();
+	v->shared->order.is_cuda = d->current.signature->cuda;
 	order_image(&v->shared->order.old, old_of(d, v->beside), state);
 	order_image(&v->shared->order.new, new_of(d, v->beside), state);
 	return v->view.n > 0;
@@ -249,19 +263,19 @@ static bool start(struct verdicts *v)
 	replica_set_name(v->replica, name);
 	replica_set_limits(v->replica, 1, 0);
 	uv_update_time(d->hub->loop);
-	uv_timer_start(&v->timer, v->timer.timer_cb, PATIENCE_MS, 0);
+	uv_timer_start(&v->timer, v->timer.timer_cb, is_cuda(v) ? CUDA_PATIENCE_MS : PATIENCE_MS, 0);
 	return true;
 }
 
 /* Whose turn it is */
 
-/* A sanitizer's times say nothing of those without; a GPU's are a matter of their own. */
+/* A sanitizer's times say nothing of those without, a GPU's nothing of a processor's. */
 static bool can_be_measured(const struct deployment *d, bool beside)
 {
 	const struct release *now = new_of(d, beside), *before = old_of(d, beside);
 
-	return now->path && before->path && !now->runtime && !before->runtime && !now->signature->cuda &&
-	       !before->signature->cuda;
+	return now->path && before->path && !now->runtime && !before->runtime &&
+	       now->signature->cuda == before->signature->cuda;
 }
 
 static bool any_creates(const struct verdicts *v)
@@ -303,7 +317,7 @@ static void consider(struct verdicts *v)
 	v->beside = v->of->unjudged_beside;
 	v->of->unjudged_ns = 0;
 	uv_update_time(v->deploy->hub->loop);
-	uv_timer_start(&v->timer, on_timer, DELAY_MS, 0);
+	uv_timer_start(&v->timer, on_timer, is_cuda(v) ? CUDA_DELAY_MS : DELAY_MS, 0);
 }
 
 void deployment_judge(struct deployment *d)

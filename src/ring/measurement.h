@@ -25,7 +25,7 @@ struct measurement_order {
 	char recordings[64];       /* path of their memory */
 	uint64_t offsets[MEASUREMENT_RECORDINGS]; /* in it; those that both run count, the first few */
 	uint32_t n_recordings;
-	uint32_t reserved;
+	uint32_t is_cuda;          /* both are for the GPU */
 	uint64_t budget_ns;        /* from the order to the report */
 	uint64_t seed;             /* of all that is left to chance */
 };
@@ -34,6 +34,7 @@ struct measurement_report {
 	struct verdict verdict;
 	uint32_t courses[ROUND_MAX_COURSES]; /* which recording each of the verdict's inputs is */
 	struct work works[ROUND_MAX_COURSES]; /* what a call of each has to do, by the new image's word */
+	uint32_t by_gpu;                     /* times are the GPU's, by its own clock */
 	char sentence[512];                  /* why nothing was measured; "": something was */
 };
 

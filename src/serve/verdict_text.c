@@ -97,6 +97,8 @@ void verdict_json(const struct deploy_verdict *v, struct buffer *b)
 		return;
 	put_ratio(b, v->verdict.ratio, v->verdict.low, v->verdict.high);
 	json_double(b, "control", v->verdict.control);
+	if (v->by_gpu)
+		json_bool(b, "gpu", true);
 	json_uint(b, "rounds", v->verdict.n_rounds);
 	json_uint(b, "disturbed", v->verdict.n_disturbed);
 	json_uint(b, "mappings", v->verdict.n_lanes);

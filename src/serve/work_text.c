@@ -26,13 +26,14 @@ static double peak_of(const struct peaks *p, uint32_t dtype)
 	return dtype == DEVSERVE_FP32 ? p->fp32.one : dtype == DEVSERVE_FP64 ? p->fp64.one : 0;
 }
 
-static struct rates rate(const struct work *w, double ns)
+/* What a GPU can do at best was not measured. */
+static struct rates rate(const struct work *w, double ns, bool by_gpu)
 {
 	struct rates r = { .flops.per_ns = w->flops / ns, .bytes.per_ns = w->bytes / ns };
 	const struct peaks_level *level;
 	struct peaks p;
 
-	if (peaks_read(&p) < 0)
+	if (by_gpu || peaks_read(&p) < 0)
 		return r;
 	if (peak_of(&p, w->dtype) > 0)
 		r.flops.share = r.flops.per_ns * 1e9 / peak_of(&p, w->dtype);
@@ -72,7 +73,7 @@ void work_text(struct buffer *b, const struct deploy_verdict *v)
 		}
 	if (!(longest > 0))
 		return;
-	r = rate(&v->works[at], longest);
+	r = rate(&v->works[at], longest, v->by_gpu);
 	put_rate(b, &r.flops, "GFLOP/s", "the peak");
 	buffer_printf(&level, "%s's", r.level);
 	put_rate(b, &r.bytes, "GB/s", buffer_text(&level));
@@ -102,7 +103,7 @@ void work_json(struct buffer *b, const struct deploy_verdict *v, unsigned i)
 
 	if (!is_stated(w) || !(c->new_ns > 0) || !(c->old_ns > 0))
 		return;
-	r = rate(w, c->new_ns);
+	r = rate(w, c->new_ns, v->by_gpu);
 	json_object(b, "work");
 	json_double(b, "flops", w->flops);
 	json_double(b, "bytes", w->bytes);

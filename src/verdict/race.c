@@ -87,7 +87,7 @@ static void move_on(const struct running *g)
 /* Of @n calls that took @ns in all; what was waited is known of the whole turn only. */
 static double each(struct running *g, unsigned n, uint64_t ns, struct round *r)
 {
-	uint64_t waited = waiting_ns(&g->waiting);
+	uint64_t waited = g->race->remote ? 0 : waiting_ns(&g->waiting);
 
 	if (waited && (n > 1 || waited >= ns))
 		r->disturbed = true;

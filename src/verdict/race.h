@@ -18,6 +18,7 @@ struct race {
 	unsigned n_lanes;   /* mappings there are of each image; 1 … ROUND_MAX_LANES */
 	unsigned n_courses; /* inputs; 1 … ROUND_MAX_COURSES */
 	uint64_t budget_ns; /* from the start to the verdict, warming up and all */
+	bool remote;        /* another processor's time is taken: to wait for ours costs nothing */
 	uint64_t seed;      /* of the order of things */
 	/*
 	 * Let mapping @lane of the old or the new image run input @course @n times. What that took

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/gpu.h"
+#include "worker/gpu_time.h"
 #include "worker/guard.h"
 #include "worker/image.h"
 #include "worker/threads.h"
@@ -50,6 +51,7 @@ struct invocation {
 	char *places[DEVSERVE_MAX_TENSORS]; /* of outputs in the arena, or NULL */
 	int unready; /* why infer() can't be called: a negative errno; 0: it can */
 	bool placed[DEVSERVE_MAX_TENSORS]; /* the server chose its memory: its shape is settled */
+	bool times; /* calls on the GPU, by its own clock */
 	bool poisons, poisoned[DEVSERVE_MAX_TENSORS];
 	char damage[CALL_ERROR_SIZE - sizeof("infer() ")];
 	struct devserve_call view;
@@ -321,6 +323,11 @@ void invocation_poison(struct invocation *v, bool yes)
 	v->poisons = yes;
 }
 
+void invocation_time(struct invocation *v, bool yes)
+{
+	v->times = yes;
+}
+
 struct invocation *invocation_free(struct invocation *v)
 {
 	if (!v)
@@ -431,12 +438,26 @@ static void view_call(struct invocation *v, const struct image *image, struct ca
 		view_output(v, i, entry->outputs[i].name);
 }
 
+static bool is_timed(const struct invocation *v)
+{
+	return v->times && gpu_time_is_known(v->gpu);
+}
+
+static int compute(struct invocation *v, const struct image *image)
+{
+	int r = is_timed(v) ? gpu_time_start(v->gpu) : 0;
+
+	if (r == 0)
+		r = image->entry->infer(&v->view);
+	return r == 0 && is_timed(v) ? gpu_time_stop(v->gpu) : r;
+}
+
 /* Outputs come back from the GPU, and all that infer() queued there ends. */
 static int end_gpu(struct invocation *v, int r)
 {
 	int e;
 
-	for (uint32_t i = 0; i < v->call->n_out && r == 0; i++)
+	for (uint32_t i = 0; i < v->call->n_out && r == 0 && !is_timed(v); i++)
 		if (v->out[i].device == 2 && v->places[i])
 			r = gpu_fetch(v->gpu, v->places[i], &v->out[i]);
 	e = gpu_end(v->gpu, v->damage, sizeof(v->damage));
@@ -467,10 +488,10 @@ const char *invocation_run(struct invocation *v, const struct image *image, stru
 	threads_enter(image->threads);
 	if (!v->gpu)
 		started = clock_ns();
-	r = v->unready ? v->unready : image->entry->infer(&v->view);
+	r = v->unready ? v->unready : compute(v, image);
 	if (v->gpu)
 		r = end_gpu(v, r);
-	call->compute_ns = clock_ns() - started;
+	call->compute_ns = is_timed(v) && r == 0 ? gpu_time_ns() : clock_ns() - started;
 	threads_enter(NULL);
 	r = finish(v, r);
 	guard_end(v->guard);

@@ -37,6 +37,12 @@ void invocation_set_inputs(struct invocation *v, const char *inputs, size_t size
 void invocation_poison(struct invocation *v, bool yes);
 
 /*
+ * From now on a call's compute_ns is what it took on the GPU (gpu_time.h), and its outputs stay there, where
+ * all of it is known. [infer]
+ */
+void invocation_time(struct invocation *v, bool yes);
+
+/*
  * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.
  * NULL, or how infer() wrote where it may not ("wrote 3 bytes past Y FP32[4]"): no memory is to be
  * trusted any more. Valid until the next call. [infer]

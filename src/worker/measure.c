@@ -7,6 +7,10 @@
  * mapping but the first is of a copy, in memory. More are made while they are cheap; a create() that takes long,
  * or much memory, is not run sixteen times for this.
  *
+ * Kernels of a GPU get other addresses by being loaded again, which needs no other mapping: generations of
+ * the same host code share one, and what create() put on the GPU is there once. Images that bring their
+ * kernels with them are mapped once each.
+ *
  * Everything runs here on the thread that would serve. The answers are the proof's business, not
  * ours: who runs without an error counts.
  */
@@ -29,6 +33,7 @@
 #include "ring/measurement.h"
 #include "verdict/race.h"
 #include "verdict/waiting.h"
+#include "worker/gpu_time.h"
 #include "worker/image.h"
 #include "worker/rehearsal.h"
 #include "worker/state.h"
@@ -36,6 +41,7 @@
 
 #define LOADING_SHARE 8                   /* of the budget: no more mappings after that */
 #define LOADING_MEMORY (UINT64_C(256) << 20) /* nor after that */
+#define CUDA_LANES 4                      /* a call takes longer than its time on the GPU: fewer rounds */
 #define SLOWEST_SHARE 24                  /* of the budget: a call that takes longer has too few rounds */
 
 struct lane {
@@ -78,12 +84,12 @@ static uint64_t own_bytes(void)
 	return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* What create() or the state has against it goes to the report. */
-static int map(struct measuring *m, const struct link_load *load, struct lane *ret)
+/* Of the same host code as @kin, perhaps. What create() or the state has against it goes to the report. */
+static int map(struct measuring *m, const struct link_load *load, const struct image *kin, struct lane *ret)
 {
 	char *sentence = m->report->sentence;
 	size_t size = sizeof(m->report->sentence);
-	int e = image_open(&ret->image, load, 0, NULL, sentence, size);
+	int e = image_open(&ret->image, load, m->order->is_cuda ? LINK_CUDA : 0, kin, sentence, size);
 
 	if (e == 0)
 		e = state_try(&ret->image, load->state, sentence, size);
@@ -111,7 +117,7 @@ static int copy_of(const char *path)
 }
 
 /* The descriptor stays: its number is the path by which the loader knows this one. */
-static int map_copy(struct measuring *m, const struct link_load *load, struct lane *ret)
+static int map_copy(struct measuring *m, const struct link_load *load, const struct image *kin, struct lane *ret)
 {
 	static struct link_load copy; /* too large for a stack */
 	int fd = copy_of(load->image);
@@ -120,20 +126,26 @@ static int map_copy(struct measuring *m, const struct link_load *load, struct la
 		return fd;
 	copy = *load;
 	snprintf(copy.image, sizeof(copy.image), "/proc/self/fd/%d", fd);
-	return map(m, &copy, ret);
+	return map(m, &copy, kin, ret);
 }
 
 static int map_pair(struct measuring *m)
 {
 	const struct measurement_order *o = m->order;
 	unsigned i = m->n_lanes;
-	int e = i ? map_copy(m, &o->old, &m->lanes[1][i]) : map(m, &o->old, &m->lanes[1][0]);
+	const struct image *old = &m->lanes[1][0].image, *new = &m->lanes[0][0].image;
+	int e = i ? map_copy(m, &o->old, old, &m->lanes[1][i]) : map(m, &o->old, NULL, &m->lanes[1][0]);
 
 	if (e == 0)
-		e = i ? map_copy(m, &o->new, &m->lanes[0][i]) : map(m, &o->new, &m->lanes[0][0]);
+		e = i ? map_copy(m, &o->new, new, &m->lanes[0][i]) : map(m, &o->new, old, &m->lanes[0][0]);
 	if (e == 0)
 		m->n_lanes++;
 	return e;
+}
+
+static unsigned most_lanes(const struct measurement_order *o)
+{
+	return !o->is_cuda ? ROUND_MAX_LANES : o->old.device[0] && o->new.device[0] ? CUDA_LANES : 1;
 }
 
 /* One pair there must be; a later one that fails is done without. */
@@ -142,7 +154,7 @@ static int map_all(struct measuring *m)
 	uint64_t before = own_bytes();
 	int e = map_pair(m);
 
-	while (e == 0 && m->n_lanes < ROUND_MAX_LANES &&
+	while (e == 0 && m->n_lanes < most_lanes(m->order) &&
 	       clock_ns() - m->started_ns < m->order->budget_ns / LOADING_SHARE &&
 	       (own_bytes() - before) * (m->n_lanes + 1) / m->n_lanes < LOADING_MEMORY)
 		if (map_pair(m) < 0)
@@ -163,7 +175,7 @@ static int run_once(struct measuring *m, bool old, unsigned lane, const struct r
 	if (rehearsal_run(m->rehearsal, &m->lanes[old][lane].image, r) != 0 || call->status != 0)
 		return -EIO;
 	*ret_ns = call->compute_ns;
-	return 0;
+	return *ret_ns ? 0 : -EIO;
 }
 
 /* Both take it, and it isn't too long for rounds enough; a first call may take any time. */
@@ -233,6 +245,7 @@ static int race(struct measuring *m)
 		.n_courses = m->n_courses,
 		.budget_ns = spent < budget / 2 ? budget - spent : budget / 2,
 		.seed = m->order->seed,
+		.remote = m->report->by_gpu,
 		.run = run,
 		.context = m,
 	};
@@ -253,6 +266,7 @@ static int prepare(struct measuring *m)
 	if (!m->rehearsal)
 		return say(m, -ENOMEM, "the recorded requests cannot be mapped");
 	rehearsal_attach(m->rehearsal, m->recordings, m->size);
+	rehearsal_time(m->rehearsal, true);
 	return 0;
 }
 
@@ -265,6 +279,7 @@ static void measure(struct measurement *shared)
 	e = prepare(&m);
 	if (e == 0)
 		e = map_all(&m);
+	shared->report.by_gpu = gpu_time_is_known(m.lanes[0][0].image.gpu) && gpu_time_is_known(m.lanes[1][0].image.gpu);
 	if (e == 0)
 		e = choose_courses(&m);
 	if (e == 0)

@@ -40,6 +40,8 @@ struct rehearsal {
 	const char *base; /* of the recordings */
 	size_t size;
 	struct call *call;
+	bool times;
+	const struct recording *brought; /* whose inputs lie in the room; NULL: not known */
 };
 
 static void *refuse_need(void *context, uint32_t slot, uint64_t size)
@@ -109,11 +111,18 @@ void rehearsal_attach(struct rehearsal *r, const char *base, size_t size)
 {
 	r->base = base;
 	r->size = size;
+	r->brought = NULL;
 }
 
 void rehearsal_poison(struct rehearsal *r, bool yes)
 {
 	invocation_poison(r->invocation, yes);
+}
+
+void rehearsal_time(struct rehearsal *r, bool yes)
+{
+	r->times = yes;
+	invocation_time(r->invocation, yes);
 }
 
 /* Whether the request is one */
@@ -222,8 +231,8 @@ static int make_output(struct rehearsal *r, const struct devserve_deployment *e,
 	return t->offset ? 0 : -ENOMEM;
 }
 
-/* 0 or -ENOMEM. */
-static int bring_inputs(struct rehearsal *r)
+/* To the same place each time: what is timed is brought once. 0 or -ENOMEM. */
+static int bring_inputs(struct rehearsal *r, const struct recording *rec)
 {
 	for (uint32_t i = 0; i < r->call->n_in; i++) {
 		struct call_tensor *t = &r->call->tensors[i];
@@ -231,9 +240,11 @@ static int bring_inputs(struct rehearsal *r)
 
 		if (!at)
 			return -ENOMEM;
-		memcpy(r->room + at, r->base + t->offset, t->size);
+		if (!r->times || r->brought != rec)
+			memcpy(r->room + at, r->base + t->offset, t->size);
 		t->offset = at;
 	}
+	r->brought = rec;
 	return 0;
 }
 
@@ -246,7 +257,7 @@ static int make_call(struct rehearsal *r, const struct image *image, const struc
 	*c = (struct call){ .n_in = rec->n_in, .n_out = image->n_out, .batch = rec->batch };
 	memcpy(c->tensors, rec->tensors, rec->n_in * sizeof(*c->tensors));
 	if (image->gpu)
-		e = bring_inputs(r);
+		e = bring_inputs(r, rec);
 	for (uint32_t i = 0; i < image->n_out && e == 0; i++)
 		e = make_output(r, image->entry, rec, i);
 	c->spill_offset = r->used;

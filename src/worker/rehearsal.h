@@ -44,6 +44,12 @@ void rehearsal_attach(struct rehearsal *r, const char *base, size_t size);
 void rehearsal_poison(struct rehearsal *r, bool yes);
 
 /*
+ * From now on compute_ns is what a call takes on the GPU, by its own clock and with its caches empty, where
+ * the image has its tensors there; they stay there. Off at first.
+ */
+void rehearsal_time(struct rehearsal *r, bool yes);
+
+/*
  * Run @rec on @image. 0: infer() ran, and rehearsal_call() says how; REHEARSAL_E_FOREIGN: it
  * didn't, with a sentence in rehearsal_call()->error. Writing past an output ends the process as
  * it does when serving.

@@ -35,6 +35,7 @@ def fake(serve, tmp_path):
 
     def start(*args, fault="", **kw):
         server = serve(*args, env={"LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_LOG": str(log), "FAKE_CUDA_FAULT": fault}, **kw)
+        server.cuda_pids = lambda: sorted({line.split(" ", 1)[0] for line in log.read_text().splitlines()})
         server.calls = lambda pid: [line.split(" ", 1)[1] for line in log.read_text().splitlines()
                                     if line.split(" ", 1)[0] == str(pid)]
         return server

@@ -3,7 +3,9 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -145,6 +147,45 @@ Test(race, knows_the_direction_of_a_real_change_and_keeps_to_its_budget)
 	cr_expect_lt(v.ratio, 1);
 	cr_expect_neq(v.kind, VERDICT_FASTER);
 	cr_expect_lt(clock_ns() - started, 2 * NS_PER_S);
+}
+
+static atomic_bool rival_may_end;
+
+static void *rival(void *context)
+{
+	(void)context;
+	while (!atomic_load(&rival_may_end))
+		;
+	return NULL;
+}
+
+/* @remote, with another thread on our processor: how many rounds that disturbed. */
+static unsigned disturbed_by_rival(bool remote)
+{
+	static unsigned loops[2] = { 2000, 2000 };
+	const struct race r = { .n_lanes = 1, .n_courses = 1, .budget_ns = 150 * NS_PER_MS, .seed = 1, .remote = remote,
+				.run = count, .context = loops };
+	cpu_set_t before, here;
+	struct verdict v;
+	pthread_t thread;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	CPU_ZERO(&here);
+	CPU_SET((size_t)sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof(here), &here);
+	atomic_store(&rival_may_end, false);
+	cr_assert_eq(pthread_create(&thread, NULL, rival, NULL), 0);
+	cr_expect_eq(race_run(&r, &v), 0);
+	atomic_store(&rival_may_end, true);
+	pthread_join(thread, NULL);
+	sched_setaffinity(0, sizeof(before), &before);
+	return v.n_disturbed;
+}
+
+Test(race, of_another_processor_knows_no_waiting_for_ours)
+{
+	cr_expect_gt(disturbed_by_rival(false), 0);
+	cr_expect_eq(disturbed_by_rival(true), 0);
 }
 
 static bool twice(void *context)
