@@ -185,6 +185,8 @@ static struct hash sum_up(const struct recipe *r, const struct hash *inputs)
 {
 	struct hash_state *s = hash_state_new();
 
+	if (r->sanitize) /* its image may be the same, its worker isn't */
+		hash_state_add_string(s, "sanitize");
 	hash_state_add(s, inputs, r->n_sources * sizeof(*inputs));
 	for (char **word = r->ldlibs; word && *word; word++) {
 		hash_state_add_string(s, *word);
@@ -352,10 +354,6 @@ static bool is_supported(struct build *b)
 		if (toolchain_compiler(&b->builder->toolchain, l))
 			continue;
 		build_fail(b, b->recipe.sources[i], "%s", hints[l]);
-		b->unsupported = true;
-		return false;
-	}
-	if (b->recipe.sanitize && sanitizer_refuses(b)) {
 		b->unsupported = true;
 		return false;
 	}

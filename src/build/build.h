@@ -103,7 +103,7 @@ struct build_result {
 	const struct build_file *files; /* of the author's: sources, and headers below the root */
 	size_t n_files;
 	uint64_t compile_ns, link_ns; /* 0 when found in the store */
-	const char *runtime;       /* path of the sanitizer's library that its worker starts with; NULL unless asked for */
+	const char *runtime;       /* what the sanitizer wants of its worker (build/sanitizer.h), a path; NULL unless asked for */
 	const char *compiler;      /* "gcc", "g++", "nvcc", "nvrtc": the stage's name in the save line */
 };
 

@@ -65,7 +65,7 @@ void builder_describe(struct builder *b, const struct recipe *r, struct buffer *
 		else if (strcmp(flag, "-fdiagnostics-color=always") != 0)
 			put_flag(ret_flags, flag);
 	}
-	if (r->sanitize)
+	if (sanitizer_instruments(r))
 		sanitizer_add_flags(c, &sanitizers);
 	for (size_t i = 0; i < sanitizers.n; i++)
 		put_flag(ret_flags, sanitizers.at[i]);

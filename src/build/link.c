@@ -56,7 +56,7 @@ static bool has_flag(char *const *list, const char *start)
 /* Libraries of the author's may want any symbol of the system's: no stubs then, either. */
 static bool can_be_fast(const struct build *b)
 {
-	return b->builder->toolchain.linking.linker && !b->recipe.sanitize && !has_flag(b->recipe.cflags, "-flto") &&
+	return b->builder->toolchain.linking.linker && !sanitizer_instruments(&b->recipe) && !has_flag(b->recipe.cflags, "-flto") &&
 	       !has_flag(b->recipe.cflags, "-fsanitize") && !has_flag(b->recipe.cflags, "-m32");
 }
 
@@ -172,7 +172,7 @@ static void full_command(struct build *b, struct words *ret)
 
 	words_add_all(ret, &link_driver(b)->command);
 	add_list(ret, b->recipe.cflags);
-	if (b->recipe.sanitize)
+	if (sanitizer_instruments(&b->recipe))
 		sanitizer_add_link_flags(link_driver(b), ret);
 	words_add_list(ret, "-shared", "-o", b->image_temporary, "-Wl,--build-id", "-Wl,-z,defs",
 		       "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--as-needed", NULL);
@@ -198,7 +198,7 @@ static struct hash key_of(struct build *b)
 	hash_state_add(s, &t->linking.identity, sizeof(t->linking.identity));
 	hash_state_add(s, &link_driver(b)->identity, sizeof(struct hash));
 	hash_state_add(s, &(bool){ can_be_fast(b) }, sizeof(bool));
-	hash_state_add(s, &b->recipe.sanitize, sizeof(b->recipe.sanitize));
+	hash_state_add(s, &(bool){ sanitizer_instruments(&b->recipe) }, sizeof(bool));
 	for (char **word = b->recipe.cflags; word && *word; word++)
 		hash_state_add_string(s, *word);
 	hash_state_add_string(s, "");

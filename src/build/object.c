@@ -35,7 +35,7 @@ static void add_driver(struct words *ret, const struct compiler *c, const struct
 	if (c->family == FAMILY_GCC)
 		words_add(ret, "-pipe");
 	words_add_all(ret, &c->flags);
-	if (r->sanitize)
+	if (sanitizer_instruments(r))
 		sanitizer_add_flags(c, ret);
 	words_add(ret, DRIVER_TELL_LOOPS);
 	add_own(ret, r);
@@ -48,7 +48,7 @@ bool object_command(const struct compiler *c, enum language l, const struct reci
 	_cleanup_words_ struct words words = WORDS_NULL;
 	/* An author's flags mean something to the driver, not to cc1 alone. */
 	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && (!r->cflags || !*r->cflags) &&
-		      !r->sanitize;
+		      !sanitizer_instruments(r);
 
 	if (direct) {
 		driver_fill(command, &c->cc1, paths);
@@ -87,7 +87,7 @@ int object_key(struct builder *b, const struct recipe *r, const char *source, co
 		hash_state_add(s, &c->identity, sizeof(c->identity));
 	for (char **flag = r->cflags; flag && *flag; flag++)
 		hash_state_add_string(s, *flag);
-	if (r->sanitize)
+	if (sanitizer_instruments(r))
 		hash_state_add_string(s, SANITIZER_NAME);
 	if (language == LANGUAGE_DEVICE)
 		device_add_names(r, s);

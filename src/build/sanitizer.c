@@ -23,10 +23,13 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/cuda.h"
 #include "build/internal.h"
+#include "build/program.h"
 
 #define LIBRARY "libasan.so"
 #define CLANGS_LIBRARY "libclang_rt.asan"
+#define PROGRAM "compute-sanitizer"
 #define FLAG "-fsanitize=address,undefined"
 
 void sanitizer_add_flags(const struct compiler *c, struct words *ret)
@@ -44,16 +47,46 @@ void sanitizer_add_link_flags(const struct compiler *c, struct words *ret)
 		words_add(ret, "-shared-libasan");
 }
 
-bool sanitizer_refuses(struct build *b)
+static bool has_gpu_code(const struct recipe *r)
 {
-	for (size_t i = 0; i < b->recipe.n_sources; i++) {
-		if (b->units[i].language != LANGUAGE_CUDA && b->units[i].language != LANGUAGE_DEVICE)
-			continue;
-		build_fail(b, b->recipe.sources[i], "the address sanitizer knows nothing of a GPU; run what calls the "
-			   "deployment under NVIDIA's compute-sanitizer instead");
-		return true;
+	for (size_t i = 0; i < r->n_sources; i++)
+		if (language_of(r->sources[i]) == LANGUAGE_CUDA)
+			return true;
+	return cuda_has_library(r->ldlibs);
+}
+
+bool sanitizer_instruments(const struct recipe *r)
+{
+	return r->sanitize && !has_gpu_code(r);
+}
+
+/* In an installed toolkit bin/ has a script that leads to it; a wheel has only the program. NULL: nowhere. */
+static char *find_program(const struct cuda *c)
+{
+	static const char *const places[] = { "bin", "compute-sanitizer" };
+	char *found = NULL;
+
+	for (size_t i = 0; c->root && i < ARRAY_SIZE(places) && !found; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s/" PROGRAM, c->root, places[i]);
+
+		found = program_find(path);
 	}
-	return false;
+	return found ? found : program_find(PROGRAM);
+}
+
+static void find_for_gpu(struct build *b)
+{
+	const struct cuda *c = &b->builder->toolchain.cuda;
+
+	b->runtime = find_program(c);
+	if (!b->runtime) {
+		build_fail(b, NULL, "what a kernel touches beside its memory is found by NVIDIA's " PROGRAM
+			   ", which is neither in the CUDA toolkit (%s) nor in PATH: install cuda-sanitizer of that "
+			   "toolkit's version (NVIDIA's name), or put the directory that has it into PATH",
+			   c->root ? c->root : "there is none");
+		b->unsupported = true;
+	}
+	build_sanitizer_found(b);
 }
 
 /* The first word of @text that is the path of a library with @part in its name; free(). */
@@ -137,10 +170,15 @@ static void on_answer(void *context, const struct job_end *end)
 
 void sanitizer_ask(struct build *b)
 {
-	const struct compiler *c = link_driver(b);
+	const struct compiler *c;
 	_cleanup_words_ struct words command = WORDS_NULL;
 	struct job_options o = { .command = &command, .at_once = true, .time_limit_ms = b->builder->time_limit_ms };
 
+	if (!sanitizer_instruments(&b->recipe)) {
+		find_for_gpu(b);
+		return;
+	}
+	c = link_driver(b);
 	words_add_all(&command, &c->command);
 	if (c->family == FAMILY_CLANG)
 		words_add_list(&command, "-###", FLAG, "-shared-libasan", "-shared", "-x", "c", "/dev/null", NULL);

@@ -8,12 +8,16 @@
  * beside or after a variable or a block of memory, and the undefined behaviour sanitizer. They
  * need a library of the compiler's in the process before anything else is: build_result.runtime,
  * for LD_PRELOAD.
+ *
+ * They know nothing of a GPU. What has CUDA sources or libraries is built as it is usually, and
+ * the runtime is NVIDIA's compute-sanitizer, a program that its worker is started by.
  */
 
 #include <stdbool.h>
 
 struct build;
 struct compiler;
+struct recipe;
 struct words;
 
 /* Part of the keys of what is built so: another text, another meaning of the flags. */
@@ -22,8 +26,8 @@ struct words;
 void sanitizer_add_flags(const struct compiler *c, struct words *ret);
 void sanitizer_add_link_flags(const struct compiler *c, struct words *ret);
 
-/* Whether some source of the build can't be had so; that has been said. */
-bool sanitizer_refuses(struct build *b);
+/* Whether the compiler makes something else of @r than usually. */
+bool sanitizer_instruments(const struct recipe *r);
 
-/* Find b->runtime; build_sanitizer_found() comes from the loop, later. */
+/* Find b->runtime; build_sanitizer_found() comes, maybe at once. */
 void sanitizer_ask(struct build *b);

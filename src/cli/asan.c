@@ -52,12 +52,14 @@ static char *path_of(const struct asan_options *o)
 
 static void say(const char *name, const struct json_reader *r)
 {
-	bool sanitized = json_reader_bool(r, "/sanitized");
+	const char *sanitizer = json_reader_string(r, "/sanitizer");
 	double generation = 0;
 
 	json_reader_number(r, &generation, "/generation");
-	printf("%s  gen %.0f  serves %s\n", name, generation,
-	       sanitized ? "under AddressSanitizer; the same command ends that" : "as it is built usually");
+	if (sanitizer)
+		printf("%s  gen %.0f  serves under %s; the same command ends that\n", name, generation, sanitizer);
+	else
+		printf("%s  gen %.0f  serves as it is built usually\n", name, generation);
 }
 
 /* A mistake that is found in a trial is to be mended under the sanitizers. */
@@ -68,7 +70,7 @@ static void say_what_stays(const struct asan_options *o, const struct client_ans
 	if (json_reader_new(buffer_text(&a->body), a->body.size, &reader) < 0)
 		return;
 	if (json_reader_bool(reader, "/sanitizing"))
-		buffer_printf(why, "; saves are built under AddressSanitizer until 'devserve asan %s --off'", o->client.name);
+		buffer_printf(why, "; saves are built for it until 'devserve asan %s --off'", o->client.name);
 	json_reader_free(reader);
 }
 
@@ -106,11 +108,13 @@ static int run(void *options)
 
 const struct command cli_asan = {
 	.name = "asan",
-	.help = "serve a deployment under AddressSanitizer, or not any more",
+	.help = "serve a deployment under AddressSanitizer (CUDA: compute-sanitizer), or not any more",
 	.about = "Build the deployment NAME with the address and the undefined behaviour sanitizer and serve it in a "
 		 "worker that has their runtime library; the next time, serve it as before. What they find ends the "
 		 "call with 500, and is told where compilers' errors are: which access, at which line, beside what. "
-		 "It is several times slower. State is kept, both ways; saves are built so until it ends.",
+		 "It is several times slower. State is kept, both ways; saves are built so until it ends. A "
+		 "deployment with CUDA sources or libraries is built as usual, and its worker is started by NVIDIA's "
+		 "compute-sanitizer.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

@@ -147,7 +147,7 @@ static char *notes_cell(const struct history_row *row)
 	if (row->n_crashes)
 		note(&b, crashes);
 	if (!row->kept) /* no image is ever kept that can't serve but in a worker for it */
-		note(&b, *row->image ? "image gone" : "under AddressSanitizer");
+		note(&b, *row->image ? "image gone" : "under a sanitizer");
 	return b.size ? buffer_steal(&b) : xstrdup("");
 }
 

@@ -22,6 +22,7 @@
 #include "cli/gdb_sources.h"
 #include "cli/json_reader.h"
 #include "cli/run_case.h"
+#include "replica/memcheck.h"
 #include "serve/cases.h"
 #include "serve/style.h"
 
@@ -173,7 +174,7 @@ static int debug(const struct replay_options *o, const char *directory, const st
 		 struct buffer *why)
 {
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
-	const char *runtime = json_reader_string(facts, "/runtime");
+	const char *tool = json_reader_string(facts, "/runtime"), *runtime = memcheck_is(tool) ? NULL : tool;
 	_cleanup_free_ char *preload = xasprintf("set environment LD_PRELOAD=%s", runtime ? runtime : "");
 	const char *const begin[] = {
 		"gdb", "-q", "-iex", "set debuginfod enabled off", "-iex", "set startup-with-shell off",

@@ -19,6 +19,7 @@
 #include "cli/interruption.h"
 #include "cli/json_reader.h"
 #include "infer/dtype.h"
+#include "replica/memcheck.h"
 #include "replica/sanitizer.h"
 #include "ring/link.h"
 
@@ -90,10 +91,14 @@ static int start(const char *directory, const struct json_reader *facts, const c
 	const char *runtime = json_reader_string(facts, "/runtime");
 	char **environment = runtime ? sanitizer_environment(runtime) : NULL;
 	char *words[MAX_WORDS], *where = xasprintf("got=%s", got);
-	const char *argv[MAX_WORDS + 8] = { worker, "replay", directory };
-	size_t n_words = case_words(directory, facts, words, MAX_WORDS), n = 3;
+	const char *argv[MEMCHECK_MAX_WORDS + MAX_WORDS + 8];
+	size_t n_words = case_words(directory, facts, words, MAX_WORDS);
+	size_t n = memcheck_is(runtime) ? memcheck_command(runtime, argv) : 0;
 	int r;
 
+	argv[n++] = worker;
+	argv[n++] = "replay";
+	argv[n++] = directory;
 	if (link)
 		argv[n++] = "link=yes";
 	argv[n++] = where;
@@ -315,7 +320,7 @@ static char *last_line(const struct buffer *said)
 /* What a sanitizer found; NULL: nothing. */
 static char *describe_finding(const struct buffer *said)
 {
-	struct sanitizer_report report = { .over = false };
+	struct sanitizer_report report = { .memcheck = strstr(buffer_text(said), "COMPUTE-SANITIZER") != NULL };
 	const char *line = buffer_text(said), *end;
 	struct buffer b = BUFFER_NULL;
 

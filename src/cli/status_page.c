@@ -227,6 +227,14 @@ static void put_companion(const struct json_reader *r, size_t i, size_t width, s
 	put_remark(r, i, buffer_text(&line), width, b);
 }
 
+static void put_sanitizer(const struct json_reader *r, size_t i, size_t width, struct buffer *b)
+{
+	const char *name = json_reader_string(r, "/deployments/%zu/sanitizer", i);
+	_cleanup_free_ char *line = xasprintf("under %s; 'devserve asan' ends that", name ? name : "a sanitizer");
+
+	put_remark(r, i, line, width, b);
+}
+
 static void put_remarks(const struct json_reader *r, size_t width, struct buffer *b)
 {
 	size_t n = json_reader_count(r, "/deployments");
@@ -239,7 +247,7 @@ static void put_remarks(const struct json_reader *r, size_t width, struct buffer
 		put_settings(r, i, &settings);
 		put_remark(r, i, buffer_text(&settings), width, b);
 		if (json_reader_bool(r, "/deployments/%zu/sanitized", i))
-			put_remark(r, i, "under AddressSanitizer; 'devserve asan' ends that", width, b);
+			put_sanitizer(r, i, width, b);
 	}
 }
 

@@ -167,7 +167,7 @@ struct deployment_stats {
 	unsigned waiting, in_flight;
 	uint64_t restarts;
 	struct deployment_settings settings; /* in force */
-	bool sanitized; /* what serves finds its own mistakes */
+	const char *sanitizer; /* what finds the mistakes of what serves (replica/sanitizer.h), static; or NULL */
 	bool dying;     /* each of its workers has died several times, without an answer in between */
 };
 

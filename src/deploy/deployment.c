@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "deploy/internal.h"
+#include "replica/sanitizer.h"
 #include "infer/signature.h"
 
 void deployment_ref(struct deployment *d)
@@ -221,7 +222,7 @@ void deployment_get_stats(const struct deployment *d, struct deployment_stats *r
 	ret->waiting = d->n_waiting;
 	ret->settings = d->settings;
 	ret->in_flight = ret->n_workers = 0;
-	ret->sanitized = d->current.runtime != NULL;
+	ret->sanitizer = sanitizer_of(d->current.runtime);
 	ret->dying = d->n_seats > 0;
 	ret->spare_pid = d->spare && d->spare_has ? replica_pid(d->spare) : 0;
 	for (unsigned i = 0; i < d->n_seats; i++) {

@@ -513,6 +513,8 @@ void spare_rest(struct deploy *d, struct replica *r);
 void spare_prepare(struct deploy *d);
 void spare_on_later(uv_timer_t *timer);
 void spare_close(struct deploy *d);
+/* How long loading an image may take in a worker with @runtime (or NULL). */
+uint64_t spare_patience_ms(const struct deploy *d, const char *runtime);
 
 /* trial.c: load an image in a worker of its own, prove it there, and tell how that went. */
 struct trial;

@@ -86,7 +86,8 @@ static void start_timer(struct seat *s, uv_timer_t *timer, uv_timer_cb fn, uint6
 
 static void be_patient(struct seat *s)
 {
-	start_timer(s, &s->patience, on_patience_over, s->deployment->deploy->create_timeout_ms);
+	start_timer(s, &s->patience, on_patience_over,
+		    spare_patience_ms(s->deployment->deploy, s->incoming ? replica_runtime(s->incoming) : NULL));
 }
 
 /*

@@ -11,8 +11,10 @@
 
 #include "base/clock.h"
 #include "deploy/internal.h"
+#include "replica/memcheck.h"
 
 #define LATER_MS 250 /* after a swap */
+#define SLOWNESS 6   /* of a context, and of loading code into it, under compute-sanitizer: a guess */
 
 static int start_worker(struct deploy *d, const char *runtime, const struct replica_callbacks *callbacks, void *context,
 			struct replica **ret)
@@ -51,6 +53,11 @@ static const struct replica_callbacks blank = {
 	.up = on_blank_up,
 	.died = on_blank_died,
 };
+
+uint64_t spare_patience_ms(const struct deploy *d, const char *runtime)
+{
+	return (uint64_t)d->create_timeout_ms * (memcheck_is(runtime) ? SLOWNESS : 1);
+}
 
 int spare_take_blank(struct deploy *d, const char *runtime, const struct replica_callbacks *callbacks, void *context,
 		     struct replica **ret, bool *ret_is_up)

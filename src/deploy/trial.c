@@ -219,7 +219,7 @@ static bool take_worker(struct trial *t)
 
 	if (spare_take_blank(t->deployment->deploy, t->release->runtime, &trying, t, &t->replica, &up) < 0)
 		return false;
-	uv_timer_start(&t->timer, on_time_over, t->deployment->deploy->create_timeout_ms, 0);
+	uv_timer_start(&t->timer, on_time_over, spare_patience_ms(t->deployment->deploy, t->release->runtime), 0);
 	if (up)
 		on_up(t);
 	return true;

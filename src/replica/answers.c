@@ -85,6 +85,7 @@ static void handle(struct replica *r, const struct message *m)
 		handle_need(r, m);
 		break;
 	case LINK_UP:
+		replica_learn_pid(r);
 		if (r->callbacks->up)
 			r->callbacks->up(r->context);
 		break;

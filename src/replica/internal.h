@@ -57,6 +57,8 @@ struct replica {
 
 /* The worker wrote what it must not: it is not talked to any more, and dies of it. */
 void replica_break_off(struct replica *r);
+/* It has started, and isn't our own child: which process it is. */
+void replica_learn_pid(struct replica *r);
 /* No callback after this. */
 void replica_dismantle(struct replica *r);
 /* Its call, which is not in the table any more. */

@@ -58,7 +58,10 @@ void replica_interrupt(struct replica *r, const char *why)
 		return;
 	r->interrupted = why;
 	child_kill(r->child, SIGCONT); /* it may have stopped itself */
-	kill(r->pid, SIGXCPU);
+	if (r->report.memcheck && !r->is_up) /* it would be the end of that program alone */
+		child_kill(r->child, SIGKILL);
+	else
+		kill(r->pid, SIGXCPU);
 	uv_update_time(r->hub->loop);
 	uv_timer_start(&r->grace, on_grace_over, INTERRUPT_MS, 0);
 }

@@ -31,6 +31,7 @@
 #include "replica/hub.h"
 #include "replica/internal.h"
 #include "replica/lines.h"
+#include "replica/memcheck.h"
 #include "replica/placement.h"
 #include "replica/sanitizer.h"
 #include "ring/link.h"
@@ -226,10 +227,20 @@ static void on_bell(uv_poll_t *poll, int status, int events)
 		replica_break_off(r); /* the drain itself happens in the hub's check */
 }
 
+/* Whose group it is in is the kernel's word, not its own. */
+void replica_learn_pid(struct replica *r)
+{
+	pid_t pid = (pid_t)r->link->worker_pid;
+
+	if (r->report.memcheck && r->child && pid > 0 && getpgid(pid) == child_pid(r->child))
+		r->pid = pid;
+}
+
 static int start_child(struct replica *r, const struct replica_options *o)
 {
 	_cleanup_free_ char *title = xasprintf("%-*s", TITLE_ROOM, o->name);
-	const char *argv[] = { o->worker, title, NULL };
+	const char *argv[MEMCHECK_MAX_WORDS + 3];
+	size_t n = r->report.memcheck ? memcheck_command(o->runtime, argv) : 0;
 	char **environment = o->runtime ? sanitizer_environment(o->runtime) : NULL;
 	const struct child_options options = {
 		.argv = argv,
@@ -242,6 +253,9 @@ static int start_child(struct replica *r, const struct replica_options *o)
 	};
 	int e;
 
+	argv[n] = o->worker;
+	argv[n + 1] = title;
+	argv[n + 2] = NULL;
 	e = child_start(r->hub->loop, &options, &r->child);
 	for (char **v = environment; v && *v; v++)
 		free(*v);
@@ -280,6 +294,7 @@ int replica_start(struct hub *hub, const struct replica_options *o, struct repli
 	r->callbacks = o->callbacks;
 	r->context = o->context;
 	r->runtime = o->runtime ? xstrdup(o->runtime) : NULL;
+	r->report.memcheck = memcheck_is(o->runtime);
 	e = make_link(r, o);
 	if (e < 0) {
 		free(r->runtime);

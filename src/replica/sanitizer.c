@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "replica/memcheck.h"
 
 #define COMMON "symbolize=0:color=never:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0"
 #define ASAN COMMON ":use_sigaltstack=0:detect_leaks=0:detect_stack_use_after_return=1:" \
@@ -40,7 +41,8 @@ static char *join(const char *name, const char *ours, const char *theirs)
 
 static bool is_ours(const char *variable)
 {
-	static const char *const names[] = { "LD_PRELOAD=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "DEVSERVE_SANITIZER=" };
+	static const char *const names[] = { "LD_PRELOAD=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "DEVSERVE_SANITIZER=",
+					     "DEVSERVE_LAUNCHED=" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strncmp(variable, names[i], strlen(names[i])) == 0)
@@ -57,8 +59,12 @@ char **sanitizer_environment(const char *runtime)
 		room++;
 	ret = xcalloc(room, sizeof(*ret));
 	for (char **v = environ; *v; v++)
-		if (!is_ours(*v))
+		if (!is_ours(*v) || memcheck_is(runtime))
 			ret[n++] = xstrdup(*v);
+	if (memcheck_is(runtime)) {
+		ret[n++] = xstrdup("DEVSERVE_LAUNCHED=yes");
+		return ret;
+	}
 	ret[n++] = join("LD_PRELOAD", runtime, getenv("LD_PRELOAD"));
 	ret[n++] = join("ASAN_OPTIONS", ASAN, getenv("ASAN_OPTIONS"));
 	ret[n++] = join("UBSAN_OPTIONS", UBSAN, getenv("UBSAN_OPTIONS"));
@@ -111,19 +117,41 @@ static bool ends(const char *line, size_t size)
 	return size >= 7 && (memcmp(line, "SUMMARY", 7) == 0 || memcmp(line, "Shadow ", 7) == 0);
 }
 
+static void append(struct sanitizer_report *r, const char *line, size_t size)
+{
+	r->over |= r->text.size + size + 1 > SANITIZER_MAX_REPORT;
+	if (r->over)
+		return;
+	buffer_append(&r->text, line, size);
+	buffer_putc(&r->text, '\n');
+}
+
+/* Lines of the deployment's may come between. */
+static bool take_memcheck(struct sanitizer_report *r, const char *line, size_t size)
+{
+	bool begins = memcheck_begins(line, size);
+
+	if (!begins && !memcheck_is_chatter(line, size))
+		return false;
+	if (r->text.size)
+		r->over |= memcheck_ends(line, size);
+	if (!r->over && (begins || r->text.size))
+		append(r, line, size);
+	return true;
+}
+
 bool sanitizer_report_take(struct sanitizer_report *r, const char *line, size_t size)
 {
 	bool began = r->text.size > 0;
 
+	if (r->memcheck)
+		return take_memcheck(r, line, size);
 	if (!began && is_rule(line, size))
 		return true;
 	if (!began && !begins(line, size))
 		return false;
-	r->over |= ends(line, size) || r->text.size + size + 1 > SANITIZER_MAX_REPORT;
-	if (r->over)
-		return true;
-	buffer_append(&r->text, line, size);
-	buffer_putc(&r->text, '\n');
+	r->over |= ends(line, size);
+	append(r, line, size);
 	return true;
 }
 
@@ -147,8 +175,15 @@ static const char *after(const char *report, const char *mark)
 	return at ? at + strlen(mark) : NULL;
 }
 
+const char *sanitizer_of(const char *runtime)
+{
+	return !runtime ? NULL : memcheck_is(runtime) ? MEMCHECK_NAME : "AddressSanitizer";
+}
+
 const char *sanitizer_tool(const char *report)
 {
+	if (memcheck_made(report))
+		return MEMCHECK_NAME;
 	return strstr(report, ": runtime error: ") ? "UndefinedBehaviorSanitizer" : "AddressSanitizer";
 }
 
@@ -279,6 +314,10 @@ void sanitizer_describe(const char *report, struct buffer *ret)
 {
 	const char *error = after(report, ": runtime error: ");
 
+	if (memcheck_made(report)) {
+		memcheck_describe(report, ret);
+		return;
+	}
 	if (error) {
 		put(ret, error, line_end(error));
 		return;

@@ -16,20 +16,27 @@
 
 #define SANITIZER_MAX_REPORT (64 * 1024) /* bytes; what comes after is dropped */
 
-/* The environment of a worker with @runtime, the path of the library; free() it and its strings. */
+/*
+ * The environment of a worker with @runtime, the path of the library, or of the program that starts it
+ * (memcheck.h); free() it and its strings.
+ */
 char **sanitizer_environment(const char *runtime);
 
 /* What such a worker has reported so far. */
 struct sanitizer_report {
 	struct buffer text; /* "" until it begins */
 	bool over;          /* enough is known */
+	bool memcheck;      /* the worker was started by that program (memcheck.h) */
 };
 
-/* A line without its end, of stderr; whether it belongs to the report. */
+/* A line without its end, of stderr (that program's: of stdout); whether it belongs to the report. */
 bool sanitizer_report_take(struct sanitizer_report *r, const char *line, size_t size);
 void sanitizer_report_fini(struct sanitizer_report *r);
 
-/* Which tool found it: "AddressSanitizer", "UndefinedBehaviorSanitizer". */
+/* What a worker with @runtime is under: "AddressSanitizer", "compute-sanitizer"; NULL: nothing. */
+const char *sanitizer_of(const char *runtime);
+
+/* Which tool found it: "AddressSanitizer", "UndefinedBehaviorSanitizer", "compute-sanitizer". */
 const char *sanitizer_tool(const char *report);
 
 /*

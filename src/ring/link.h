@@ -37,7 +37,7 @@
 #include "ring/ring.h"
 
 #define LINK_MAGIC 0x4b4e494cu /* "LINK" */
-#define LINK_VERSION 5u
+#define LINK_VERSION 6u
 
 /* Descriptors a worker starts with. */
 #define LINK_FD 3     /* this memory */
@@ -92,6 +92,7 @@ struct link_load {
 struct link_shared {
 	uint32_t magic, version;
 	uint32_t server_pid; /* a worker with another parent ends */
+	uint32_t worker_pid; /* as the worker says */
 	struct ring_shared to_worker;
 	struct ring_shared to_server;
 	alignas(64) _Atomic uint32_t worker_sleeps;

@@ -69,7 +69,7 @@ static void accept_it(struct console *c, struct plugin *p)
 }
 
 static const struct question rebuild = { "rebuild", is_deployed, rebuild_it };
-static const struct question sanitize = { "AddressSanitizer for", is_deployed, toggle_sanitizer };
+static const struct question sanitize = { "a sanitizer for", is_deployed, toggle_sanitizer };
 static const struct question acceptance = { "accept", accept_is_possible, accept_it };
 
 /* Which */
@@ -219,7 +219,7 @@ static void help(struct console *c)
 {
 	static const char *const lines[] = {
 		"  h  this list", "  r  rebuild a deployment, or all",
-		"  a  serve a deployment under AddressSanitizer, or not any more", "  c  clear the screen",
+		"  a  serve a deployment under a sanitizer, or not any more", "  c  clear the screen",
 		"  l  hide log lines, or show them", "  o  open the server's page in a browser",
 		"  y  let a save serve that was refused for its answers", "  q  quit",
 	};

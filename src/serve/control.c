@@ -180,8 +180,10 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_string(json, "reason", h->state != HANDLE_READY ? h->reason : s.dying ? DYING : reason);
 	json_string(json, "path", p->path);
 	json_string(json, "last_outcome", outcome);
-	if (s.sanitized)
+	if (s.sanitizer) {
 		json_bool(json, "sanitized", true);
+		json_string(json, "sanitizer", s.sanitizer);
+	}
 	describe_workers(json, &s);
 	json_uint(json, "requests", s.requests);
 	json_uint(json, "failures", s.failures);
@@ -250,7 +252,7 @@ static void on_front(void *context, struct exchange *x)
 static void answer_wait(struct exchange *x, const struct plugin *p)
 {
 	const struct plugin *refused = plugins_find_refused(p->plugins, p->name);
-	struct deployment_stats s = { .sanitized = false };
+	struct deployment_stats s = { .sanitizer = NULL };
 	const char *reason, *outcome = outcome_of(p, &reason);
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL;
 
@@ -261,8 +263,10 @@ static void answer_wait(struct exchange *x, const struct plugin *p)
 	json_uint(&json, "generation", p->generation);
 	json_string(&json, "outcome", refused ? "refused" : s.dying ? "crashed" : outcome);
 	json_string(&json, "reason", refused ? refused->clash : s.dying ? DYING : reason);
-	json_bool(&json, "sanitized", s.sanitized);
-	if (p->sanitize && !s.sanitized)
+	json_bool(&json, "sanitized", s.sanitizer != NULL);
+	if (s.sanitizer)
+		json_string(&json, "sanitizer", s.sanitizer);
+	if (p->sanitize && !s.sanitizer)
 		json_bool(&json, "sanitizing", true);
 	json_object_end(&json);
 	reply_json(x, 200, &json);

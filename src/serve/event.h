@@ -34,9 +34,9 @@ struct diagnostic;
 	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
 	X(GOLDEN_CASE, "golden.case")               /* path, outcome, reason: in a check, each */ \
 	X(TRIAL_FAILED, "trial.failed")             /* reason, proof */                   \
-	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitized */         \
+	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitizer */         \
 	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
-	X(SAVE_DONE, "save.done")                   /* outcome, state, stages, from, cached, sanitized, identical, kernels, reason, took_ns */ \
+	X(SAVE_DONE, "save.done")                   /* outcome, state, stages, from, cached, sanitizer, identical, kernels, reason, took_ns */ \
 	X(LOOPS_CHANGED, "loops.changed")           /* from, loops: of a generation that serves */ \
 	X(VERDICT, "verdict")                       /* from, verdict, ratio, interval, control, rounds, inputs, reason, took_ns: after save.done */ \
 	X(WORKER_DIED, "worker.died")               /* pid, reason */                     \
@@ -93,7 +93,7 @@ struct event {
 	const char *signature;  /* save.done: what of its inputs and outputs is other than before, or NULL */
 	bool cached;            /* the image was known: no compiler ran */
 	bool identical;         /* save.done: the code is that of `from`, but for its line tables */
-	bool sanitized;         /* it finds its own mistakes (build/sanitizer.h) */
+	const char *sanitizer;  /* what finds its mistakes (replica/sanitizer.h), or NULL */
 	const struct event_stage *stages;
 	size_t n_stages;
 	const struct diagnostic *diagnostics;

@@ -133,8 +133,8 @@ static void put_save(const struct style *s, struct buffer *b, const struct event
 		      e->from ? "saved→serving" : "serving after");
 	style_duration(b, e->took_ns);
 	put_stages(s, b, e);
-	if (e->sanitized)
-		buffer_printf(b, "  %sunder AddressSanitizer%s", YELLOW(s), PLAIN(s));
+	if (e->sanitizer)
+		buffer_printf(b, "  %sunder %s%s", YELLOW(s), e->sanitizer, PLAIN(s));
 	if (e->identical)
 		buffer_printf(b, "  %sidentical code%s", DIM(s), PLAIN(s));
 	proof_text_put(s, b, e->proof);
@@ -243,8 +243,8 @@ static void put_failed_check(const struct style *s, struct buffer *b, const stru
 /* What a sanitizer found is told by a line of its own, which comes with its place. */
 static void put_how(struct buffer *b, const char *how)
 {
-	const char *end = strstr(how, "Sanitizer: ");
-	_cleanup_free_ char *start = end ? xstrndup(how, (size_t)(end + strlen("Sanitizer") - how)) : NULL;
+	const char *end = strstr(how, "anitizer: ");
+	_cleanup_free_ char *start = end ? xstrndup(how, (size_t)(end + strlen("anitizer") - how)) : NULL;
 
 	style_sentence(b, start ? start : how);
 }

@@ -19,6 +19,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "replica/memcheck.h"
 #include "replica/sanitizer.h"
 #include "ring/crash.h"
 
@@ -192,6 +193,10 @@ struct finding *finding_read(const char *report)
 	f->crash = xcalloc(1, sizeof(*f->crash));
 	sanitizer_describe(report, &what);
 	f->what = xstrdup(buffer_text(&what));
+	if (memcheck_made(report)) {
+		memcheck_place(report, &f->function, &f->place.file, &f->place.line);
+		return f;
+	}
 	for (char *line = text, *next; line; before = line, line = next) {
 		next = strchr(line, '\n');
 		if (next)
@@ -209,6 +214,7 @@ struct finding *finding_free(struct finding *f)
 	free(f->what);
 	free(f->crash);
 	free(f->place.file);
+	free(f->function);
 	free(f->variable.file);
 	free(f->variable_name);
 	free(f);

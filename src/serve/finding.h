@@ -26,6 +26,7 @@ struct finding {
 	const char *roles[FINDING_STACKS]; /* of each stack: "" of where it happened; "allocated here" */
 	size_t n_stacks;
 	struct finding_place place;    /* where it happened, if the report says */
+	char *function; /* of the GPU, there; or NULL */
 	struct finding_place variable; /* declaration of the variable at hand; without a file: in the first stack's */
 	char *variable_name;           /* or NULL */
 };

@@ -121,7 +121,7 @@ static void on_answer(void *context, const struct history_answer *a)
 	else if (!a->generation)
 		buffer_printf(&why, "there is no generation of %s before the one that serves", s->name);
 	else if (hash_is_zero(a->image))
-		buffer_printf(&why, "generation %" PRIu32 " was under AddressSanitizer, and its image is for no other worker; "
+		buffer_printf(&why, "generation %" PRIu32 " was under a sanitizer, and its image is for no other worker; "
 			      "'devserve asan %s' builds another", a->generation, s->name);
 	else if (!a->image_path)
 		buffer_printf(&why, "the image of generation %" PRIu32 " isn't kept any more; 'devserve pin' would have kept "

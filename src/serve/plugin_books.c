@@ -26,7 +26,7 @@ void plugin_keep(struct plugin *p)
 	struct deployment_stats s;
 
 	deployment_get_stats(p->deployment, &s);
-	if (s.sanitized)
+	if (s.sanitizer)
 		return;
 	p->kept = (struct record){ .generation = p->generation, .source = p->code.source,
 				    .image = p->code.image, .device = p->code.device };

@@ -238,6 +238,9 @@ static void tell_finding(struct report *r, char *text)
 	_cleanup_free_ char *declared = xasprintf("'%s' is declared here", f->variable_name ? f->variable_name : "");
 	struct diagnostic first = diagnostic(own_frame(frames, e.n_frames), "error", f->what);
 
+	if (f->function) /* of a GPU there is no stack to make lines of */
+		frames[e.n_frames++] = (struct event_frame){ .function = f->function, .file = f->place.file, .text = "",
+							     .line = f->place.line };
 	all[e.n_diagnostics++] = at_place(&f->place, &first);
 	for (size_t i = 1; i < f->n_stacks; i++) {
 		size_t n = read_frames(&text, others);

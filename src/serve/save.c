@@ -23,6 +23,7 @@
 #include "deploy/handle.h"
 #include "golden/cases.h"
 #include "infer/signature.h"
+#include "replica/sanitizer.h"
 #include "serve/build_reason.h"
 #include "serve/built.h"
 #include "serve/event.h"
@@ -157,7 +158,7 @@ void save_end(struct save *s, const char *outcome, const char *reason,
 	e.state = roll ? roll->state : NULL;
 	e.from = roll ? roll->from : e.generation;
 	e.cached = s->cached;
-	e.sanitized = s->sanitize;
+	e.sanitizer = sanitizer_of(s->runtime);
 	e.identical = s->identical;
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, now, stages);

@@ -21,6 +21,7 @@
 #include "image/identity.h"
 #include "image/inspect.h"
 #include "infer/signature.h"
+#include "replica/sanitizer.h"
 #include "serve/cases.h"
 #include "serve/event.h"
 #include "serve/fault.h"
@@ -64,7 +65,7 @@ static void swapped(struct save *s, const struct rollout_result *result)
 					     .identity = s->identity },
 		      s->weights);
 	s->plugin->record_due = true;
-	e.sanitized = s->sanitize;
+	e.sanitizer = sanitizer_of(s->runtime);
 	e.from = result->from;
 	e.cached = s->cached;
 	save_emit(s, &e);

@@ -31,6 +31,7 @@
 #include "worker/crash.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/launched.h"
 #include "worker/measure.h"
 #include "worker/proof.h"
 #include "worker/replay.h"
@@ -400,9 +401,12 @@ static void be_killed_first(void)
 
 static void end_with_parent(uint32_t server_pid)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	bool launched = launched_init(server_pid);
+
+	if (!launched)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* a debugger of the user's, where only parents may (Yama) */
-	if ((uint32_t)getppid() != server_pid)
+	if (!launched && (uint32_t)getppid() != server_pid)
 		_exit(1); /* it ended before we asked to be told */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
@@ -437,6 +441,7 @@ int main(int argc, char **argv)
 	title_init(argc, argv);
 	w.link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &link_size);
 	end_with_parent(w.link->server_pid);
+	w.link->worker_pid = (uint32_t)getpid();
 	if (w.link->magic != LINK_MAGIC || w.link->version != LINK_VERSION) {
 		fprintf(stderr, "devserve-worker: not of the same version as devserve\n");
 		return 2;

@@ -5,9 +5,10 @@
 import pytest
 
 from devserve import x
-from test_cuda import NVCC, fake, host, with_gpu, without_gpu  # noqa: F401: `fake` is a fixture
+from gpu import fake, needs_toolkit, with_gpu, without_gpu  # noqa: F401: `fake` is a fixture
+from test_cuda import host
 
-pytestmark = pytest.mark.skipif(not NVCC, reason="there is no CUDA toolkit")
+pytestmark = needs_toolkit
 
 TEMPLATES = """\
 template <typename T, int N> __global__ void times(T *y, const T *x, int n)

@@ -350,7 +350,7 @@ def test_a_asks_which(root, open_terminal):
         root.write(f"{name}/x.c", constant(1))
     t = open_terminal(wait="h lists the keys")
     t.press("a")
-    t.wait_line("AddressSanitizer for which?")
+    t.wait_line("a sanitizer for which?")
     t.press("be\n")
     assert "under AddressSanitizer" in t.wait_line("beta  gen 1→2")
     assert not any("alpha  gen 1→2" in line for line in t.lines)

@@ -35,9 +35,9 @@ static void read_it(const char *report)
 	finding_free(f);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+static void take(const uint8_t *bytes, size_t size, bool memcheck)
 {
-	struct sanitizer_report report = { .over = false };
+	struct sanitizer_report report = { .memcheck = memcheck };
 	const char *text = (const char *)bytes, *end = text + size;
 
 	for (const char *next; text < end; text = next + 1) {
@@ -49,5 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (report.text.size)
 		read_it(report.text.data);
 	sanitizer_report_fini(&report);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	take(bytes, size, false);
+	take(bytes, size, true);
 	return 0;
 }

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""A CUDA deployment under compute-sanitizer. Where no GPU is, a fake of it (t/fake/compute-sanitizer) and of the driver
+show how it is started, what becomes of its report, and that nothing is left of it; not that it finds anything."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from devserve import TREE, devserve, x
+from gpu import FAKE, NVCC, needs_toolkit, with_gpu, without_gpu
+from test_cuda import LAUNCH, host, kernel, wild, write
+
+pytestmark = needs_toolkit
+
+REPORT = """\
+========= Invalid __global__ write of size 4 bytes
+=========     at wild(int *)+0xb0 in {path}/one/kernel.cu:10
+=========     by thread (0,0,0) in block (2,1,0)
+=========     Address 0x7fe71d800958 is out of bounds
+=========     and is 85 bytes after the nearest allocation at 0x7fe71d800900 of size 4 bytes
+========="""
+WHAT = "invalid __global__ write of size 4 bytes in kernel wild(int *), by thread (0,0,0) of block (2,1,0): " \
+       "out of bounds, 85 bytes after the nearest allocation, which has 4 bytes"
+
+
+def toggle(server, name="one", *options):
+    return devserve("asan", name, "--root", server.root.path, *options)
+
+
+def entry(server, name="one"):
+    return next(d for d in server.status()["deployments"] if d["name"] == name)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def parent(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        return int(stat.read().rsplit(")", 1)[1].split()[1])
+
+
+def gone(*pids):
+    for _ in range(500):
+        if not any(alive(p) for p in pids):
+            return True
+        time.sleep(.01)  # nobody tells of the end of a process that isn't a child
+    return False
+
+
+@pytest.fixture
+def tool(serve, root, tmp_path):
+    """A server that finds the fakes; `.runs()`: process and options of each time that the tool was started."""
+    where = tmp_path / "bin"
+    where.mkdir()
+    shutil.copy(TREE / "t/fake/compute-sanitizer", where)
+    log = tmp_path / "sanitizer.log"
+    log.write_text("")
+
+    def start(*args, fault="", refusal="", **kw):
+        server = serve(*args, env={"PATH": f"{where}:{os.environ['PATH']}", "LD_LIBRARY_PATH": str(FAKE),
+                                   "FAKE_CUDA_LOG": str(tmp_path / "cuda.log"), "FAKE_CUDA_FAULT": fault,
+                                   "FAKE_SANITIZER_LOG": str(log), "FAKE_REFUSAL": refusal,
+                                   "FAKE_FINDING": REPORT.format(path=root.path)}, **kw)
+        server.runs = lambda: [line.split() for line in log.read_text().splitlines()]
+        return server
+
+    return start
+
+
+@without_gpu
+def test_the_worker_is_started_by_it_and_there_and_back_nothing_is_compiled(root, tool):
+    write(root)
+    server = tool()
+    assert server.runs() == []
+    said = toggle(server)
+    assert said.returncode == 0 and "serves under compute-sanitizer" in said.stdout, said
+    done = server.seen("save.done", deployment="one")[-1]
+    assert done["outcome"] == "swapped" and done["sanitized"] and done["sanitizer"] == "compute-sanitizer", done
+    assert not {"nvrtc", "gcc", "link"} & {s["name"] for s in done["stages"]}, done
+    (pid,) = server.worker_pids("one")
+    starters = {int(run[0]) for run in server.runs()}
+    assert parent(parent(pid)) in starters, "as the real one, it has a process between"
+    options = server.runs()[0][1:]
+    assert options[:2] == ["--tool", "memcheck"] and "--strip-paths" in options, options
+    assert server.infer("one", x(5)).status == 200
+    assert entry(server)["sanitizer"] == "compute-sanitizer"
+    assert "under compute-sanitizer" in devserve("status", root.path).stdout
+    runs = len(server.runs())
+    said = toggle(server)
+    assert said.returncode == 0 and "as it is built usually" in said.stdout, said
+    assert gone(*starters, pid) and len(server.runs()) == runs
+    assert server.infer("one", x(5)).status == 200 and "sanitizer" not in entry(server)
+
+
+@without_gpu
+def test_what_it_finds_ends_the_call_and_is_told_by_its_line(root, tool):
+    write(root, call=wild())
+    server = tool(fault="wild=719")
+    toggle(server)
+    generation = entry(server)["generation"]
+    mark = server.mark()
+    answer = server.infer("one", x(1))
+    assert answer.status == 500 and WHAT in answer.json["error"], answer
+    report = server.wait("sanitizer.report", mark, deployment="one")
+    assert report["what"] == WHAT and report["call"] == "X INT32[1]", report
+    place = {"file": str(root.path / "one/kernel.cu"), "line": 10}
+    assert place.items() <= report["diagnostics"][0].items() and report["diagnostics"][0]["severity"] == "error", report
+    assert place.items() <= report["frames"][0].items() and report["frames"][0]["function"] == "wild(int *)", report
+    assert not server.seen("crash.report"), "it is what it is there for, not a crash"
+    server.wait("worker.replaced", mark, deployment="one")
+    assert entry(server)["generation"] == generation and entry(server)["sanitizer"], "nothing falls back"
+
+
+@without_gpu
+def test_a_save_is_served_under_it_until_it_ends(root, tool):
+    write(root)
+    server = tool()
+    toggle(server)
+    (before,) = server.worker_pids("one")
+    done = server.save("one/kernel.cu", kernel(3))
+    assert done["outcome"] == "swapped" and done["sanitizer"] == "compute-sanitizer", done
+    assert server.worker_pids("one") != [before], "it has not seen the code before it started"
+    done = server.save("one/one.c", host() + "\nint more;\n")
+    assert done["outcome"] == "swapped" and done["sanitizer"] == "compute-sanitizer", done
+    assert server.infer("one", x(1)).status == 200
+
+
+@without_gpu
+def test_why_it_does_not_start_is_a_line_of_the_deployment(root, tool):
+    write(root)
+    server = tool(refusal="cannot attach")
+    mark = server.mark()
+    said = toggle(server)
+    assert said.returncode == 1 and "ended with exit status 255" in said.stderr, said
+    assert "cannot attach" in server.wait("log", mark, deployment="one")["text"]
+    assert server.infer("one", x(1)).status == 200, "what served goes on"
+
+
+@without_gpu
+def test_where_it_is_not_there_a_sentence_says_what_to_install(root, serve, tmp_path):
+    write(root)
+    server = serve(env={"LD_LIBRARY_PATH": str(FAKE)})
+    said = toggle(server)
+    assert said.returncode == 4 and "neither in the CUDA toolkit" in said.stderr and "install" in said.stderr, said
+    assert server.infer("one", x(1)).status == 200 and "sanitizer" not in entry(server)
+    done = server.save("one/kernel.cu", kernel(3))
+    assert done["outcome"] == "swapped" and "sanitized" not in done, done
+
+
+@without_gpu
+@pytest.mark.parametrize("which", ["server", "tool"])
+def test_nothing_is_left_when_one_of_them_is_killed(root, tool, request, which):
+    write(root)
+    server = tool()
+    toggle(server)
+    (pid,) = server.worker_pids("one")
+    starter = parent(parent(pid))
+    mark = server.mark()
+    if which == "tool":
+        os.kill(starter, signal.SIGKILL)
+        server.wait("worker.replaced", mark, deployment="one")
+        assert server.infer("one", x(1)).status == 200
+    else:
+        server.stop(signal.SIGKILL)
+        request.node.servers.remove(server)  # whose end should be another
+    assert gone(pid, starter)
+
+
+@without_gpu
+def test_a_call_that_takes_too_long_ends_its_worker_and_the_tool(root, tool):
+    write(root, call="\t(void)n;\n\tif (*(int *)call->in[0].data < 0)\n\t\tfor (volatile int i = 0;; i++)\n\t\t\t;\n\treturn 0;")
+    root.write("one/deployment.yaml", "request_timeout_s: 1\n")
+    server = tool()
+    toggle(server)
+    (pid,) = server.worker_pids("one")
+    starter = parent(parent(pid))
+    assert server.infer("one", x(-1)).status == 504
+    assert gone(pid, starter)
+    assert server.infer("one", x(1)).status == 200
+
+
+@with_gpu
+def test_an_illegal_address_is_told_by_the_line_of_its_kernel(root, serve):
+    if not any((shutil.which("compute-sanitizer"), os.path.exists(os.path.dirname(NVCC) + "/compute-sanitizer"))):
+        pytest.skip("there is no compute-sanitizer")
+    write(root)
+    server = serve("--create-timeout=60")
+    said = toggle(server)
+    assert said.returncode == 0 and "compute-sanitizer" in said.stdout, said
+    assert server.infer("one", x(21)).value == 42
+    server.save("one/one.c", host(wild()))
+    mark = server.mark()
+    assert server.infer("one", x(1)).status == 500
+    report = server.wait("sanitizer.report", mark, deployment="one")
+    line = next(i for i, text in enumerate(root.read("one/kernel.cu").splitlines(), 1) if "1ll << 40" in text)
+    print(json.dumps(report, indent=1))
+    assert (report["diagnostics"][0]["file"], report["diagnostics"][0]["line"]) == (str(root.path / "one/kernel.cu"), line), report
+    assert "write of size 4" in report["what"] and "wild" in report["what"], report
+    server.save("one/one.c", host(LAUNCH))
+    assert server.infer("one", x(21)).value == 42
+    assert toggle(server).returncode == 0 and server.infer("one", x(21)).value == 42
