@@ -23,6 +23,8 @@ typedef struct CUevent_st *cuda_event;
 typedef struct CUlib_st *cuda_library;
 typedef struct CUkern_st *cuda_kernel;
 typedef struct CUfunc_st *cuda_function;
+typedef struct CUgraph_st *cuda_graph;
+typedef struct CUgraphExec_st *cuda_graph_exec;
 
 enum { /* CUdevice_attribute */
 	CUDA_L2_CACHE = 38, /* bytes */
@@ -35,6 +37,11 @@ enum { /* CUfunction_attribute */
 	CUDA_KERNEL_SHARED = 1,         /* bytes that the kernel declares */
 	CUDA_KERNEL_DYNAMIC_SHARED = 8, /* how many more a launch may ask for */
 };
+
+enum { CUDA_CAPTURE_THREAD_LOCAL = 1 }; /* CUstreamCaptureMode */
+
+enum { CUDA_MEMORY_TYPE = 2 }; /* CUpointer_attribute */
+enum { CUDA_MEMORY_DEVICE = 2 }; /* CUmemorytype */
 
 enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 
@@ -78,6 +85,14 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(launch, cuLaunchKernel, (cuda_function function, unsigned grid_x, unsigned grid_y,    \
 		unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,          \
 		unsigned shared, cuda_stream stream, void **arguments, void **extra))           \
+	X(pointer_attribute, cuPointerGetAttribute, (void *ret, int attribute, cuda_address at)) \
+	X(capture_begin, cuStreamBeginCapture_v2, (cuda_stream stream, int mode))               \
+	X(capture_end, cuStreamEndCapture, (cuda_stream stream, cuda_graph *ret))               \
+	X(graph_destroy, cuGraphDestroy, (cuda_graph graph))                                    \
+	X(graph_instantiate, cuGraphInstantiateWithFlags, (cuda_graph_exec *ret, cuda_graph graph, \
+		unsigned long long flags))                                                      \
+	X(graph_launch, cuGraphLaunch, (cuda_graph_exec exec, cuda_stream stream))              \
+	X(graph_exec_destroy, cuGraphExecDestroy, (cuda_graph_exec exec))                       \
 	X(error_name, cuGetErrorName, (cuda_result error, const char **ret))                    \
 	X(error_string, cuGetErrorString, (cuda_result error, const char **ret))
 

@@ -21,24 +21,33 @@ static cuda_result add_block(struct pool *p, size_t size)
 	if (r != 0)
 		return r;
 	p->blocks = xrealloc(p->blocks, (p->n_blocks + 1) * sizeof(*p->blocks));
+	p->n_changes++;
 	p->blocks[p->n_blocks++] = (struct pool_block){ .at = at, .size = size };
 	return 0;
+}
+
+bool pool_has(const struct pool *p, size_t size)
+{
+	const struct pool_block *last = p->n_blocks ? &p->blocks[p->n_blocks - 1] : NULL;
+	size_t whole = align(size);
+
+	return last && whole >= size && whole <= last->size - last->used;
 }
 
 cuda_result pool_take(struct pool *p, size_t size, cuda_address *ret)
 {
 	size_t whole = align(size);
-	struct pool_block *last = p->n_blocks ? &p->blocks[p->n_blocks - 1] : NULL;
+	struct pool_block *last;
 
 	if (whole < size)
 		return 2; /* CUDA_ERROR_OUT_OF_MEMORY */
-	if (!last || whole > last->size - last->used) {
+	if (!pool_has(p, size)) {
 		cuda_result r = add_block(p, whole > SMALLEST ? whole : SMALLEST);
 
 		if (r != 0)
 			return r;
-		last = &p->blocks[p->n_blocks - 1];
 	}
+	last = &p->blocks[p->n_blocks - 1];
 	*ret = last->at + last->used;
 	last->used += whole;
 	return 0;
@@ -49,6 +58,7 @@ static void release(struct pool *p)
 	for (size_t i = 0; i < p->n_blocks; i++)
 		p->device->driver->release(p->blocks[i].at);
 	free(p->blocks);
+	p->n_changes++;
 	p->blocks = NULL;
 	p->n_blocks = 0;
 }

@@ -17,10 +17,14 @@ struct pool {
 		size_t size, used;
 	} *blocks;
 	size_t n_blocks;
+	uint64_t n_changes; /* of its blocks: until the next, the same pieces lie at the same addresses */
 };
 
 /* @size bytes at a multiple of 256; 0 bytes are something, too. 0, or what the driver said. */
 cuda_result pool_take(struct pool *p, size_t size, cuda_address *ret);
+
+/* Whether pool_take() would ask nothing of the driver. */
+bool pool_has(const struct pool *p, size_t size);
 
 /* Nothing of it is used any more. Several blocks become one. */
 void pool_reset(struct pool *p);

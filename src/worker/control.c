@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "worker/crash.h"
 #include "worker/gpu.h"
+#include "worker/graphs.h"
 #include "worker/threads.h"
 
 #define MAX_ORDERS 8
@@ -35,6 +36,7 @@ struct control {
 static void carry_out(struct order *o, struct control_result *result)
 {
 	*result = (struct control_result){ .order = o->order };
+	graphs_hold();
 	if (o->order == CONTROL_LOAD)
 		result->error = image_open(&result->image, &o->load, o->flags, &o->image, result->sentence,
 					   sizeof(result->sentence));
@@ -42,6 +44,7 @@ static void carry_out(struct order *o, struct control_result *result)
 		gpu_warm();
 	else
 		result->unloaded = image_close(&o->image);
+	graphs_let_go();
 }
 
 static void *run(void *context)

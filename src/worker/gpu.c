@@ -13,6 +13,7 @@
 #include "worker/gpu.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@
 #include "cuda/code.h"
 #include "cuda/pinned.h"
 #include "worker/device_memory.h"
+#include "worker/graphs.h"
 #include "worker/lane.h"
 #include "worker/threads.h"
 
@@ -62,14 +64,23 @@ int gpu_open(const struct link_load *load, struct gpu *before, struct gpu **ret,
 	}
 	g->memory = device_memory_ref(before ? before->memory : NULL);
 	if (before)
-		g->offer = before->offer;
+		gpu_set_offer(g, before->offer);
 	*ret = g;
 	return 0;
+}
+
+/* An image may be of a devserve that knew none. */
+static bool wants_graphs(const struct devserve_cuda_deployment *offer)
+{
+	return offer && offer->extension.struct_size >= offsetof(struct devserve_cuda_deployment, graphs) +
+							      sizeof(offer->graphs) && offer->graphs;
 }
 
 void gpu_set_offer(struct gpu *g, const struct devserve_cuda_deployment *offer)
 {
 	g->offer = offer;
+	if (wants_graphs(offer))
+		g->graphs = graphs_new(g->device);
 }
 
 struct gpu *gpu_close(struct gpu *g)
@@ -77,6 +88,7 @@ struct gpu *gpu_close(struct gpu *g)
 	if (!g)
 		return NULL;
 	device_enter(g->device);
+	graphs_free(g->graphs);
 	code_unload(g->code);
 	device_memory_unref(g->device, g->memory);
 	free(g);
@@ -124,12 +136,7 @@ bool gpu_has_output(const struct gpu *g, uint32_t index, uint32_t dtype)
 
 void *gpu_make(struct gpu *g, uint64_t size)
 {
-	cuda_address at;
-	cuda_result r = pool_take(&lane_own()->pool, size, &at);
-
-	if (r != 0)
-		lane_tell(g, r, "no memory of the GPU");
-	return r == 0 ? (void *)(uintptr_t)at : NULL;
+	return lane_make(g, size);
 }
 
 int gpu_bring(struct gpu *g, struct devserve_tensor *t, const char *host)
@@ -151,6 +158,11 @@ int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size)
 		return 0;
 	return lane_tell(g, g->device->driver->fill((uintptr_t)memory, value, size, lane_stream(g)),
 			 "filling memory of the GPU failed");
+}
+
+int gpu_infer(struct gpu *g, int (*infer)(const struct devserve_call *call))
+{
+	return g->graphs ? graphs_infer(g, infer) : infer(lane_own()->call);
 }
 
 int gpu_fetch(struct gpu *g, char *host, const struct devserve_tensor *t)

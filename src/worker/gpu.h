@@ -20,12 +20,14 @@
 
 struct code;
 struct device_memory;
+struct graphs;
 
 struct gpu { /* of one image */
 	const struct device *device;
 	struct code *code; /* NULL: it is in the image, or there is none */
 	const struct devserve_cuda_deployment *offer; /* NULL: its tensors stay on the host */
 	struct device_memory *memory;
+	struct graphs *graphs; /* NULL: infer() runs in every call */
 };
 
 /* Make the context, so that later nobody waits for it. Without a GPU: nothing. [control] */
@@ -63,6 +65,8 @@ int gpu_bring(struct gpu *g, struct devserve_tensor *t, const char *host);
 void *gpu_make(struct gpu *g, uint64_t size);
 /* Queue that all @size bytes of it become @value. 0 or a negative errno: the sentence is kept. [infer] */
 int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size);
+/* Have infer() queue the call's work, or queue again what it queued the last time. What infer() returned. [infer] */
+int gpu_infer(struct gpu *g, int (*infer)(const struct devserve_call *call));
 /* Queue its way back. 0 or a negative errno. [infer] */
 int gpu_fetch(struct gpu *g, char *host, const struct devserve_tensor *t);
 /*

@@ -7,6 +7,7 @@
 
 #include "worker/blas.h"
 #include "worker/device_memory.h"
+#include "worker/graphs.h"
 #include "worker/lane.h"
 #include "worker/launch.h"
 
@@ -23,7 +24,7 @@ static void *host_scratch(const struct devserve_host *host, uint64_t size)
 	struct gpu *g = lane_gpu();
 
 	(void)host;
-	return g ? gpu_make(g, size) : NULL;
+	return g ? lane_make(g, size) : NULL;
 }
 
 static void *host_allocate(const struct devserve_host *host, uint64_t size)
@@ -32,7 +33,8 @@ static void *host_allocate(const struct devserve_host *host, uint64_t size)
 	cuda_address at;
 
 	(void)host;
-	if (!g || lane_tell(g, device_memory_take(g->device, g->memory, size, &at), "no memory of the GPU") != 0)
+	if (!g || lane_spoils("it allocates memory") ||
+	    lane_tell(g, device_memory_take(g->device, g->memory, size, &at), "no memory of the GPU") != 0)
 		return NULL;
 	return (void *)(uintptr_t)at;
 }
@@ -42,8 +44,26 @@ static void host_release(const struct devserve_host *host, void *memory)
 	struct gpu *g = lane_gpu();
 
 	(void)host;
-	if (g)
-		device_memory_give(g->device, g->memory, (uintptr_t)memory, lane_stream(g));
+	if (!g || lane_spoils("it releases memory"))
+		return;
+	if (lane_index() == LANE_INFER)
+		graphs_forget(g->graphs); /* one may use it */
+	device_memory_give(g->device, g->memory, (uintptr_t)memory, lane_stream(g));
+}
+
+static bool is_on_device(const struct gpu *g, const void *at)
+{
+	unsigned type = 0;
+
+	return g->device->driver->pointer_attribute(&type, CUDA_MEMORY_TYPE, (uintptr_t)at) == 0 &&
+	       type == CUDA_MEMORY_DEVICE;
+}
+
+/* What the host's memory holds may be another thing in the next call. */
+static bool spoils_copy(const struct gpu *g, const void *to, const void *from)
+{
+	return lane_own()->captures && !(is_on_device(g, to) && is_on_device(g, from)) &&
+	       lane_spoils("it copies to or from the host's memory");
 }
 
 static int host_copy(const struct devserve_host *host, void *to, const void *from, uint64_t size)
@@ -53,6 +73,8 @@ static int host_copy(const struct devserve_host *host, void *to, const void *fro
 	(void)host;
 	if (!g)
 		return -EPERM;
+	if (spoils_copy(g, to, from))
+		return -EBUSY;
 	return lane_tell(g, g->device->driver->copy((uintptr_t)to, (uintptr_t)from, size, lane_stream(g)),
 			 "the copy failed");
 }
@@ -62,7 +84,11 @@ static int host_synchronize(const struct devserve_host *host)
 	struct gpu *g = lane_gpu();
 
 	(void)host;
-	return g ? lane_tell(g, g->device->driver->stream_synchronize(lane_stream(g)), "the GPU failed") : -EPERM;
+	if (!g)
+		return -EPERM;
+	if (lane_spoils("it waits for the GPU"))
+		return -EBUSY;
+	return lane_tell(g, g->device->driver->stream_synchronize(lane_stream(g)), "the GPU failed");
 }
 
 static int host_launch(const struct devserve_host *host, const struct devserve_cuda_launch *launch)

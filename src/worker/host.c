@@ -448,7 +448,7 @@ static int compute(struct invocation *v, const struct image *image)
 	int r = is_timed(v) ? gpu_time_start(v->gpu) : 0;
 
 	if (r == 0)
-		r = image->entry->infer(&v->view);
+		r = v->gpu ? gpu_infer(v->gpu, image->entry->infer) : image->entry->infer(&v->view);
 	return r == 0 && is_timed(v) ? gpu_time_stop(v->gpu) : r;
 }
 
@@ -497,6 +497,20 @@ const char *invocation_run(struct invocation *v, const struct image *image, stru
 	guard_end(v->guard);
 	call->status = r > 0 ? -EPROTO : r;
 	return v->damage[0] ? v->damage : NULL;
+}
+
+void invocation_again(const struct devserve_call *view)
+{
+	struct invocation *v = view->context;
+
+	v->call->error_size = 0;
+	for (uint32_t i = 0; i < view->n_out; i++)
+		if (!v->placed[i]) {
+			v->call->tensors[v->call->n_in + i].rank = 0;
+			v->out[i].rank = 0;
+			v->out[i].data = NULL;
+			v->out[i].device = 1;
+		}
 }
 
 const struct devserve_call *invocation_view(const struct invocation *v)

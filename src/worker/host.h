@@ -49,6 +49,9 @@ void invocation_time(struct invocation *v, bool yes);
  */
 const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot);
 
+/* infer() is to run once more in the same call: what it said and made is forgotten. [infer] */
+void invocation_again(const struct devserve_call *view);
+
 /* The last call, as its deployment saw it; until the next. [infer] */
 const struct devserve_call *invocation_view(const struct invocation *v);
 

@@ -73,6 +73,31 @@ cuda_result lane_finish(struct gpu *g)
 	return r;
 }
 
+void *lane_make(const struct gpu *g, uint64_t size)
+{
+	struct lane_state *l = &lanes[own];
+	cuda_address at = l->place;
+	cuda_result r;
+
+	if (at)
+		return (void *)(uintptr_t)at;
+	if (!pool_has(&l->pool, size) && lane_spoils("it took more memory than the call of this shape before"))
+		return NULL;
+	r = pool_take(&l->pool, size, &at);
+	if (r != 0)
+		lane_tell(g, r, "no memory of the GPU");
+	return r == 0 ? (void *)(uintptr_t)at : NULL;
+}
+
+bool lane_spoils(const char *why)
+{
+	struct lane_state *l = &lanes[own];
+
+	if (l->captures && !l->spoiled[0])
+		snprintf(l->spoiled, sizeof(l->spoiled), "%s", why);
+	return l->captures;
+}
+
 int lane_complain(int error, const char *format, ...)
 {
 	struct lane_state *l = &lanes[own];
@@ -82,6 +107,8 @@ int lane_complain(int error, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	if (lane_spoils(text))
+		return -error;
 	if (l->call)
 		return l->call->host->fail(l->call, error, "%s", text);
 	host_table()->log(host_table(), DEVSERVE_ERROR, "%s", text);

@@ -8,6 +8,8 @@
  * in this call. A thread has its own; all functions here are about that of the calling thread.
  */
 
+#include <stdbool.h>
+
 #include <devserve/deployment.h>
 
 #include "cuda/device.h"
@@ -22,6 +24,9 @@ struct lane_state {
 	struct pool pool;
 	struct blame blame;
 	cuda_result fault; /* sticky */
+	bool captures;     /* what is queued becomes a graph (graphs.h) */
+	char spoiled[256]; /* why it can't become one; "": nothing is in the way so far */
+	cuda_address place; /* where the next piece of memory is to lie; 0: wherever there is room */
 };
 
 /* Device memory comes from @d. [control] */
@@ -43,7 +48,16 @@ cuda_stream lane_stream(const struct gpu *g);
 /* Wait until everything on this lane has ended; its pool is free again. */
 cuda_result lane_finish(struct gpu *g);
 
-/* Tell the author: the call fails by it, or it is logged. Returns -@error. */
+/* Device memory of @size bytes for this call; NULL: the author was told. */
+void *lane_make(const struct gpu *g, uint64_t size);
+
+/* If a capture is under way, it becomes no graph, because of @why. Whether one is. */
+bool lane_spoils(const char *why);
+
+/*
+ * Tell the author: the call fails by it, or it is logged. During a capture nobody is told, for the call
+ * will be run once more without. Returns -@error.
+ */
 int lane_complain(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same with what the driver said. 0 if that is nothing, else a negative errno. */

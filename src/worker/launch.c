@@ -44,6 +44,8 @@ static int allow_shared(struct gpu *g, struct kernel *k, uint64_t shared)
 				k->name, (unsigned long long)shared, g->device->max_shared);
 	if (shared <= (uint64_t)k->dynamic || shared + (unsigned)k->shared <= USUAL_SHARED)
 		return 0;
+	if (lane_spoils("a kernel wants more shared memory than in the call of this shape before"))
+		return -EBUSY;
 	r = g->device->driver->kernel_set(CUDA_KERNEL_DYNAMIC_SHARED, (int)shared, k->kernel, g->device->ordinal);
 	if (r == 0)
 		k->dynamic = (int)shared;

@@ -12,7 +12,9 @@
  *	fake_takes_2000  by the events, a launch of what stands beside it takes 2000 ns, give or take 1 %
  *
  *	FAKE_CUDA_LOG    file: a line for each call, "PID FUNCTION …"
- *	FAKE_CUDA_FAULT  "KERNEL=ERROR": from that kernel's launch on everything fails so
+ *	FAKE_CUDA_NO_GRAPHS  no graph can be instantiated
+ *	FAKE_CUDA_FAULT  "KERNEL=ERROR": once that kernel has run everything fails so;
+ *	                 "KERNEL=ERROR@N": once it has run for the Nth time
  *
  * Kernels and their parameters are read from the cubins, which are real.
  */
@@ -29,7 +31,7 @@
 
 #define API __attribute__((visibility("default")))
 
-enum { MAX_KERNELS = 64, MAX_PARAMETERS = 16 };
+enum { MAX_KERNELS = 64, MAX_PARAMETERS = 16, MAX_NODES = 64 };
 
 struct library;
 
@@ -48,6 +50,29 @@ struct library {
 
 static int fault; /* sticky */
 static _Atomic uint64_t gone_ns; /* by the events */
+
+/* What a stream was told while it is captured, which is then done at each replay. */
+struct node {
+	const struct kernel *kernel; /* NULL: a copy */
+	uint64_t to, from; /* of a kernel: its first parameters, as many as are needed */
+	int n;
+	size_t size;
+};
+
+struct graph {
+	unsigned number, n;
+	struct node nodes[MAX_NODES];
+};
+
+static struct graph *captured; /* NULL: no capture is under way */
+static int broken;             /* why it will fail */
+static unsigned n_graphs;
+
+static struct range {
+	uint64_t at;
+	size_t size;
+} ranges[1024]; /* of device memory */
+static pthread_mutex_t ranges_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
 {
@@ -70,12 +95,51 @@ static __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
 
 #define NOTE(...) (note(__VA_ARGS__), fault)
 
+/* What a thread must not do while it captures, and what nobody should do meanwhile. */
+static int unsafe(const char *what)
+{
+	if (!captured)
+		return 0;
+	note("%s during a capture", what);
+	broken = 900;
+	return broken;
+}
+
+static void add_range(uint64_t at, size_t size)
+{
+	pthread_mutex_lock(&ranges_lock);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+		if (!ranges[i].at) {
+			ranges[i] = (struct range){ at, size };
+			break;
+		}
+	pthread_mutex_unlock(&ranges_lock);
+}
+
+/* The one that @at lies in, taken out if @take. */
+static int has_range(uint64_t at, int take)
+{
+	int found = 0;
+
+	pthread_mutex_lock(&ranges_lock);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges) && !found; i++)
+		if (ranges[i].at && at - ranges[i].at < ranges[i].size) {
+			found = 1;
+			if (take)
+				ranges[i].at = 0;
+		}
+	pthread_mutex_unlock(&ranges_lock);
+	return found;
+}
+
 /* As the real one's, it never ends. */
 static void *wait_for_ever(void *context)
 {
 	pause();
 	return context;
 }
+
+static int run_or_capture(const struct node *n);
 
 API int cuInit(unsigned flags)
 {
@@ -98,9 +162,9 @@ API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 }
 API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
 API int cuCtxSetCurrent(void *context) { (void)context; return fault; }
-API int cuCtxSynchronize(void) { return NOTE("synchronize"); }
+API int cuCtxSynchronize(void) { return unsafe("synchronize") ? 900 : NOTE("synchronize"); }
 API int cuStreamCreate(void **ret, unsigned flags) { (void)flags; *ret = malloc(1); return fault; }
-API int cuStreamSynchronize(void *stream) { (void)stream; return NOTE("wait"); }
+API int cuStreamSynchronize(void *stream) { (void)stream; return unsafe("wait") ? 900 : NOTE("wait"); }
 API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = calloc(1, sizeof(uint64_t)); return fault; }
 API int cuEventRecord(void *event, void *stream) { (void)stream; *(uint64_t *)event = gone_ns; return NOTE("record"); }
 API int cuEventElapsedTime(float *ret, void *from, void *to)
@@ -108,20 +172,39 @@ API int cuEventElapsedTime(float *ret, void *from, void *to)
 	*ret = (float)(*(uint64_t *)to - *(uint64_t *)from) / 1e6f;
 	return NOTE("elapsed");
 }
-API int cuEventSynchronize(void *event) { (void)event; return NOTE("wait for event"); }
+API int cuEventSynchronize(void *event) { (void)event; return unsafe("wait for event") ? 900 : NOTE("wait for event"); }
 API int cuEventDestroy_v2(void *event) { free(event); return fault; }
 API int cuMemAlloc_v2(uint64_t *ret, size_t size)
 {
+	if (unsafe("allocate"))
+		return 900;
 	*ret = (uintptr_t)aligned_alloc(256, (size + 255) & ~(size_t)255);
+	add_range(*ret, size);
 	memset((void *)(uintptr_t)*ret, 0, size);
 	return NOTE("allocate %zu", size);
 }
-API int cuMemFree_v2(uint64_t at) { free((void *)(uintptr_t)at); return NOTE("free"); }
+API int cuMemFree_v2(uint64_t at)
+{
+	if (unsafe("free"))
+		return 900;
+	has_range(at, 1);
+	free((void *)(uintptr_t)at);
+	return NOTE("free");
+}
+API int cuPointerGetAttribute(void *ret, int attribute, uint64_t at)
+{
+	unsigned device = 2;
+
+	if (attribute != 2 || !has_range(at, 0))
+		return 1;
+	memcpy(ret, &device, sizeof(device));
+	return fault;
+}
 API int cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total) { *ret_free = *ret_total = 1 << 30; return 0; }
 API int cuMemcpyAsync(uint64_t to, uint64_t from, size_t size, void *stream)
 {
 	(void)stream;
-	memcpy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, size);
+	run_or_capture(&(struct node){ .to = to, .from = from, .size = size });
 	return NOTE("copy %zu", size);
 }
 API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream)
@@ -186,6 +269,7 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 	struct library *l = calloc(1, sizeof(*l));
 
 	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+	unsafe("load library");
 	for (unsigned i = 0; i < elf->e_shnum && l->n < MAX_KERNELS; i++) {
 		const char *name = names + section(elf, i)->sh_name;
 		char info[256];
@@ -206,7 +290,12 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 	*ret = l;
 	return NOTE("load library");
 }
-API int cuLibraryUnload(void *library) { free(library); return NOTE("unload library"); }
+API int cuLibraryUnload(void *library)
+{
+	unsafe("unload library");
+	free(library);
+	return NOTE("unload library");
+}
 API int cuLibraryGetKernelCount(unsigned *ret, void *library) { *ret = ((struct library *)library)->n; return fault; }
 API int cuLibraryEnumerateKernels(void **ret, unsigned n, void *library)
 {
@@ -237,13 +326,10 @@ API int cuKernelGetParamInfo(void *kernel, size_t index, size_t *ret_offset, siz
 	*ret_size = k->sizes[index];
 	return fault;
 }
-static void add(void **arguments, int what)
+static void add(const struct node *n, int what)
 {
-	int *y = *(int **)arguments[0];
-	const int *x = *(const int **)arguments[1];
-
-	for (int i = 0; i < *(const int *)arguments[2]; i++)
-		y[i] = x[i] + what;
+	for (int i = 0; i < n->n; i++)
+		((int *)(uintptr_t)n->to)[i] = ((const int *)(uintptr_t)n->from)[i] + what;
 }
 
 static void pass(int ns)
@@ -254,22 +340,109 @@ static void pass(int ns)
 	gone_ns += (uint64_t)(ns + (int)((drawn >> 16) % 201 - 100) * ns / 10000);
 }
 
+static void fail_if_told(const struct kernel *k)
+{
+	const char *bad = getenv("FAKE_CUDA_FAULT");
+	size_t n = strlen(k->name);
+	static long times;
+	char *end;
+	long error;
+
+	if (!bad || strncmp(bad, k->name, n) != 0 || bad[n] != '=')
+		return;
+	error = strtol(bad + n + 1, &end, 10);
+	if (++times >= (*end == '@' ? strtol(end + 1, NULL, 10) : 1))
+		fault = (int)error;
+}
+
+static void run(const struct node *n)
+{
+	const struct library *l = n->kernel ? n->kernel->library : NULL;
+
+	if (!l) {
+		memcpy((void *)(uintptr_t)n->to, (const void *)(uintptr_t)n->from, n->size);
+		return;
+	}
+	if (l->adds >= 0 && n->kernel->n_parameters >= 3)
+		add(n, l->adds);
+	if (l->takes_ns >= 0)
+		pass(l->takes_ns);
+	fail_if_told(n->kernel);
+}
+
+/* It is asynchronous: a fault shows later. */
+static int run_or_capture(const struct node *n)
+{
+	if (captured && captured->n < MAX_NODES)
+		captured->nodes[captured->n++] = *n;
+	else
+		run(n);
+	return 0;
+}
+
 API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
 		       unsigned shared, void *stream, void **arguments, void **extra)
 {
-	const struct kernel *k = function;
-	const char *bad = getenv("FAKE_CUDA_FAULT");
-	size_t n = strlen(k->name);
+	struct node n = { .kernel = function };
 
 	(void)stream, (void)extra;
-	if (k->library->adds >= 0 && k->n_parameters >= 3)
-		add(arguments, k->library->adds);
-	if (k->library->takes_ns >= 0)
-		pass(k->library->takes_ns);
-	note("launch %s %ux%ux%u %ux%ux%u %u", k->name, gx, gy, gz, bx, by, bz, shared);
-	if (bad && strncmp(bad, k->name, n) == 0 && bad[n] == '=')
-		fault = (int)strtol(bad + n + 1, NULL, 10);
-	return 0; /* it is asynchronous: the fault shows later */
+	if (n.kernel->n_parameters >= 3) {
+		memcpy(&n.to, arguments[0], n.kernel->sizes[0] < 8 ? n.kernel->sizes[0] : 8);
+		memcpy(&n.from, arguments[1], n.kernel->sizes[1] < 8 ? n.kernel->sizes[1] : 8);
+		memcpy(&n.n, arguments[2], sizeof(n.n));
+	}
+	note("launch %s %ux%ux%u %ux%ux%u %u", n.kernel->name, gx, gy, gz, bx, by, bz, shared);
+	return run_or_capture(&n);
+}
+API int cuStreamBeginCapture_v2(void *stream, int mode)
+{
+	(void)stream;
+	captured = calloc(1, sizeof(*captured));
+	broken = 0;
+	return NOTE("begin capture %d", mode);
+}
+API int cuStreamEndCapture(void *stream, void **ret)
+{
+	(void)stream;
+	*ret = captured;
+	captured = NULL;
+	note("end capture");
+	if (!broken)
+		return fault;
+	free(*ret);
+	*ret = NULL;
+	return 901;
+}
+API int cuGraphDestroy(void *graph) { free(graph); return fault; }
+API int cuGraphInstantiateWithFlags(void **ret, void *graph, unsigned long long flags)
+{
+	struct graph *g = malloc(sizeof(*g));
+
+	(void)flags;
+	*g = *(struct graph *)graph;
+	g->number = ++n_graphs;
+	*ret = g;
+	if (getenv("FAKE_CUDA_NO_GRAPHS")) {
+		free(g);
+		return 801;
+	}
+	return NOTE("instantiate graph %u", g->number);
+}
+API int cuGraphExecDestroy(void *exec)
+{
+	note("destroy graph %u", ((struct graph *)exec)->number);
+	free(exec);
+	return fault;
+}
+API int cuGraphLaunch(void *exec, void *stream)
+{
+	const struct graph *g = exec;
+
+	(void)stream;
+	for (unsigned i = 0; i < g->n; i++)
+		run(&g->nodes[i]);
+	note("launch graph %u", g->number);
+	return 0;
 }
 API int cuGetErrorName(int error, const char **ret) { *ret = error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR"; return 0; }
 API int cuGetErrorString(int error, const char **ret) { (void)error; *ret = "a fake error"; return 0; }

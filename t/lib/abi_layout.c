@@ -185,6 +185,8 @@ static void print_cuda(void)
 	FIELD(devserve_cuda_deployment, extension);
 	FIELD(devserve_cuda_deployment, host_inputs);
 	FIELD(devserve_cuda_deployment, host_outputs);
+	FIELD(devserve_cuda_deployment, graphs);
+	FIELD(devserve_cuda_deployment, reserved);
 	SIZE(struct devserve_dim3);
 	FIELD(devserve_dim3, x);
 	FIELD(devserve_dim3, y);

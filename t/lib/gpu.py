@@ -33,8 +33,8 @@ def fake(serve, tmp_path):
     """A server whose workers find the fake driver; `.calls(pid)` is what they called, in order."""
     log = tmp_path / "cuda.log"
 
-    def start(*args, fault="", **kw):
-        server = serve(*args, env={"LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_LOG": str(log), "FAKE_CUDA_FAULT": fault}, **kw)
+    def start(*args, fault="", env=(), **kw):
+        server = serve(*args, env={"LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_LOG": str(log), "FAKE_CUDA_FAULT": fault, **dict(env)}, **kw)
         server.cuda_pids = lambda: sorted({line.split(" ", 1)[0] for line in log.read_text().splitlines()})
         server.calls = lambda pid: [line.split(" ", 1)[1] for line in log.read_text().splitlines()
                                     if line.split(" ", 1)[0] == str(pid)]

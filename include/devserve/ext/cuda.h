@@ -36,8 +36,15 @@
  *            host, and so do those that `.host_inputs` and `.host_outputs` name by a bit each.
  * Order.     Everything that the functions below queue goes, with those copies, into one stream
  *            in order. infer() need not wait: the call is done when its last event is, and
- *            infer() may return before. Work on streams of its own it must join to
+ *            infer() may return before; it is an asynchronous infer() already. Work on streams of its own it must join to
  *            devserve_cuda_stream() by events.
+ * Graphs.    DEVSERVE_CUDA(.graphs = 1) promises that what infer() queues depends on the shapes of
+ *            the tensors alone (and on what create() left), and that it does nothing else that
+ *            matters. The first call of each shape runs as it is; the second is captured as a CUDA
+ *            graph, from then on devserve launches that and infer() isn't called. A save makes new
+ *            ones. All tensors must be on the GPU; during the capture infer() may not wait,
+ *            allocate, or copy to or from the host. If it does, that call is run once more without,
+ *            a warning says why, and this image goes on as without graphs.
  * Threads.   infer() has one stream, create(), destroy() and check() another; the functions
  *            find out which. A context is current in all of them, the primary one, which the
  *            CUDA runtime and cuBLAS use as well.
@@ -63,6 +70,8 @@ struct devserve_cuda_deployment {
 	struct devserve_extension extension;
 	uint32_t host_inputs DEVSERVE_ABSENT;  /* bit i: input i stays in the host's memory */
 	uint32_t host_outputs DEVSERVE_ABSENT; /* likewise */
+	uint32_t graphs DEVSERVE_ABSENT;       /* 1: what infer() queues depends on shapes alone */
+	uint32_t reserved DEVSERVE_ABSENT;     /* 0 */
 };
 
 /* Blocks of a grid, threads of a block. 0 is 1. */
