@@ -111,13 +111,17 @@ static void put_row(const struct json_reader *r, size_t i, struct buffer *b)
 	buffer_puts(b, json_reader_bool(r, "/recordings/%zu/counts", i) ? "\n" : "  (is another answer now)\n");
 }
 
-static int refuse_empty(const struct record_options *o, struct buffer *why)
+static int refuse_empty(const struct record_options *o, const struct json_reader *r, struct buffer *why)
 {
+	const char *unrecorded = json_reader_string(r, "/unrecorded");
 	const char *sentence = o->list ?
 		"nothing was recorded for %s yet; ask it something: devserve infer %s" :
 		"nothing was recorded for %s yet that is still answered so; ask it something: devserve infer %s";
 
-	buffer_printf(why, sentence, o->client.name, o->client.name);
+	if (unrecorded)
+		buffer_printf(why, "nothing was recorded for %s: %s", o->client.name, unrecorded);
+	else
+		buffer_printf(why, sentence, o->client.name, o->client.name);
 	return EXIT_FAILURE;
 }
 
@@ -132,7 +136,7 @@ static int list(const struct record_options *o, const struct json_reader *r, con
 		return EXIT_SUCCESS;
 	}
 	if (!n)
-		return refuse_empty(o, why);
+		return refuse_empty(o, r, why);
 	for (size_t i = 0; i < n; i++)
 		put_row(r, i, &b);
 	fputs(b.data, stdout);
@@ -308,7 +312,7 @@ static int write_all(const struct record_options *o, const struct client *c, con
 	if (!out)
 		return refuse_place(r, why);
 	if (!o->id && !n)
-		return refuse_empty(o, why);
+		return refuse_empty(o, r, why);
 	json_object(&w.json, NULL);
 	json_array(&w.json, "written");
 	json_array(&w.others, NULL);

@@ -244,6 +244,7 @@ static void put_remarks(const struct json_reader *r, size_t width, struct buffer
 
 		put_remark(r, i, json_reader_string(r, "/deployments/%zu/reason", i), width, b);
 		put_companion(r, i, width, b);
+		put_remark(r, i, json_reader_string(r, "/deployments/%zu/unrecorded", i), width, b);
 		put_settings(r, i, &settings);
 		put_remark(r, i, buffer_text(&settings), width, b);
 		if (json_reader_bool(r, "/deployments/%zu/sanitized", i))

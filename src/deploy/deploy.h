@@ -100,6 +100,8 @@ struct deploy_callbacks {
 			  enum companion_news news, const char *reason);
 	/* What is known of the layout of the state of an image (state/layout.h), appended to @ret. */
 	void (*layout)(void *context, struct hash image, struct buffer *ret);
+	/* Calls of @bytes, or more, are never recorded, for one is more than there is memory for; told once. */
+	void (*unrecorded)(void *context, const char *name, uint32_t generation, uint64_t bytes);
 	/* deployment_judge() has a verdict. */
 	void (*judged)(void *context, const struct deploy_verdict *v);
 	void *context;

@@ -103,9 +103,19 @@ static void copy_later(struct batch *b, struct recorded *to, const struct record
 	uv_queue_work(b->deployment->deploy->hub->loop, &c->work, on_copy, on_copied);
 }
 
+/* Once: its author can do something about it. */
+static void tell_too_large(struct deployment *d, uint32_t generation)
+{
+	const struct deploy_callbacks *cb = &d->deploy->cb;
+
+	if (cb->unrecorded)
+		cb->unrecorded(cb->context, d->name, generation, d->recorder.too_large);
+}
+
 void record_offer(struct batch *b, uint64_t compute_ns)
 {
 	struct recorder *r = &b->deployment->recorder;
+	bool told = r->too_large;
 	struct recorder_call c;
 	struct recorded *to;
 	uint64_t kind;
@@ -117,6 +127,11 @@ void record_offer(struct batch *b, uint64_t compute_ns)
 	if (!recorder_wants(r, b->signature, kind))
 		return;
 	describe(b, kind, compute_ns, &c);
+	if (!recorder_has_room_for(r, &c)) {
+		if (!told)
+			tell_too_large(b->deployment, b->generation);
+		return;
+	}
 	to = recorder_reserve(r, &c);
 	if (!to)
 		return;

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+
+/*
+ * Large calls are another thing than small ones. One may take nearly all the memory that there is, for a
+ * kernel whose calls are that large is to be proved and timed as any other; but what goes for it is what
+ * is large, and small ones only where there is no other way. Nothing goes for it while something is held,
+ * which may lie where the only block for it would be: it will come again.
+ */
+
 #include "record/recorder.h"
 
 #include <errno.h>
@@ -75,27 +83,32 @@ static bool may_go(const struct recorded *d)
 	return d->whole && !d->holds;
 }
 
+/* What there is no room for: one more, its bytes, or those of a large one. */
+enum need { NEED_PLACE, NEED_BYTES, NEED_BLOCK };
+
 /* Whether @a should go rather than @b: it is of no use, it is one of more, it is older. */
-static bool goes_before(const struct recorded *a, const struct recorded *b, bool for_bytes)
+static bool goes_before(const struct recorded *a, const struct recorded *b, enum need need)
 {
 	if (a->stale != b->stale)
 		return a->stale;
+	if (need == NEED_BLOCK && a->size != b->size)
+		return a->size > b->size;
 	if (a->kind == b->kind)
 		return a->id < b->id;
 	if ((a->n_alike > 1) != (b->n_alike > 1))
 		return a->n_alike > 1;
-	if (for_bytes && a->bytes_alike != b->bytes_alike)
+	if (need == NEED_BYTES && a->bytes_alike != b->bytes_alike)
 		return a->bytes_alike > b->bytes_alike;
 	return a->n_alike != b->n_alike ? a->n_alike > b->n_alike : a->id < b->id;
 }
 
 /* False: all that is there is held. */
-static bool make_way(struct recorder *r, bool for_bytes)
+static bool make_way(struct recorder *r, enum need need)
 {
 	struct recorded *victim = NULL;
 
 	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
-		if (may_go(d) && (!victim || goes_before(d, victim, for_bytes)))
+		if (may_go(d) && (!victim || goes_before(d, victim, need)))
 			victim = d;
 	if (victim)
 		drop(r, victim);
@@ -110,7 +123,7 @@ static bool make_way_among_all(struct recorders *all)
 	LIST_FOREACH(r, &all->list, entry)
 		if (r->has_arena && (!richest || r->budget.used > richest->budget.used))
 			richest = r;
-	return richest && make_way(richest, true);
+	return richest && make_way(richest, NEED_BYTES);
 }
 
 static bool open_arena(struct recorder *r)
@@ -123,17 +136,34 @@ static bool open_arena(struct recorder *r)
 	return r->has_arena;
 }
 
+/* Bytes that one recording may have: the rest is for small ones. */
+static uint64_t most(const struct recorder *r)
+{
+	const struct arena_budget b = { .limit = r->all->each < r->all->limit ? r->all->each : r->all->limit };
+
+	return arena_most(&b);
+}
+
+static bool any_must_stay(struct recorder *r)
+{
+	for (struct recorded *d = next(r, NULL); d; d = next(r, d))
+		if (!may_go(d))
+			return true;
+	return false;
+}
+
 static uint64_t reserve(struct recorder *r, uint64_t size)
 {
+	bool large = size > most(r) / 2;
 	uint64_t offset;
 
-	if (size > r->all->each / 2 || size > r->all->limit / 2 || !open_arena(r))
+	if (size > most(r) || (large && any_must_stay(r)) || !open_arena(r))
 		return 0;
 	while (size > r->all->limit - r->all->used)
 		if (!make_way_among_all(r->all))
 			return 0;
 	while (!(offset = arena_reserve(&r->arena, size)))
-		if (!make_way(r, true))
+		if (!make_way(r, large ? NEED_BLOCK : NEED_BYTES))
 			return 0;
 	return offset;
 }
@@ -248,6 +278,25 @@ uint64_t recorder_call_size(const struct recorder_call *c)
 	return size;
 }
 
+uint64_t recorder_each_for(uint64_t bytes)
+{
+	uint64_t each = UINT64_C(1) << 20;
+
+	while (arena_most(&(struct arena_budget){ .limit = each }) < bytes)
+		each *= 2;
+	return each;
+}
+
+bool recorder_has_room_for(struct recorder *r, const struct recorder_call *c)
+{
+	uint64_t size = head_size(c) + recorder_call_size(c);
+
+	if (size <= most(r))
+		return true;
+	r->too_large = size > r->too_large ? size : r->too_large;
+	return false;
+}
+
 static void write_head(struct recorder *r, const struct recorded *d, const struct recorder_call *c)
 {
 	struct recording *to = (struct recording *)(r->arena.base + d->offset);
@@ -275,7 +324,7 @@ struct recorded *recorder_reserve(struct recorder *r, const struct recorder_call
 
 	allowance_spend(&r->calls, CALL_NS);
 	allowance_spend(&r->bytes, bytes * BYTE_NS);
-	if (!d && !make_way(r, false))
+	if (!d && !make_way(r, NEED_PLACE))
 		return NULL;
 	offset = reserve(r, size);
 	if (!offset)

@@ -9,7 +9,8 @@
  * request, or the batch that several were joined to. They lie in a memory of the deployment's own
  * (ring/recording.h says how), which is not of --max-memory, and is bounded by count and bytes.
  *
- * What goes when there is no room: of the kind (the shapes of the inputs, the first extent of a
+ * A single one may take fifteen sixteenths of them; a larger one is never kept. What goes when there is no
+ * room: of the kind (the shapes of the inputs, the first extent of a
  * batch only roughly) that has the most, the oldest. So a shape that came once stays beside one that
  * comes a thousand times a second. Not every call is taken: see record/allowance.h.
  *
@@ -64,6 +65,7 @@ struct recorder {
 	struct arena_budget budget;
 	struct arena arena;    /* comes with the first recording */
 	bool has_arena, failed;
+	uint64_t too_large;    /* bytes of the largest call that can't be kept at all; 0: none came */
 	struct allowance calls, bytes; /* what taking one costs whatever its size, and what copying does */
 	struct signature *signature; /* of the last call that was offered; counted, or NULL */
 	uint64_t known[RECORDER_KNOWN]; /* kinds that are there, each at its place; 0: none that is known of */
@@ -101,6 +103,12 @@ bool recorder_listens(struct recorder *r, uint64_t now_ns);
 
 /* Whether a call of that kind should be. After recorder_listens(). */
 bool recorder_wants(struct recorder *r, struct signature *s, uint64_t kind);
+
+/* Whether @c could be kept if all else went. If not, it is noted in `too_large`. */
+bool recorder_has_room_for(struct recorder *r, const struct recorder_call *c);
+
+/* What `each` must be so that a call that takes @bytes, as in `too_large`, is kept. */
+uint64_t recorder_each_for(uint64_t bytes);
 
 /*
  * A place for @c, with all but the tensors' bytes; NULL: there is no room. recorder_copy() fills it in,

@@ -16,6 +16,7 @@
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "ingress/ingress.h"
+#include "record/recorder.h"
 #include "serve/acceptance.h"
 #include "serve/companions.h"
 #include "serve/event.h"
@@ -165,6 +166,17 @@ static const char *outcome_of(const struct plugin *p, const char **ret_reason)
 	return rolled_back ? "rolled-back" : p->outcome;
 }
 
+static void describe_unrecorded(struct buffer *json, struct deployment *d)
+{
+	_cleanup_buffer_ struct buffer advice = BUFFER_NULL;
+	uint64_t bytes = deployment_recorder(d)->too_large;
+
+	if (!bytes)
+		return;
+	recordings_put_advice(bytes, &advice);
+	json_string(json, "unrecorded", advice.data);
+}
+
 static void describe_deployment(struct buffer *json, const struct plugin *p)
 {
 	const struct handle *h = deployment_handle(p->deployment);
@@ -193,6 +205,7 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 	json_uint(json, "restarts", s.restarts);
 	json_uint(json, "compute_ns_mean", s.executions ? s.compute_ns / s.executions : 0);
 	describe_companion(json, p->deployment);
+	describe_unrecorded(json, p->deployment);
 	if (p->verdict)
 		json_raw(json, "verdict", p->verdict);
 	describe_settings(json, &s.settings);

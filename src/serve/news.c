@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 
+#include "base/buffer.h"
 #include "base/memory.h"
 #include "deploy/companion.h"
 #include "serve/event.h"
 #include "serve/log.h"
 #include "serve/plugin.h"
 #include "serve/proof_text.h"
+#include "serve/recordings.h"
 #include "serve/report.h"
 
 static void on_line(void *context, const char *name, uint32_t generation, int level,
@@ -55,6 +57,16 @@ static void on_replacing(void *context, const char *name, uint32_t generation, c
 
 	events_emit(n->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
 						.generation = generation, .reason = sentence });
+}
+
+static void on_unrecorded(void *context, const char *name, uint32_t generation, uint64_t bytes)
+{
+	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
+	struct news *n = context;
+
+	recordings_put_advice(bytes, &sentence);
+	events_emit(n->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = name,
+						.generation = generation, .reason = sentence.data });
 }
 
 static void on_crashed(void *context, const struct deploy_crash *c)
@@ -118,6 +130,7 @@ struct deploy_callbacks news_callbacks(struct news *n)
 		.worker_replaced = on_worker_replaced,
 		.swap_waits = on_swap_waits,
 		.replacing = on_replacing,
+		.unrecorded = on_unrecorded,
 		.crashed = on_crashed,
 		.fell_back = on_fell_back,
 		.companion = on_companion,

@@ -87,6 +87,16 @@ static void describe(struct buffer *json, const struct plugin *p, const struct r
 
 /* Listing */
 
+#define MIB (UINT64_C(1) << 20)
+
+void recordings_put_advice(uint64_t bytes, struct buffer *ret)
+{
+	buffer_printf(ret,
+		      "a call of %" PRIu64 " MiB, with its answer, can't be recorded, so no save is proved or timed by such "
+		      "calls; start devserve with --max-recordings %" PRIu64 "M",
+		      (bytes + MIB / 2) / MIB, recorder_each_for(bytes) / MIB);
+}
+
 /* @all: also those that were answered otherwise than what serves is to answer. */
 static void describe_some(struct buffer *json, const struct plugin *p, const struct recorder_view *v, unsigned most,
 			  bool all)
@@ -107,8 +117,11 @@ static void list(const struct plugin *p, unsigned most, bool all, struct buffer 
 {
 	struct handle *h = deployment_handle(p->deployment);
 	struct recorder *recorder = deployment_recorder(p->deployment);
+	_cleanup_buffer_ struct buffer advice = BUFFER_NULL;
 	struct recorder_view v = { .n = 0 };
 
+	if (recorder->too_large)
+		recordings_put_advice(recorder->too_large, &advice);
 	json_object(json, NULL);
 	json_string(json, "deployment", p->name);
 	json_string(json, "path", p->path);
@@ -118,6 +131,7 @@ static void list(const struct plugin *p, unsigned most, bool all, struct buffer 
 	describe_some(json, p, &v, most, all);
 	recorder_release(recorder, &v);
 	json_array_end(json);
+	json_string(json, "unrecorded", advice.data);
 	json_object_end(json);
 	buffer_putc(json, '\n');
 }

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import numpy
 import pytest
@@ -187,6 +188,75 @@ def test_nothing_is_recorded_where_there_is_no_memory_for_it(root, serve):
     assert listed(root, "seven") == []
     result = command(root, "record", "seven", "--list")
     assert result.returncode == 1 and "nothing was recorded for seven yet" in result.stderr
+
+
+DOUBLED = """
+#include <devserve/deployment.h>
+static int infer(const struct devserve_call *call)
+{
+	for (size_t i = 0; i < devserve_count(&call->in[0]); i++)
+		((float *)call->out[0].data)[i] = 2 * ((const float *)call->in[0].data)[i];
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { -1 } }),
+	.shape = DEVSERVE_SAME_SHAPE,
+	.infer = infer,
+)
+"""
+
+
+def list_large(root):
+    """Those there are when a thread has copied the last one."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := listed(root, "doubled")) and time.monotonic() < deadline:
+        pass
+    return found
+
+
+def ask_large(server, kib):
+    """A call that takes so much, half of it the input."""
+    n = kib * 1024 // 8
+    json_part = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [n], "parameters": {"binary_data_size": 4 * n}}],
+                            "outputs": [{"name": "Y", "parameters": {"binary_data": True}}]}).encode()
+    answer = server.client.call("POST", "/v2/models/doubled/infer", json_part + numpy.full(n, 3, "<f4").tobytes(),
+                                {"Inference-Header-Content-Length": str(len(json_part))})
+    assert answer.status == 200, answer
+
+
+def test_a_call_that_takes_most_of_the_memory_proves_and_times_saves(root, serve):
+    root.write("doubled/doubled.c", DOUBLED)
+    server = serve("--max-recordings", "1M", env={"DEVSERVE_GATE": "replay"})
+    ask_large(server, 900)
+    [recording] = list_large(root)
+    assert recording["inputs"][0]["bytes"] == 900 * 512
+    mark = server.mark()
+    done = server.save("doubled/doubled.c", DOUBLED.replace("2 * ", "2.5f * "))
+    assert done["outcome"] == "trial-failed" and "Y[0] is 7.5 and was 6" in done["reason"], done
+    done = server.save("doubled/doubled.c", DOUBLED.replace("\tfor", "\tvolatile float two = 2;\n\n\tfor").replace("= 2 *", "= two *"))
+    assert done["outcome"] == "swapped" and done["proof"]["requests"] == 1, done
+    assert server.wait("verdict", mark, deployment="doubled")["inputs"][0]["input"] == "X FP32[115200]"
+    assert "unrecorded" not in server.status()["deployments"][0]
+
+
+def test_a_call_that_is_too_large_to_be_recorded_is_told_with_what_mends_it(root, serve):
+    root.write("doubled/doubled.c", DOUBLED)
+    server = serve("--max-recordings", "1M")
+    for _ in range(2):
+        ask_large(server, 3 * 1024)
+    told = server.wait("notice", deployment="doubled")["reason"]
+    assert told == ("a call of 3 MiB, with its answer, can't be recorded, so no save is proved or timed by such calls; "
+                    "start devserve with --max-recordings 4M")
+    assert len(server.seen("notice", deployment="doubled")) == 1
+    assert f"doubled: {told}" in " ".join(command(root, "status").stdout.split())
+    refused = command(root, "record", "doubled")
+    assert refused.returncode == 1 and f"nothing was recorded for doubled: {told}" in refused.stderr
+    server.stop()
+    server = serve("--max-recordings", "4M")
+    ask_large(server, 3 * 1024)
+    assert len(list_large(root)) == 1
+    assert not server.seen("notice", deployment="doubled")
 
 
 def test_replay_runs_it_again_without_the_server(twice, root):

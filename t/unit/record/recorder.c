@@ -176,12 +176,72 @@ Test(recorder, is_bounded_by_bytes)
 	expect_filled(recorder.arena.base, recorder_find(&recorder, last), 19);
 }
 
-Test(recorder, what_would_leave_no_room_for_another_is_not_kept)
+static uint64_t id_of_all(void)
 {
-	uint64_t id = record(256, 1);
+	struct recorder_view v;
+	uint64_t id;
 
-	cr_expect_eq(record(300 * KIB, 1), 0);
+	cr_assert_eq(recorder_hold(&recorder, signature, RECORDER_MAX, &v), 1);
+	id = recorder_at(&v, 0)->id;
+	recorder_release(&recorder, &v);
+	return id;
+}
+
+Test(recorder, a_large_call_takes_the_place_of_large_ones_only)
+{
+	uint64_t few = record(256, 1), many = 0, first, second;
+
+	for (int i = 0; i < 10; i++)
+		many = record(512, 1);
+	first = record(300 * KIB, 2);
+	cr_assert(first);
+	second = record(400 * KIB, 3);
+	cr_assert(second);
+	cr_expect_null(recorder_find(&recorder, first));
+	cr_expect(recorder_find(&recorder, few));
+	cr_expect(recorder_find(&recorder, many - 9), "a small one went that was in nobody's way");
+	expect_filled(recorder.arena.base, recorder_find(&recorder, second), 3);
+	cr_expect_leq(recorder.budget.used, all.each);
+}
+
+Test(recorder, a_call_may_have_nearly_all_the_memory_for_itself)
+{
+	uint64_t id;
+
+	for (int i = 0; i < 3; i++)
+		cr_assert(record(200 * KIB, 1));
+	id = record(479 * KIB, 2);
+	cr_assert(id);
+	cr_expect_eq(id_of_all(), id);
+	cr_expect_leq(recorder.budget.used, all.each);
+	cr_expect_eq(recorder.too_large, 0);
+}
+
+Test(recorder, for_a_large_call_nothing_goes_while_something_is_held)
+{
+	uint64_t id = record(200 * KIB, 1), held = record(256, 1);
+	struct recorder_view v;
+
+	cr_assert(recorder_hold_one(&recorder, held, &v));
+	cr_expect_eq(record(400 * KIB, 2), 0);
 	cr_expect(recorder_find(&recorder, id));
+	recorder_release(&recorder, &v);
+	cr_expect(record(400 * KIB, 2));
+}
+
+Test(recorder, what_is_larger_than_the_memory_is_not_kept_and_noted)
+{
+	uint64_t id = record(256, 1), bytes = 481 * KIB;
+	struct recorder_call c = { .base = memory, .signature = signature, .kind = kind_of(bytes), .n_in = 1, .n_out = 1,
+				   .tensors = { tensor_of(64, bytes), tensor_of(64 + bytes, bytes) } };
+
+	cr_expect_not(recorder_has_room_for(&recorder, &c));
+	cr_expect_geq(recorder.too_large, 2 * bytes);
+	cr_expect_eq(record(bytes, 1), 0);
+	cr_expect(recorder_find(&recorder, id));
+	all.each = recorder_each_for(recorder.too_large);
+	cr_expect(recorder_has_room_for(&recorder, &c));
+	cr_expect_eq(all.each, 2048 * KIB);
 }
 
 Test(recorder, all_together_are_bounded_and_the_richest_gives)
