@@ -44,9 +44,14 @@ struct exchange *exchange_new(struct connection *c)
 
 void exchange_release_outputs(struct exchange *x)
 {
+	void (*on_sent)(void *context) = x->on_sent;
+
 	if (x->borrowed)
 		handle_release(x->handle, &x->r);
 	x->borrowed = false;
+	x->on_sent = NULL;
+	if (on_sent)
+		on_sent(x->sent_context);
 }
 
 static void leave_deploy(struct exchange *x)
@@ -286,6 +291,28 @@ void exchange_respond(struct exchange *x, int status, const char *type, const vo
 
 	assert(x->state == EXCHANGE_RUNNING);
 	buffer_append(exchange_begin(x), body, size);
+	r.status = status;
+	r.type = type;
+	exchange_send(x, &r);
+}
+
+void exchange_respond_with(struct exchange *x, int status, const char *type, const struct buffer *body,
+			   const struct iovec *parts, int n, void (*sent)(void *context), void *context)
+{
+	int copied = n > (int)ARRAY_SIZE(x->iov) ? n - (int)ARRAY_SIZE(x->iov) : 0;
+	struct response r = RESPONSE_NULL;
+	struct buffer *out;
+
+	assert(x->state == EXCHANGE_RUNNING);
+	out = exchange_begin(x);
+	buffer_append(out, body->data, body->size);
+	for (int i = 0; i < copied; i++)
+		buffer_append(out, parts[i].iov_base, parts[i].iov_len);
+	x->n_iov = n - copied;
+	x->iov_at = 0;
+	memcpy(x->iov, parts + copied, (size_t)x->n_iov * sizeof(*x->iov));
+	x->on_sent = sent;
+	x->sent_context = context;
 	r.status = status;
 	r.type = type;
 	exchange_send(x, &r);

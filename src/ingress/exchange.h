@@ -89,6 +89,8 @@ struct exchange {
 	size_t counted; /* bytes of it in the connection's `unsent` */
 	struct iovec iov[DEVSERVE_MAX_TENSORS];
 	int n_iov, iov_at;
+	void (*on_sent)(void *context); /* what iov shows isn't read any more; or NULL */
+	void *sent_context;
 	enum coding coding;   /* that the client wants it in */
 	bool must_pack;       /* it takes nothing else */
 	struct packing packing;
@@ -119,7 +121,7 @@ void exchange_keep(struct exchange *x, const struct head *h);
 struct buffer *exchange_begin(struct exchange *x);
 void exchange_send(struct exchange *x, struct response *r);
 
-/* Outputs that were borrowed from deploy aren't read any more. */
+/* What was borrowed, outputs of deploy's or a handler's parts, isn't read any more. */
 void exchange_release_outputs(struct exchange *x);
 
 /* Empty @b, and free what is more than an exchange should keep. */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <uv.h>
 
 #include "ingress/patience.h"
@@ -73,6 +74,13 @@ const char *exchange_body(const struct exchange *x, size_t *ret_size);
 
 /* Answer; once. @type e.g. "application/json". */
 void exchange_respond(struct exchange *x, int status, const char *type, const void *body, size_t size);
+
+/*
+ * The same, with @parts behind @body, which aren't copied: they stay as they are until @sent comes, once,
+ * when they have been sent or are not wanted any more. It may come before this returns.
+ */
+void exchange_respond_with(struct exchange *x, int status, const char *type, const struct buffer *body,
+			   const struct iovec *parts, int n, void (*sent)(void *context), void *context);
 
 /*
  * Or answer later: keep @x; on_gone is called if the client leaves, or closes his side,

@@ -178,22 +178,50 @@ static struct plugin *find_or_refuse(const struct plugins *ps, struct exchange *
 	return p;
 }
 
+/* One that is being sent, from where it lies. */
+struct sending {
+	struct handle *handle; /* so that its recorder stays */
+	struct recorder *recorder;
+	struct recorder_view view;
+};
+
+static void on_sent(void *context)
+{
+	struct sending *s = context;
+
+	recorder_release(s->recorder, &s->view);
+	handle_unref(s->handle);
+	free(s);
+}
+
+static int list_parts(const struct recording *r, const char *base, struct iovec *ret)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < r->n_in + r->n_out; i++)
+		if (r->tensors[i].size)
+			ret[n++] = (struct iovec){ (char *)base + r->tensors[i].offset, r->tensors[i].size };
+	return n;
+}
+
 void recordings_get(void *context, struct exchange *x)
 {
 	struct plugin *p = find_or_refuse(context, x);
-	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
+	struct iovec parts[2 * DEVSERVE_MAX_TENSORS];
+	_cleanup_buffer_ struct buffer head = BUFFER_NULL;
 	const struct recording *r;
-	struct recorder *recorder;
+	struct sending *s;
 
 	if (!p)
 		return;
-	recorder = deployment_recorder(p->deployment);
-	r = recorder_find(recorder, number_in(x, "id"));
-	describe(&body, p, r);
-	buffer_putc(&body, '\n');
-	for (uint32_t i = 0; i < r->n_in + r->n_out; i++)
-		buffer_append(&body, recorder->arena.base + r->tensors[i].offset, r->tensors[i].size);
-	exchange_respond(x, 200, "application/octet-stream", body.data, body.size);
+	s = xcalloc(1, sizeof(*s));
+	s->handle = handle_ref(deployment_handle(p->deployment));
+	s->recorder = deployment_recorder(p->deployment);
+	recorder_hold_one(s->recorder, number_in(x, "id"), &s->view);
+	r = recorder_at(&s->view, 0);
+	describe(&head, p, r);
+	buffer_putc(&head, '\n');
+	exchange_respond_with(x, 200, "application/octet-stream", &head, parts, list_parts(r, s->view.base, parts), on_sent, s);
 }
 
 /* Keeping one */

@@ -259,6 +259,31 @@ def test_a_call_that_is_too_large_to_be_recorded_is_told_with_what_mends_it(root
     assert not server.seen("notice", deployment="doubled")
 
 
+def private_memory(server):
+    """Bytes that the server has for itself: what it shares with workers isn't in it."""
+    status = pathlib.Path(f"/proc/{server.run_json()['pid']}/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
+
+
+def test_a_large_recording_is_sent_from_where_it_lies(root, serve):
+    """Also while its deployment goes."""
+    root.write("doubled/doubled.c", DOUBLED)
+    server = serve()
+    ask_large(server, 40 * 1024)
+    [recording] = list_large(root)
+    before, token = private_memory(server), server.run_json()["token"]
+    server.client.connection.request("GET", f"/-/recording?id={recording['id']}", headers={"Authorization": f"Bearer {token}"})
+    answer = server.client.connection.getresponse()
+    head = answer.readline()
+    assert private_memory(server) - before < 16 << 20
+    mark = server.mark()
+    shutil.rmtree(root.path / "doubled")
+    server.wait("deployment.removed", mark, deployment="doubled")
+    rest = answer.read()
+    assert json.loads(head)["inputs"][0]["bytes"] == 20 << 20 == len(rest) // 2
+    assert (numpy.frombuffer(rest, "<f4") == numpy.repeat([3, 6], 5 << 20)).all()
+
+
 def test_replay_runs_it_again_without_the_server(twice, root):
     ask(twice, [1, 2, 3])
     first = command(root, "replay", "1")
