@@ -150,13 +150,13 @@ def test_no_request_fails_and_every_save_serves_whoever_is_killed(root, serve):
 
     clients = Clients(server, 2, call_one, call_next)
     killer = Killer(server, SEED)
-    control = Client(server.url, server.run_json()["token"])
+    token = server.run_json()["token"]
     for i in range(1, SAVES + 1):
         save(server, "one/one.c", constant(i))
         if i % 4 == 0:
             save(server, "next/next.c", successor(i))
         if i % 30 == 15:  # AddressSanitizer, and back
-            control.call("POST", "/-/asan?deployment=next")
+            Client(server.url, token).call("POST", "/-/asan?deployment=next")  # one kept open would be idle for too long
             server.wait("save.done", deployment="next", sanitized=True)
     killer.stop()
     clients.stop()
