@@ -36,8 +36,8 @@ extern "C" __global__ void add(int *y, const int *x, int n)
 }
 """
 
-WILD = """\
-extern "C" __global__ void add(int *y, const int *x, int n)
+WILD = """
+extern "C" __global__ void wild(int *y, const int *x, int n)
 {
 	y[1ll << 40] = x[n];
 }
@@ -90,9 +90,13 @@ DEVSERVE_CHECK(check)
 """
 
 
+def host(extra="", extensions=""):
+    return HOST.replace("EXTRA", extra).replace("EXTENSIONS", extensions)
+
+
 def write(root, bits=0, extra="", extensions=""):
-    root.write("k/kernel.cu", kernel(bits))
-    root.write("k/k.c", HOST.replace("EXTRA", extra).replace("EXTENSIONS", extensions))
+    root.write("k/kernel.cu", kernel(bits, WILD))
+    root.write("k/k.c", host(extra, extensions))
 
 
 def golden(root, case, x, y):
@@ -143,16 +147,14 @@ def test_a_fault_of_a_kernel_in_the_trial_is_a_crash_of_the_trial_and_named(root
     server = gpu("--gate", "replay", **({} if GPU else {"fault": "wild=700"}))
     assert server.infer("k", request(X=[1])).status == 200
     pids, mark = server.worker_pids("k"), server.mark()
-    # The fake faults by a kernel's name; so here it is the host part that changes, too.
-    root.write("k/wild.cu", WILD.replace("void add", "void wild"))
-    done = server.save("k/k.c", HOST.replace("EXTRA", "").replace("EXTENSIONS", "").replace('"add"', '"wild"'))
+    done = server.save("k/k.c", host().replace('"add"', '"wild"'))  # the fake faults by a kernel's name
     assert done["outcome"] == "trial-failed", done
     assert "CUDA_ERROR_ILLEGAL_ADDRESS (700)" in done["reason"] and "kernel wild, grid 1×1×1, block 64×1×1" in done["reason"], done
     assert "X FP32[1]" in done["reason"], done
     assert "kernel wild" in server.wait("crash.report", mark, deployment="k")["what"]
     answer = server.infer("k", request(X=[1]))
     assert (answer.status, answer.generation) == (200, 1) and server.worker_pids("k") == pids, answer
-    done = server.save("k/k.c", HOST.replace("EXTRA", "").replace("EXTENSIONS", "") + "\nint again;\n")
+    done = server.save("k/k.c", host() + "\nint again;\n")
     assert done["outcome"] == "swapped", "the next trial has a context that is whole"
 
 
@@ -160,8 +162,7 @@ def test_a_fault_of_a_kernel_in_check_is_named(root, gpu):
     write(root, extra=CHECK, extensions=", DEVSERVE_CHECK_EXTENSION")
     server = gpu(**({} if GPU else {"fault": "wild=700"}))
     assert server.infer("k", request(X=[1])).status == 200
-    root.write("k/wild.cu", WILD.replace("void add", "void wild"))
-    done = server.save("k/k.c", HOST.replace("EXTRA", CHECK.replace('"add"', '"wild"')).replace("EXTENSIONS", ", DEVSERVE_CHECK_EXTENSION"))
+    done = server.save("k/k.c", host(CHECK.replace('"add"', '"wild"'), ", DEVSERVE_CHECK_EXTENSION"))
     assert done["outcome"] == "trial-failed" and "in kernel wild, grid 1×1×1" in done["reason"], done
     assert server.infer("k", request(X=[1])).generation == 1
 

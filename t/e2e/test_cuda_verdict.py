@@ -156,3 +156,13 @@ def test_old_and_new_take_turns_a_b_b_a(measured):
     rounds = [sorted(turns[i:i + 4]) for i in range(0, len(turns) // 4 * 4, 4)][:10]
     assert all(r == ["11", "11", "22", "22"] for r in rounds), launches[-80:]
     assert all(turns[i] == turns[i + 3] and turns[i + 1] == turns[i + 2] for i in range(0, 40, 4)), launches[-80:]
+
+
+def test_what_is_replayed_as_a_graph_is_timed_as_well(root, gpu):
+    graphs = host().replace("DEVSERVE_CUDA()", "DEVSERVE_CUDA(.graphs = 1)")
+    root.write("one/kernel.cu", kernel(20000))
+    root.write("one/one.c", graphs)
+    server = gpu()
+    assert server.infer("one", request(X=[1, 2])).status == 200
+    told = verdict(server, "one/kernel.cu", kernel(40000))
+    assert is_busy(told) or (told["verdict"] == "SLOWER" and 0.45 < told["ratio"] < 0.6), told
