@@ -6,7 +6,7 @@
  * how many are tells more than the first of them.
  *
  * Outputs are full of NaN before each call, so what infer() leaves out shows. A short case runs
- * several times, for a race may go well once; so does one that differs, for then it says whether it
+ * several times, for a race may go well once, and is held up meanwhile where it has threads; so does one that differs, for then it says whether it
  * always does. A state has moved on since a request was recorded: with one, recordings
  * show crashes, refusals, shapes and NaN; golden cases start from a zeroed one, and are compared.
  */
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <devserve/ext/state.h>
@@ -30,6 +31,7 @@
 #include "infer/tensor.h"
 #include "ring/link.h"
 #include "ring/proof.h"
+#include "worker/disturb.h"
 #include "worker/golden.h"
 #include "worker/image.h"
 #include "worker/judge.h"
@@ -39,6 +41,9 @@
 #define SHORT_NS NS_PER_MS          /* what is run several times */
 #define REPEATS 3
 #define REPEATS_NS (3 * NS_PER_MS)  /* that all repeats together may take */
+#define DISTURBED 10                /* the same of a call of several threads, which are held up */
+#define DISTURBED_NS (6 * NS_PER_MS)
+#define COMPANY_NS (2 * NS_PER_US)  /* of other threads' work, beyond which a call has some */
 #define BYTES_PER_NS 4              /* that are written, read and compared */
 #define STATE_BYTES_PER_NS 2        /* of a state that is copied */
 
@@ -52,6 +57,7 @@ struct stage {
 	size_t size;
 	bool stateful;
 	uint64_t started_ns, repeated_ns;
+	uint64_t own_ns, others_ns; /* that this thread, and others, worked in the last call */
 };
 
 /* One case, whichever kind it is. */
@@ -66,14 +72,26 @@ struct scene {
 
 /* Running */
 
+static uint64_t worked_ns(clockid_t whose)
+{
+	struct timespec t;
+
+	clock_gettime(whose, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 static int run_once(struct stage *s, const struct scene *c)
 {
+	uint64_t all_ns = worked_ns(CLOCK_PROCESS_CPUTIME_ID), own_ns = worked_ns(CLOCK_THREAD_CPUTIME_ID);
 	int r;
 
 	rehearsal_attach(s->rehearsal, c->base, c->size);
 	atomic_store_explicit(s->running, c->index + 1, memory_order_release);
 	r = rehearsal_run(s->rehearsal, s->image, c->recording);
 	atomic_store_explicit(s->running, 0, memory_order_release);
+	s->own_ns = worked_ns(CLOCK_THREAD_CPUTIME_ID) - own_ns;
+	all_ns = worked_ns(CLOCK_PROCESS_CPUTIME_ID) - all_ns;
+	s->others_ns = all_ns > s->own_ns ? all_ns - s->own_ns : 0;
 	return r;
 }
 
@@ -159,34 +177,54 @@ static bool varies(struct stage *s, const struct scene *c)
 	return found;
 }
 
-static enum proof_outcome blame_chance(struct proof_fault *fault)
+static enum proof_outcome blame_chance(struct proof_fault *fault, bool disturbed)
 {
-	static const char reason[] = "; asked again it answers otherwise: a race, memory that nobody wrote, or chance";
 	size_t used = strlen(fault->sentence);
 
 	fault->outcome = PROOF_VARIES;
-	snprintf(fault->sentence + used, sizeof(fault->sentence) - used, "%s", reason);
+	snprintf(fault->sentence + used, sizeof(fault->sentence) - used, "; asked again%s it answers otherwise: %s",
+		 disturbed ? ", with its threads held up here and there," : "",
+		 disturbed ? "a race, or chance" : "a race, memory that nobody wrote, or chance");
 	return PROOF_VARIES;
 }
 
-static bool may_repeat(const struct stage *s)
+static bool may_repeat(const struct stage *s, bool disturbed)
 {
-	return !s->stateful && s->repeated_ns < REPEATS_NS &&
-	       rehearsal_call(s->rehearsal)->compute_ns < SHORT_NS;
+	return !s->stateful && s->repeated_ns < (disturbed ? DISTURBED_NS : REPEATS_NS) &&
+	       s->own_ns + s->others_ns < SHORT_NS;
+}
+
+/* False: nothing can be said of it, and of the following. */
+static bool judge_disturbed(struct stage *s, const struct scene *c, uint64_t call_ns, struct proof_fault *fault,
+			    enum proof_outcome *ret)
+{
+	enum proof_outcome outcome;
+
+	disturb_begin(call_ns);
+	outcome = judge_once(s, c, fault);
+	if (!disturb_end())
+		return false;
+	*ret = outcome;
+	return true;
 }
 
 /* It went well once. */
 static enum proof_outcome repeat(struct stage *s, const struct scene *c, struct proof_fault *fault)
 {
+	bool disturbed = s->others_ns > COMPANY_NS && !s->image->gpu;
+	uint64_t call_ns = rehearsal_call(s->rehearsal)->compute_ns;
 	enum proof_outcome outcome = PROOF_AGREES;
 
-	for (unsigned i = 0; i < REPEATS && outcome == PROOF_AGREES && may_repeat(s); i++) {
+	for (unsigned i = 0; i < (disturbed ? DISTURBED : REPEATS) && outcome == PROOF_AGREES && may_repeat(s, disturbed); i++) {
 		uint64_t started = clock_ns();
 
-		outcome = judge_once(s, c, fault);
+		if (!disturbed)
+			outcome = judge_once(s, c, fault);
+		else if (!judge_disturbed(s, c, call_ns, fault, &outcome))
+			break;
 		s->repeated_ns += clock_ns() - started;
 	}
-	return outcome == PROOF_AGREES ? PROOF_AGREES : blame_chance(fault);
+	return outcome == PROOF_AGREES ? PROOF_AGREES : blame_chance(fault, disturbed);
 }
 
 static enum proof_outcome run_scene(struct stage *s, const struct scene *c, struct proof_fault *fault)
@@ -196,7 +234,7 @@ static enum proof_outcome run_scene(struct stage *s, const struct scene *c, stru
 	if (outcome == PROOF_AGREES)
 		return repeat(s, c, fault);
 	if ((outcome == PROOF_DIFFERS || outcome == PROOF_NAN) && !s->stateful && varies(s, c))
-		return blame_chance(fault);
+		return blame_chance(fault, false);
 	return outcome;
 }
 

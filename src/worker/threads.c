@@ -31,6 +31,7 @@
 #include "base/memory.h"
 #include "ring/crash.h"
 #include "worker/crash.h"
+#include "worker/disturb.h"
 
 #define MAX_HELD 64
 #define GRACE_NS (100 * NS_PER_MS)
@@ -177,8 +178,10 @@ static void *run(void *context)
 	struct start start = *(struct start *)context;
 
 	free(context);
-	if (start.catch)
+	if (start.catch) {
 		crash_enter_thread(CRASH_OTHER);
+		disturb_thread();
+	}
 	current = start.threads;
 	if (start.threads) {
 		ending.threads = start.threads;

@@ -264,6 +264,65 @@ def test_a_race_is_stopped_and_called_one(proved):
     assert "a race" in told["reason"] and not told["proof"]["fault"]["acceptable"]
 
 
+THREADS = """\
+#include <pthread.h>
+#include <unistd.h>
+static float total;
+struct part { const float *x; size_t n; float sum; };
+static void *add(void *context)
+{
+	struct part *p = (struct part *)context;
+	volatile float *sum = %s;
+
+	for (size_t i = 0; i < p->n; i++)
+		*sum = *sum + p->x[i];
+	return NULL;
+}
+"""
+IN_THREADS = """\
+	struct part parts[4];
+	pthread_t threads[4];
+
+	total = 0;
+	for (int i = 0; i < 4; i++) {
+		parts[i] = (struct part){ x + n / 4 * i, n / 4, 0 };
+		pthread_create(&threads[i], NULL, add, &parts[i]);
+	}
+	%s
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		total += parts[i].sum;
+	}
+	for (size_t i = 0; i < n; i++)
+		y[i] = total;
+"""
+
+
+def threaded(sum, meanwhile=""):
+    return unary(IN_THREADS % meanwhile, THREADS % sum)
+
+
+def test_a_race_that_mostly_goes_well_is_stopped_for_its_threads_are_held_up(proved):
+    """By themselves the first has mostly ended when the second begins; the proof is by chance, so it has some."""
+    server = proved(unary(SUM_IN_ORDER), request(X=np.ones(60000)))
+    for i in range(20):
+        mark = server.mark()
+        if server.save("k/k.c", threaded("&total") + f"/* {i} */")["outcome"] == "trial-failed":
+            break
+    told = server.wait("trial.failed", mark)
+    assert told["proof"]["fault"]["outcome"] == "varies" and not told["proof"]["fault"]["acceptable"], told
+    assert "a race" in told["reason"]
+
+
+@pytest.mark.parametrize("meanwhile", ["", 'if (usleep(200) < 0)\n\t\treturn devserve_fail(call, "woken up");'],
+                         ids=["by itself", "in a system call that can be interrupted"])
+def test_threads_that_keep_apart_pass_however_they_are_held_up(proved, meanwhile):
+    server = proved(unary(SUM_IN_ORDER), request(X=np.ones(6000)), request(X=np.ones(60000)))
+    for i in range(5):
+        done = server.save("k/k.c", threaded("&p->sum", meanwhile) + f"/* {i} */")
+        assert (done["outcome"], done["proof"]["faults"]) == ("swapped", 0), done
+
+
 def test_what_cannot_be_proved_for_want_of_memory_does_not_serve(proved, gate):
     """The server may open nothing more just when the image is loaded."""
     server = proved(unary("	for (size_t i = 0; i < n; i++)\n		y[i] = 1;"), request(X=[1, 2]))
