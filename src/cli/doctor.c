@@ -12,6 +12,8 @@
 #include "base/wrap.h"
 #include "cli/cli.h"
 #include "cli/findings.h"
+#include "cli/gpus.h"
+#include "cli/json_reader.h"
 #include "serve/options.h"
 #include "serve/style.h"
 
@@ -58,6 +60,18 @@ static char *machine(void)
 			 (double)s.totalram * s.mem_unit / 1e9);
 }
 
+/* What the check says in words, for programs. */
+static void put_gpus(struct buffer *page)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	struct json_reader *r = gpus_ask(&why);
+	_cleanup_free_ char *gpus = r ? json_reader_text(r, "/gpus") : NULL;
+
+	if (gpus)
+		json_raw(page, "gpus", gpus);
+	json_reader_free(r);
+}
+
 static void put_json(const struct findings *f, struct buffer *page)
 {
 	_cleanup_free_ char *where = machine();
@@ -69,6 +83,7 @@ static void put_json(const struct findings *f, struct buffer *page)
 	json_array(page, "checks");
 	findings_put_json(f, page);
 	json_array_end(page);
+	put_gpus(page);
 	json_object_end(page);
 	buffer_putc(page, '\n');
 }

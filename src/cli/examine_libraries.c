@@ -14,6 +14,8 @@
 #include "build/cuda.h"
 #include "cli/capture.h"
 #include "cli/findings.h"
+#include "cli/gpus.h"
+#include "cli/json_reader.h"
 
 #define BLAS "libopenblas.so.0" /* as workers open it */
 #define TIMEOUT_MS 2000
@@ -87,13 +89,35 @@ static size_t count_gpus(void)
 	return n;
 }
 
+/* What NVML says. False: nothing, and why. */
+static bool examine_gpus(struct findings *f, struct buffer *why)
+{
+	struct json_reader *gpus = gpus_ask(why);
+	size_t n = gpus ? json_reader_count(gpus, "/gpus") : 0;
+	const char *driver = n ? json_reader_string(gpus, "/driver") : NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+		gpus_describe(gpus, i, &text);
+		findings_add(f, "GPU", FINDING_OK,
+			     xasprintf("%s, NVIDIA's driver %s", buffer_text(&text), driver ? driver : "?"), NULL);
+	}
+	json_reader_free(gpus);
+	return n > 0;
+}
+
 static void examine_driver(struct findings *f)
 {
 	_cleanup_free_ char *version = driver_version();
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	size_t n = count_gpus();
 
+	if (examine_gpus(f, &why))
+		return;
 	if (version && n)
-		findings_add(f, "GPU", FINDING_OK, xasprintf("%zu, NVIDIA's driver %s", n, version), NULL);
+		findings_add(f, "GPU", FINDING_OK, xasprintf("%zu, NVIDIA's driver %s; memory, clocks and heat aren't "
+							     "told: %s", n, version, buffer_text(&why)), NULL);
 	else
 		findings_add(f, "GPU", FINDING_NOTE,
 			     xstrdup(version ? "NVIDIA's driver sees none"

@@ -18,6 +18,7 @@
 #include "base/wrap.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/gpus.h"
 #include "cli/json_reader.h"
 #include "cli/status_page.h"
 #include "serve/style.h"
@@ -64,7 +65,7 @@ static void put_essence(const struct json_reader *r, struct buffer *ret)
 {
 	char *line_end;
 
-	status_page(r, 0, false, ret);
+	status_page(r, NULL, 0, false, ret);
 	line_end = strchr(ret->data, '\n');
 	buffer_consume(ret, (size_t)(line_end - ret->data));
 }
@@ -119,7 +120,20 @@ static void draw(struct view *v, const struct buffer *page)
 	fwrite(out.data, 1, out.size, stdout);
 }
 
-static void show(struct view *v, const struct json_reader *r, const struct buffer *json)
+/* Its processes are ours to look for only where it runs on this machine. */
+static struct json_reader *ask_gpus(const struct client *c, const struct json_reader *r)
+{
+	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
+	bool near = c->run_file || strcmp(c->host, "127.0.0.1") == 0 || strcmp(c->host, "::1") == 0 ||
+		    strcmp(c->host, "localhost") == 0;
+
+	for (size_t i = 0, n = json_reader_count(r, "/deployments"); near && i < n; i++)
+		if (json_reader_bool(r, "/deployments/%zu/cuda", i))
+			return gpus_ask(&why);
+	return NULL;
+}
+
+static void show(struct view *v, const struct json_reader *r, const struct json_reader *gpus, struct buffer *json)
 {
 	_cleanup_buffer_ struct buffer page = BUFFER_NULL, essence = BUFFER_NULL;
 	const struct client_options *o = &v->o->client;
@@ -127,9 +141,10 @@ static void show(struct view *v, const struct json_reader *r, const struct buffe
 	put_essence(r, &essence);
 	if (!v->terminal && v->before.size == essence.size && memcmp(v->before.data, essence.data, essence.size) == 0)
 		return;
-	status_page(r, isatty(STDOUT_FILENO) ? terminal_width(STDOUT_FILENO) : 0,
+	status_page(r, gpus, isatty(STDOUT_FILENO) ? terminal_width(STDOUT_FILENO) : 0,
 		    style_has_color(STDOUT_FILENO, o->no_color), &page);
 	if (o->json) {
+		gpus_add(gpus, r, json);
 		cli_print_json(json);
 	} else if (v->terminal) {
 		draw(v, &page);
@@ -144,7 +159,7 @@ static void show(struct view *v, const struct json_reader *r, const struct buffe
 static int ask(struct view *v, const struct client *c, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer body = BUFFER_NULL;
-	struct json_reader *reader;
+	struct json_reader *reader, *gpus;
 	int status, r;
 
 	r = client_get(c, "/-/status", TIMEOUT_MS, &status, &body, why);
@@ -154,7 +169,9 @@ static int ask(struct view *v, const struct client *c, struct buffer *why)
 		buffer_printf(why, "what answers at %s knows no status (HTTP %d)", c->url, status);
 		return EXIT_FAILURE;
 	}
-	show(v, reader, &body);
+	gpus = ask_gpus(c, reader);
+	show(v, reader, gpus, &body);
+	json_reader_free(gpus);
 	json_reader_free(reader);
 	return 0;
 }
@@ -195,7 +212,8 @@ const struct command cli_status = {
 	.name = "status",
 	.help = "show what a running server serves",
 	.about = "Show what the running server serves: generations, workers, requests, why something doesn't "
-		 "serve, and the settings that a deployment.yaml has set.",
+		 "serve, and the settings that a deployment.yaml has set. Where a deployment computes on NVIDIA's GPUs of "
+		 "this machine, also how they are.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/wrap.h"
 #include "cli/companion.h"
+#include "cli/gpus.h"
 #include "cli/json_reader.h"
 #include "deploy/deploy.h"
 #include "serve/style.h"
@@ -235,7 +236,31 @@ static void put_sanitizer(const struct json_reader *r, size_t i, size_t width, s
 	put_remark(r, i, line, width, b);
 }
 
-static void put_remarks(const struct json_reader *r, size_t width, struct buffer *b)
+static void put_gpu_memory(const struct json_reader *r, const struct json_reader *gpus, size_t i, size_t width,
+			   struct buffer *b)
+{
+	uint64_t bytes = gpus_memory(gpus, r, i);
+	_cleanup_free_ char *line = xasprintf("%.1f GiB of the GPU's memory", (double)bytes / (1 << 30));
+
+	if (bytes)
+		put_remark(r, i, line, width, b);
+}
+
+static void put_gpus(const struct json_reader *gpus, size_t width, struct buffer *b)
+{
+	size_t n = gpus ? json_reader_count(gpus, "/gpus") : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_buffer_ struct buffer line = BUFFER_NULL;
+
+		buffer_puts(&line, "GPU: ");
+		gpus_describe(gpus, i, &line);
+		buffer_putc(&line, '\n');
+		columns_fold(b, line.data, line.size, width);
+	}
+}
+
+static void put_remarks(const struct json_reader *r, const struct json_reader *gpus, size_t width, struct buffer *b)
 {
 	size_t n = json_reader_count(r, "/deployments");
 
@@ -247,12 +272,14 @@ static void put_remarks(const struct json_reader *r, size_t width, struct buffer
 		put_remark(r, i, json_reader_string(r, "/deployments/%zu/unrecorded", i), width, b);
 		put_settings(r, i, &settings);
 		put_remark(r, i, buffer_text(&settings), width, b);
+		put_gpu_memory(r, gpus, i, width, b);
 		if (json_reader_bool(r, "/deployments/%zu/sanitized", i))
 			put_sanitizer(r, i, width, b);
 	}
 }
 
-void status_page(const struct json_reader *r, size_t width, bool color, struct buffer *ret)
+void status_page(const struct json_reader *r, const struct json_reader *gpus, size_t width, bool color,
+		 struct buffer *ret)
 {
 	struct table t = { .color = color };
 
@@ -264,5 +291,6 @@ void status_page(const struct json_reader *r, size_t width, bool color, struct b
 	else
 		buffer_puts(ret, "no deployments\n");
 	table_fini(&t);
-	put_remarks(r, width, ret);
+	put_remarks(r, gpus, width, ret);
+	put_gpus(gpus, width, ret);
 }

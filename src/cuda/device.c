@@ -15,6 +15,8 @@ static cuda_result look(const struct driver *d)
 
 	if (r == 0)
 		r = d->name(device.name, sizeof(device.name), device.ordinal);
+	if (r == 0 && d->bus(device.bus, sizeof(device.bus), device.ordinal) != 0)
+		device.bus[0] = '\0';
 	if (r == 0)
 		r = d->attribute(&device.major, CUDA_MAJOR, device.ordinal);
 	if (r == 0)

@@ -17,6 +17,7 @@ struct device {
 	int ordinal;
 	int major, minor; /* 9, 0: sm_90 */
 	char name[128];
+	char bus[32]; /* for nvml_read_at(); "": not known */
 	int max_shared; /* of a block */
 	int cache; /* bytes, of the second level */
 	cuda_context context;

@@ -52,6 +52,7 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(count, cuDeviceGetCount, (int *ret))                                                  \
 	X(get, cuDeviceGet, (int *ret, int ordinal))                                            \
 	X(name, cuDeviceGetName, (char *ret, int size, int device))                             \
+	X(bus, cuDeviceGetPCIBusId, (char *ret, int size, int device))                          \
 	X(attribute, cuDeviceGetAttribute, (int *ret, int attribute, int device))               \
 	X(retain, cuDevicePrimaryCtxRetain, (cuda_context *ret, int device))                    \
 	X(set_current, cuCtxSetCurrent, (cuda_context context))                                 \

@@ -5,6 +5,7 @@
  * memory has anything to do with them. Started by devserve:
  *
  *	devserve-cuda device           "sm_90 NVIDIA H200\n": for which GPU to compile
+ *	devserve-cuda gpus             how they are, as JSON (nvrtc/gpus.h)
  *	devserve-cuda compile LIBRARY  one compilation by NVRTC (nvrtc/compile.h)
  */
 
@@ -13,6 +14,7 @@
 
 #include "cuda/device.h"
 #include "nvrtc/compile.h"
+#include "nvrtc/gpus.h"
 
 static int print_device(void)
 {
@@ -31,6 +33,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "device") == 0)
 		return print_device();
+	if (argc == 2 && strcmp(argv[1], "gpus") == 0)
+		return gpus_print();
 	if (argc == 3 && strcmp(argv[1], "compile") == 0)
 		return compile_one(argv[2]);
 	fprintf(stderr, "devserve-cuda: started by hand? It is devserve that starts it.\n");

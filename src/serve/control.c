@@ -15,6 +15,7 @@
 #include "deploy/companion.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
+#include "infer/signature.h"
 #include "ingress/ingress.h"
 #include "record/recorder.h"
 #include "serve/acceptance.h"
@@ -196,6 +197,8 @@ static void describe_deployment(struct buffer *json, const struct plugin *p)
 		json_bool(json, "sanitized", true);
 		json_string(json, "sanitizer", s.sanitizer);
 	}
+	if (h->signature && h->signature->cuda)
+		json_bool(json, "cuda", true);
 	describe_workers(json, &s);
 	json_uint(json, "requests", s.requests);
 	json_uint(json, "failures", s.failures);

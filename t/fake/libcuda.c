@@ -154,6 +154,7 @@ API int cuDriverGetVersion(int *ret) { *ret = 13000; return 0; }
 API int cuDeviceGetCount(int *ret) { *ret = 1; return 0; }
 API int cuDeviceGet(int *ret, int ordinal) { *ret = ordinal; return 0; }
 API int cuDeviceGetName(char *ret, int size, int device) { (void)device; snprintf(ret, (size_t)size, "fake"); return 0; }
+API int cuDeviceGetPCIBusId(char *ret, int size, int device) { (void)device; snprintf(ret, (size_t)size, "0000:1B:00.0"); return 0; }
 API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 {
 	(void)device;
