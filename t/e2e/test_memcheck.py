@@ -83,8 +83,8 @@ def test_the_worker_is_started_by_it_and_there_and_back_nothing_is_compiled(root
     assert server.runs() == []
     said = toggle(server)
     assert said.returncode == 0 and "serves under compute-sanitizer" in said.stdout, said
-    done = server.seen("save.done", deployment="one")[-1]
-    assert done["outcome"] == "swapped" and done["sanitized"] and done["sanitizer"] == "compute-sanitizer", done
+    done = server.wait("save.done", deployment="one", sanitized=True)
+    assert done["outcome"] == "swapped" and done["sanitizer"] == "compute-sanitizer", done
     assert not {"nvrtc", "gcc", "link"} & {s["name"] for s in done["stages"]}, done
     (pid,) = server.worker_pids("one")
     starters = {int(run[0]) for run in server.runs()}
