@@ -151,6 +151,7 @@ def test_where_it_is_not_there_a_sentence_says_what_to_install(root, serve, tmp_
     server = serve(env={"LD_LIBRARY_PATH": str(FAKE)})
     said = toggle(server)
     assert said.returncode == 4 and "neither in the CUDA toolkit" in said.stderr and "install" in said.stderr, said
+    server.wait("save.done", deployment="one", outcome="build-failed")
     assert server.infer("one", x(1)).status == 200 and "sanitizer" not in entry(server)
     done = server.save("one/kernel.cu", kernel(3))
     assert done["outcome"] == "swapped" and "sanitized" not in done, done
@@ -183,8 +184,10 @@ def test_a_call_that_takes_too_long_ends_its_worker_and_the_tool(root, tool):
     toggle(server)
     (pid,) = server.worker_pids("one")
     starter = parent(parent(pid))
+    mark = server.mark()
     assert server.infer("one", x(-1)).status == 504
     assert gone(pid, starter)
+    server.wait("worker.replaced", mark, deployment="one")
     assert server.infer("one", x(1)).status == 200
 
 
