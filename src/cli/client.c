@@ -102,10 +102,28 @@ static void read_token_file(struct client *c, const char *path)
 		c->token_why = xasprintf("%s, which holds none", path);
 }
 
+/* The root that @directory is a deployment of; free(). NULL: none that is known of, for any directory may be one. */
+static char *root_around(const char *directory)
+{
+	_cleanup_free_ char *real = realpath(directory, NULL), *usual = realpath(OPTIONS_DEFAULT_ROOT, NULL);
+	_cleanup_free_ char *around = real ? path_join(real, "..") : NULL;
+	char *root = around ? realpath(around, NULL) : NULL;
+	_cleanup_free_ char *state = root ? state_directory(root, NULL) : NULL;
+
+	if (state && (file_is_directory(state) || (usual && strcmp(root, usual) == 0)) && names_root_has(root, path_name(real)))
+		return root;
+	free(root);
+	return NULL;
+}
+
 /* Who names a directory means its server, not whichever answers at the usual port. */
 static int refuse_root(const char *root, const char *path, struct buffer *why)
 {
-	if (file_is_directory(root))
+	_cleanup_free_ char *around = root_around(root);
+
+	if (around)
+		buffer_printf(why, "no server runs for %s: it is a deployment of %s, so name that", root, around);
+	else if (file_is_directory(root))
 		buffer_printf(why, "no server runs for %s: there is no %s; 'devserve %s' starts one", root,
 			      path, root);
 	else

@@ -254,6 +254,16 @@ def test_a_deployment_is_not_taken_for_a_root(root, file, mark):
     assert not (root.path / "one/.devserve").exists()
 
 
+def test_the_directory_of_a_deployment_is_told_from_a_root_where_its_root_is_known(root, server):
+    root.write("many/a.c", constant(1))
+    for words in (["status", root.path / "many"], ["wait", "many", "--root", root.path / "many"]):
+        said = devserve(*words)
+        assert said.returncode == 69, said
+        assert said.stderr == f"devserve: no server runs for {root.path}/many: it is a deployment of {root.path}, so name that\n"
+    (root.path / "many/a.c").unlink()
+    assert "starts one" in devserve("status", root.path / "many").stderr  # headers that deployments share, or a root to be
+
+
 def test_who_names_a_deployment_where_a_root_is_meant_is_told_so(root, tmp_path):
     root.write("one/one.c", constant(1))
     said = devserve("status", "one", cwd=tmp_path)
