@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # The plugin ABI is what t/abi.golden says, in every language and compiler. A difference is
-# a decision: a field at the end or a new number makes a new minor, everything else a new
-# major. Then write the file anew:
+# a decision. Against the last release, a field at the end or a new number makes a new minor,
+# once for all that comes with the next release, and everything else a new major. While there
+# is no release it is 1.0, whatever changes. Then write the file anew:
 #
 #	cc -Iinclude -o /tmp/layout t/lib/abi_layout.c && /tmp/layout >t/abi.golden
 

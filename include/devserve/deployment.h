@@ -41,7 +41,10 @@
  * Growth.    The layouts below are frozen (t/00-abi.t holds every offset). What
  *            comes later comes as an extension with a name, asked for with
  *            devserve_get_extension() or offered in `.extensions`, or as a field at
- *            the end, which `struct_size` tells of.
+ *            the end, which `struct_size` tells of. DEVSERVE_ABI_MINOR grows by one
+ *            in the next release when anything of that came since the last one; what
+ *            came before the first release is 1.0. It is for people: code looks
+ *            at names and sizes, which say exactly what is there.
  *
  * No symbol of the host is needed: everything arrives through `call->host`.
  * C11, C++17 (C++20 for the macro); other languages write the struct by hand.
@@ -69,7 +72,7 @@ extern "C" {
 #define DEVSERVE_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 
 #define DEVSERVE_ABI_MAJOR 1u /* differs: the image is refused with a sentence */
-#define DEVSERVE_ABI_MINOR 0u /* grows with each field or extension added      */
+#define DEVSERVE_ABI_MINOR 0u /* grows with a release that adds: see Growth     */
 
 #define DEVSERVE_MAX_TENSORS 32   /* inputs, and outputs, of one deployment */
 #define DEVSERVE_MAX_RANK 8       /* extents of a shape, the batch's included */
