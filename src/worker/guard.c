@@ -207,9 +207,16 @@ static bool has_changed_input(const struct guard *g, char *ret, size_t size)
 	return i >= 0;
 }
 
-bool guard_is_damaged(const struct guard *g, char *ret, size_t size)
+void guard_tell_past(const struct devserve_tensor *output, unsigned n, char *ret, size_t size)
 {
 	char what[32];
+
+	snprintf(what, sizeof(what), "wrote %u byte%s past ", n, n == 1 ? "" : "s");
+	tell(ret, size, what, output);
+}
+
+bool guard_is_damaged(const struct guard *g, char *ret, size_t size)
+{
 	unsigned n;
 
 	if (has_changed_input(g, ret, size))
@@ -217,8 +224,7 @@ bool guard_is_damaged(const struct guard *g, char *ret, size_t size)
 	for (uint32_t i = 0; i < g->view->n_out; i++) {
 		if (!is_used(g, i) || (n = written_past(&g->spans[i])) == 0)
 			continue;
-		snprintf(what, sizeof(what), "wrote %u byte%s past ", n, n == 1 ? "" : "s");
-		tell(ret, size, what, &g->view->out[i]);
+		guard_tell_past(&g->view->out[i], n, ret, size);
 		return true;
 	}
 	return false;

@@ -47,6 +47,9 @@ void *guard_output(struct guard *g, uint32_t index, void *place, uint64_t size);
 /* Whether anything was written past an output: @ret becomes "wrote 3 bytes past NAME FP32[8,16]". [infer] */
 bool guard_is_damaged(const struct guard *g, char *ret, size_t size);
 
+/* "wrote 3 bytes past NAME FP32[8,16]" */
+void guard_tell_past(const struct devserve_tensor *output, unsigned n, char *ret, size_t size);
+
 /* Bring the outputs to their places. [infer] */
 void guard_collect(const struct guard *g);
 

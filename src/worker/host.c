@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/gpu.h"
+#include "worker/gpu_guard.h"
 #include "worker/gpu_time.h"
 #include "worker/guard.h"
 #include "worker/image.h"
@@ -183,14 +184,10 @@ static const char *describe(const int64_t *shape, uint32_t rank, char *ret, size
 }
 
 /* NULL: the sentence is kept. */
-static void *place_on_gpu(struct invocation *v, struct devserve_tensor *t, uint64_t size)
+static void *place_on_gpu(struct invocation *v, uint32_t index, uint64_t size)
 {
-	void *at = gpu_make(v->gpu, size);
-
-	t->device = 2; /* kDLCUDA */
-	if (at && v->poisons && gpu_fill(v->gpu, at, POISON, size) < 0)
-		return NULL;
-	return at;
+	v->out[index].device = 2; /* kDLCUDA */
+	return v->poisons ? gpu_guard_make(v->gpu, index, size, POISON) : gpu_make(v->gpu, size);
 }
 
 /* Where infer() is to compute the output that belongs to v->places. NULL: the sentence is kept. */
@@ -199,7 +196,7 @@ static void *place_output(struct invocation *v, uint32_t index, uint64_t size)
 	struct devserve_tensor *t = &v->out[index];
 
 	if (gpu_has_output(v->gpu, index, t->dtype)) {
-		t->data = place_on_gpu(v, t, size);
+		t->data = place_on_gpu(v, index, size);
 	} else {
 		t->data = guard_output(v->guard, index, v->places[index], size);
 		if (v->poisons && !v->poisoned[index])
@@ -432,6 +429,8 @@ static void view_call(struct invocation *v, const struct image *image, struct ca
 	v->unready = 0;
 	if (v->gpu)
 		gpu_begin(v->gpu, &v->view, v->arena, v->arena_size);
+	if (v->gpu && v->poisons)
+		gpu_guard_begin();
 	for (uint32_t i = 0; i < call->n_in; i++)
 		view_input(v, i, entry->inputs[i].name);
 	for (uint32_t i = 0; i < call->n_out; i++)
@@ -460,7 +459,11 @@ static int end_gpu(struct invocation *v, int r)
 	for (uint32_t i = 0; i < v->call->n_out && r == 0 && !is_timed(v); i++)
 		if (v->out[i].device == 2 && v->places[i])
 			r = gpu_fetch(v->gpu, v->places[i], &v->out[i]);
+	if (r == 0 && v->poisons)
+		r = gpu_guard_look(v->gpu);
 	e = gpu_end(v->gpu, v->damage, sizeof(v->damage));
+	if (r == 0 && e == 0 && v->poisons)
+		gpu_guard_is_damaged(&v->view, v->damage, sizeof(v->damage));
 	return r == 0 ? e : r;
 }
 

@@ -142,6 +142,16 @@ def test_an_output_on_the_gpu_that_is_left_unwritten_is_seen(root, gpu):
     assert done["outcome"] == "trial-failed" and "infer() left it unwritten" in done["reason"], done
 
 
+def test_a_step_past_an_output_on_the_gpu_is_seen_and_its_kernel_named(root, gpu):
+    write(root)
+    server = gpu("--gate", "replay")
+    assert server.infer("k", request(X=[1, 2, 3])).status == 200
+    done = server.save("k/k.c", host().replace("&call->in[0]));", "&call->in[0]) + 1);"))
+    assert done["outcome"] == "trial-failed", done
+    assert "wrote 4 bytes past Y FP32[3], in kernel add, grid 1×1×1" in done["reason"], done
+    assert server.infer("k", request(X=[1, 2, 3])).generation == 1
+
+
 def test_a_fault_of_a_kernel_in_the_trial_is_a_crash_of_the_trial_and_named(root, gpu):
     write(root)
     server = gpu("--gate", "replay", **({} if GPU else {"fault": "wild=700"}))
