@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/tree.h"
 #include "history/reader.h"
 
 struct writing {
@@ -90,6 +91,34 @@ void gdb_sources_find(struct gdb_sources *s, const struct gdb_sources_of *of)
 	history_reader_sources(r, of->deployment, of->generation, on_source, &w, &why);
 	history_reader_close(r);
 	free(w.directory);
+}
+
+struct taking {
+	struct gdb_sources *sources;
+	const char *root, *directory;
+};
+
+static bool is_wanted(const char *name)
+{
+	return name[0] != '.';
+}
+
+static int on_file(void *context, const char *path)
+{
+	const struct taking *t = context;
+	_cleanup_free_ char *from = path_join(t->root, path + strlen(t->directory) + 1);
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	if (file_read(path, &text) == 0 && !is_as_it_was(from, buffer_text(&text), text.size))
+		redirect(t->sources, from, path);
+	return 0;
+}
+
+void gdb_sources_take(struct gdb_sources *s, const char *root, const char *directory)
+{
+	struct taking t = { .sources = s, .root = root, .directory = directory };
+
+	tree_find(directory, is_wanted, on_file, &t);
 }
 
 void gdb_sources_fini(struct gdb_sources *s)

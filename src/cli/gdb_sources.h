@@ -28,4 +28,6 @@ struct gdb_sources_of {
  * ended processes left; this process's number is theirs.
  */
 void gdb_sources_find(struct gdb_sources *s, const struct gdb_sources_of *of);
+/* The same of those that lie in @directory, under their paths from @root. It stays while gdb runs. */
+void gdb_sources_take(struct gdb_sources *s, const char *root, const char *directory);
 void gdb_sources_fini(struct gdb_sources *s);

@@ -146,15 +146,18 @@ static char *parent_of(const char *path)
 	return xstrndup(path, n ? n - 1 : 0);
 }
 
-/* The case lies in the state directory's cases/, the plugin in the root. An image that never served has none. */
+/* The case lies in the state directory's cases/, the plugin in the root. An image that never served has its own. */
 static void find_sources(const char *directory, const struct json_reader *facts, struct gdb_sources *ret)
 {
 	const char *plugin = json_reader_string(facts, "/plugin"), *name = json_reader_string(facts, "/deployment");
 	_cleanup_free_ char *real = realpath(directory, NULL), *cases = real ? parent_of(real) : NULL;
 	_cleanup_free_ char *state = cases ? parent_of(cases) : NULL, *root = plugin ? parent_of(plugin) : NULL;
+	_cleanup_free_ char *own = real ? path_join(real, CASES_SOURCE) : NULL;
 	double generation = 0;
 
-	if (state && root && name && json_reader_number(facts, &generation, "/generation") && generation > 0)
+	if (root && own && file_is_directory(own))
+		gdb_sources_take(ret, root, own);
+	else if (state && root && name && json_reader_number(facts, &generation, "/generation") && generation > 0)
 		gdb_sources_find(ret, &(struct gdb_sources_of){ .root = root, .state_dir = state, .deployment = name,
 								.generation = (uint32_t)generation });
 }

@@ -31,6 +31,7 @@
 #include "deploy/handle.h"
 #include "infer/signature.h"
 #include "record/recorder.h"
+#include "serve/built.h"
 
 struct cases {
 	uv_loop_t *loop;
@@ -58,6 +59,7 @@ struct keeping {
 	uint64_t id;
 	char *made, *path, *state;
 	char *golden; /* folder to copy, instead of a recording */
+	struct history_build *built; /* or NULL */
 	struct buffer json, why;
 	SLIST_HEAD(, listener) listeners;
 };
@@ -279,6 +281,24 @@ static int copy_golden(struct keeping *k)
 	return r == 0 ? file_write(facts, k->json.data, k->json.size, 0666) : r;
 }
 
+static int write_source(const struct keeping *k, const struct history_file *f)
+{
+	_cleanup_free_ char *path = xasprintf("%s/" CASES_SOURCE "/%s", k->made, f->path);
+	_cleanup_free_ char *folder = xstrndup(path, (size_t)(path_name(path) - path) - 1);
+	int r = file_make_directories(folder);
+
+	return r == 0 ? file_write(path, f->text, f->size, 0444) : r;
+}
+
+static int write_sources(const struct keeping *k)
+{
+	int r = 0;
+
+	for (size_t i = 0; k->built && i < k->built->n_files && r == 0; i++)
+		r = write_source(k, &k->built->files[i]);
+	return r;
+}
+
 /* There is always one under the name, the old or the new. */
 static int put_in_place(const struct keeping *k)
 {
@@ -299,6 +319,8 @@ static void on_work(uv_work_t *work)
 	if (r == 0 || r == -ENOENT) /* a state that hasn't been written yet is zero */
 		r = k->golden ? copy_golden(k) : write_tensors(k);
 	if (r == 0)
+		r = write_sources(k);
+	if (r == 0)
 		r = put_in_place(k);
 	if (r < 0 && !k->why.size)
 		buffer_printf(&k->why, "cannot write %s: %s", k->path, strerror(-r));
@@ -313,6 +335,7 @@ static void keeping_free(struct keeping *k)
 		recorder_release(k->recorder, &k->view);
 	handle_unref(k->handle);
 	signature_unref(k->signature);
+	built_free(k->built);
 	buffer_fini(&k->json);
 	buffer_fini(&k->why);
 	free(k->made);
@@ -384,6 +407,10 @@ static int start(struct keeping *k, const struct case_facts *f, cases_kept_fn ke
 		file_remove_tree(k->made);
 		keeping_free(k);
 		return r;
+	}
+	if (f->built) {
+		k->built = *f->built;
+		*f->built = NULL;
 	}
 	k->state = f->state && !k->golden ? xstrdup(f->state) : NULL;
 	if (kept)

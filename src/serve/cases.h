@@ -8,6 +8,7 @@
  *
  *	STATE/cases/ID/in/INPUT.npy, out/OUTPUT.npy   what was asked, and answered then
  *	STATE/cases/ID/image.so, device, state        the image; its device code, a state: where it has one
+ *	STATE/cases/ID/source/PATH                    what an image that never served was compiled of, from the root
  *	STATE/cases/ID/case.json                      the rest; golden.json: what a golden case says of itself
  *
  * `devserve replay ID` runs them. Tensors are written by one of libuv's threads; the oldest cases go when
@@ -20,8 +21,10 @@
 
 struct cases;
 struct deployment;
+struct history_build;
 
 #define CASES_MAX 64
+#define CASES_SOURCE "source" /* in a case */
 
 /* What is kept beside a recording. All borrowed; copied during the call. */
 struct case_facts {
@@ -31,6 +34,7 @@ struct case_facts {
 	const char *weights, *device, *state, *runtime; /* paths, or NULL */
 	bool cuda;
 	const char *sentence;  /* what is wrong with the image, or NULL */
+	struct history_build **built; /* its sources, which are taken (then NULL); NULL: the history has them */
 };
 
 /* In @state_dir, which may be gone for a while. */

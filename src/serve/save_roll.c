@@ -103,7 +103,8 @@ static void trial_failed(struct save *s, const struct rollout_result *result)
 						    .runtime = s->runtime,
 						    .state = s->signature->state.size ? state : NULL,
 						    .cuda = s->signature->cuda,
-						    .sentence = result->sentence }, &proof);
+						    .sentence = result->sentence,
+						    .built = &s->built }, &proof);
 	mine.proof = result->proof ? &proof : NULL;
 	not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed", &mine);
 }

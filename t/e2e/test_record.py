@@ -523,6 +523,22 @@ def test_replay_under_gdb_shows_what_was_compiled_and_takes_words_for_gdb(twice,
     assert "only --gdb takes more" in command(root, "replay", "1", "2").stderr
 
 
+@pytest.mark.skipif(not shutil.which("gdb"), reason="there is no gdb")
+def test_replay_under_gdb_shows_what_a_refused_save_was_compiled_of_and_stops_there(proved, root):
+    wrong = TWICE.replace("	return 0;", "	y[1] = 7; /* wrong */\n	return 0;").replace("<unistd.h>", '<unistd.h>\n#include "one.h"')
+    root.write("twice/one.h", "/* nothing yet */\n")
+    fault = refuse(proved, wrong)
+    root.write("twice/twice.c", "no more\n")
+    line = next(i for i, text in enumerate(wrong.splitlines(), 1) if "/* wrong */" in text)
+    case = root.path / f".devserve/cases/{fault['replay']}"
+    while not case.exists():
+        pass  # it is being written
+    assert (case / "source/twice/one.h").read_text() == "/* nothing yet */\n"
+    result = devserve("replay", fault["replay"], "--gdb", "--root", root.path, "--", "-batch", "-ex",
+                      f"break twice.c:{line}", "-ex", "continue", "-ex", "print x[2]", "-ex", f"list {line},{line}")
+    assert f"{line}\t\ty[1] = 7; /* wrong */" in result.stdout and "= 3\n" in result.stdout, result
+
+
 def test_numbers_of_what_is_kept_are_not_given_again(root, serve):
     root.write("seven.c", constant(7))
     server = serve()
