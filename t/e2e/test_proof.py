@@ -210,6 +210,39 @@ def test_an_element_that_is_never_written_is_stopped(proved):
     assert "infer() left it unwritten" in told["reason"]
 
 
+TOP = """\
+#include <devserve/deployment.h>
+
+static int infer(const struct devserve_call *call)
+{
+	const float *x = (const float *)call->in[0].data;
+	float *most = (float *)call->out[0].data;
+	int32_t *at = (int32_t *)call->out[1].data;
+
+	*at = 0;
+	for (int32_t i = 1; i < devserve_dim(&call->in[0], 0); i++)
+		if (x[i] > x[*at])
+			*at = i;
+	*most = x[*at];
+	return 0;
+}
+
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "MOST", DEVSERVE_FP32, { 1 } }, { "AT", DEVSERVE_INT32, { 1 } }),
+	.infer = infer,
+)
+"""
+
+
+def test_another_one_of_two_equal_values_is_another_answer_which_may_be_accepted(proved):
+    server = proved(TOP, request(X=[1, 2, 3]), request(X=[1, 7, 2, 7]))
+
+    fault = refuse(server, TOP.replace("x[i] > x[*at]", "x[i] >= x[*at]"))["proof"]["fault"]
+    assert (fault["inputs"], fault["output"], fault["expected"], fault["got"]) == ("X FP32[4]", "AT", "1", "3")
+    assert fault["acceptable"] and accept(server)[1]["outcome"] == "swapped"
+
+
 def test_a_stride_that_is_wrong_for_odd_shapes_is_stopped_by_an_odd_shape(proved):
     source = MATMUL
     server = proved(source, *squares((4, 4, 4), (2, 6, 8), (3, 5, 7), (8, 8, 8)))
