@@ -60,8 +60,8 @@ bool sanitizer_instruments(const struct recipe *r)
 	return r->sanitize && !has_gpu_code(r);
 }
 
-/* In an installed toolkit bin/ has a script that leads to it; a wheel has only the program. NULL: nowhere. */
-static char *find_program(const struct cuda *c)
+/* In an installed toolkit bin/ has a script that leads to it; a wheel has only the program. */
+char *sanitizer_find_for_gpu(const struct cuda *c)
 {
 	static const char *const places[] = { "bin", "compute-sanitizer" };
 	char *found = NULL;
@@ -78,7 +78,7 @@ static void find_for_gpu(struct build *b)
 {
 	const struct cuda *c = &b->builder->toolchain.cuda;
 
-	b->runtime = find_program(c);
+	b->runtime = sanitizer_find_for_gpu(c);
 	if (!b->runtime) {
 		build_fail(b, NULL, "what a kernel touches beside its memory is found by NVIDIA's " PROGRAM
 			   ", which is neither in the CUDA toolkit (%s) nor in PATH: install cuda-sanitizer of that "

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 struct build;
+struct cuda;
 struct compiler;
 struct recipe;
 struct words;
@@ -28,6 +29,9 @@ void sanitizer_add_link_flags(const struct compiler *c, struct words *ret);
 
 /* Whether the compiler makes something else of @r than usually. */
 bool sanitizer_instruments(const struct recipe *r);
+
+/* compute-sanitizer, of that toolkit or in PATH; free(). NULL: nowhere. */
+char *sanitizer_find_for_gpu(const struct cuda *c);
 
 /* Find b->runtime; build_sanitizer_found() comes, maybe at once. */
 void sanitizer_ask(struct build *b);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/cuda.h"
+#include "build/sanitizer.h"
 #include "cli/capture.h"
 #include "cli/findings.h"
 #include "cli/gpus.h"
@@ -141,15 +142,19 @@ static char *nvcc_version(const char *nvcc)
 static void examine_toolkit(struct findings *f)
 {
 	static const struct package package = { "nvidia-cuda-toolkit", NULL, "cuda" };
-	_cleanup_free_ char *version = NULL;
+	_cleanup_free_ char *version = NULL, *sanitizer = NULL;
 	struct cuda c = { .root = NULL };
+	const char *without;
 
 	cuda_find(&c);
+	sanitizer = sanitizer_find_for_gpu(&c);
+	without = sanitizer ? "" : "; no compute-sanitizer, which 'devserve asan' starts workers by";
 	if (c.nvcc.command.n) {
 		version = nvcc_version(c.nvcc.command.at[0]);
-		findings_add(f, "CUDA", FINDING_OK, xasprintf("nvcc %s, %s", version, c.nvcc.command.at[0]), NULL);
+		findings_add(f, "CUDA", FINDING_OK, xasprintf("nvcc %s, %s%s", version, c.nvcc.command.at[0], without),
+			     NULL);
 	} else if (c.library) {
-		findings_add(f, "CUDA", FINDING_OK, xasprintf("no nvcc, but NVRTC: %s", c.library), NULL);
+		findings_add(f, "CUDA", FINDING_OK, xasprintf("no nvcc, but NVRTC: %s%s", c.library, without), NULL);
 	} else {
 		findings_add(f, "CUDA", FINDING_NOTE, xstrdup("there is no toolkit: .cu sources can't be built"),
 			     package_command(&package));

@@ -38,6 +38,7 @@ static const struct device *open_device(char *why, size_t size)
 	threads_hold_also("/libcuda.so");
 	d = device_open(why, size);
 	threads_hold_also("/libnvidia-");
+	threads_hold_also("/libsanitizer-"); /* of compute-sanitizer */
 	return d;
 }
 
