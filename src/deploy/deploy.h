@@ -72,6 +72,8 @@ struct deploy_verdict {
 	uint64_t recordings[ROUND_MAX_COURSES]; /* their numbers */
 	struct work works[ROUND_MAX_COURSES];   /* what a call of each has to do; zeros: not stated */
 	bool by_gpu;         /* times are the GPU's, by its own clock */
+	unsigned low_mhz, high_mhz; /* of that meanwhile; 0: not known */
+	const char *slowed_by;      /* "power cap"; "": nothing that is known */
 	const char *reason;  /* a sentence: why nothing was measured; or NULL */
 	uint64_t took_ns;    /* since the swap */
 };

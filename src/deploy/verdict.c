@@ -136,6 +136,9 @@ static void tell(struct verdicts *v, const struct measurement_report *r, const c
 	if (r) {
 		told.verdict = r->verdict;
 		told.by_gpu = r->by_gpu;
+		told.low_mhz = r->clocks.low_mhz;
+		told.high_mhz = r->clocks.high_mhz;
+		told.slowed_by = r->clocks.slowed_by;
 		describe_inputs(v, r, &told, texts);
 	} else {
 		told.verdict = (struct verdict){ .kind = VERDICT_UNSURE, .ratio = 1 };
@@ -178,6 +181,7 @@ static void on_measured(void *context, int error)
 	struct measurement_report r = v->shared->report;
 
 	r.sentence[sizeof(r.sentence) - 1] = '\0';
+	r.clocks.slowed_by[sizeof(r.clocks.slowed_by) - 1] = '\0';
 	if (error)
 		end(v, NULL, "the worker could not be told what to measure");
 	else if (r.sentence[0])

@@ -30,11 +30,17 @@ struct measurement_order {
 	uint64_t seed;             /* of all that is left to chance */
 };
 
+struct measurement_clocks { /* of the GPU while it was measured; zeros: not known */
+	uint32_t low_mhz, high_mhz; /* of its multiprocessors, as seen now and then */
+	char slowed_by[128];        /* "power cap, heat"; "": nothing was seen */
+};
+
 struct measurement_report {
 	struct verdict verdict;
 	uint32_t courses[ROUND_MAX_COURSES]; /* which recording each of the verdict's inputs is */
 	struct work works[ROUND_MAX_COURSES]; /* what a call of each has to do, by the new image's word */
 	uint32_t by_gpu;                     /* times are the GPU's, by its own clock */
+	struct measurement_clocks clocks;
 	char sentence[512];                  /* why nothing was measured; "": something was */
 };
 

@@ -48,6 +48,18 @@ static void put_exceptions(struct buffer *b, const struct deploy_verdict *v)
 	}
 }
 
+/* What was measured then says less of another day. */
+static void put_slowdown(const struct style *s, struct buffer *b, const struct deploy_verdict *v)
+{
+	if (v->reason || !v->slowed_by || !*v->slowed_by)
+		return;
+	buffer_printf(b, "  %sthe GPU was slowed by ", YELLOW(s));
+	style_sentence(b, v->slowed_by);
+	if (v->high_mhz)
+		buffer_printf(b, " to %u MHz", v->low_mhz);
+	buffer_puts(b, PLAIN(s));
+}
+
 void verdict_text(const struct style *s, struct buffer *b, const struct event *e)
 {
 	const struct deploy_verdict *v = e->verdict;
@@ -62,6 +74,7 @@ void verdict_text(const struct style *s, struct buffer *b, const struct event *e
 	}
 	buffer_puts(b, PLAIN(s));
 	put_exceptions(b, v);
+	put_slowdown(s, b, v);
 	if (!v->reason)
 		work_text(b, v);
 	buffer_putc(b, '\n');
@@ -90,6 +103,19 @@ static void put_input(struct buffer *b, const struct deploy_verdict *v, unsigned
 	json_object_end(b);
 }
 
+static void put_gpu(struct buffer *b, const struct deploy_verdict *v)
+{
+	json_bool(b, "gpu", true);
+	if (v->high_mhz) {
+		json_array(b, "sm_mhz");
+		json_uint(b, NULL, v->low_mhz);
+		json_uint(b, NULL, v->high_mhz);
+		json_array_end(b);
+	}
+	if (v->slowed_by && *v->slowed_by)
+		json_string(b, "slowed_by", v->slowed_by);
+}
+
 void verdict_json(const struct deploy_verdict *v, struct buffer *b)
 {
 	json_string(b, "verdict", verdict_name(v->verdict.kind));
@@ -98,7 +124,7 @@ void verdict_json(const struct deploy_verdict *v, struct buffer *b)
 	put_ratio(b, v->verdict.ratio, v->verdict.low, v->verdict.high);
 	json_double(b, "control", v->verdict.control);
 	if (v->by_gpu)
-		json_bool(b, "gpu", true);
+		put_gpu(b, v);
 	json_uint(b, "rounds", v->verdict.n_rounds);
 	json_uint(b, "disturbed", v->verdict.n_disturbed);
 	json_uint(b, "mappings", v->verdict.n_lanes);

@@ -33,6 +33,7 @@
 #include "ring/measurement.h"
 #include "verdict/race.h"
 #include "verdict/waiting.h"
+#include "worker/gpu_clocks.h"
 #include "worker/gpu_time.h"
 #include "worker/image.h"
 #include "worker/rehearsal.h"
@@ -234,6 +235,8 @@ static int run(void *context, bool old, unsigned lane, unsigned course, unsigned
 		e = run_once(m, old, lane, m->courses[course], &ns);
 		*ret_ns += ns;
 	}
+	if (m->report->by_gpu)
+		gpu_clocks_note(m->lanes[old][lane].image.gpu, &m->report->clocks);
 	return e;
 }
 

@@ -9,8 +9,10 @@ import subprocess
 
 import pytest
 
+import test_cuda_verdict as timed
 from devserve import BUILD, constant, devserve, x
 from gpu import FAKE, fake, needs_toolkit, with_gpu, without_gpu  # noqa: F401, a fixture
+from kernels import request
 from test_cuda import write
 
 ENV = {"LD_LIBRARY_PATH": str(FAKE)}
@@ -65,6 +67,19 @@ def test_the_status_of_a_cuda_deployment_tells_of_its_memory(root, fake):
     assert "of the GPU's memory" not in devserve("status", root.path, env={**ENV, "FAKE_NVML_PID": "1"}).stdout
     page = devserve("status", root.path).stdout
     assert "GPU" not in page, "nothing is missed where nothing is known: " + page
+
+
+@without_gpu
+@needs_toolkit
+def test_a_verdict_tells_at_which_clock_and_what_slowed_the_gpu_down(root, fake):
+    root.write("one/kernel.cu", timed.kernel(20000))
+    root.write("one/one.c", timed.host())
+    server = fake()
+    assert server.infer("one", request(X=[1, 2])).status == 200
+    told = timed.verdict(server, "one/kernel.cu", timed.kernel(40000))
+    if timed.is_busy(told):
+        pytest.skip("the machine is too busy for a verdict")
+    assert told["gpu"] and told["sm_mhz"] == [1410, 1410] and told["slowed_by"] == "power cap, heat", told
 
 
 @without_gpu

@@ -169,6 +169,10 @@ Test(terminal, a_verdict_says_how_much_and_how_sure_and_names_who_is_against_it)
 	v = verdict_of(VERDICT_SAME, 1);
 	v.verdict.n_courses = 1;
 	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]\n");
+	v.slowed_by = "power cap";
+	v.low_mhz = 1410;
+	v.high_mhz = 1500;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  same speed [0.98, 1.02]  the GPU was slowed by power cap to 1410 MHz\n");
 	v = (struct deploy_verdict){ .from = 7, .generation = 8, .reason = "the machine is too busy for it" };
 	expect_verdict(&v, "00:00:00 a  gen 7→8  speed unknown: the machine is too busy for it\n");
 }
