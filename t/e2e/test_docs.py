@@ -108,7 +108,7 @@ def test_every_key_of_deployment_yaml_is_told_of_with_its_bounds():
 def test_every_option_in_the_prose_is_there():
     shown = devserve("--help").stdout
     commands = re.findall(r"^  ([a-z]+) ", shown.split("Commands:")[1], re.M)
-    known = {"--cflags", "--model-control-mode", "--shared-memory"}  # pkg-config's and Triton's
+    known = {"--cflags", "--model-control-mode", "--shared-memory", "--tool"}  # pkg-config's, Triton's, compute-sanitizer's
     known |= set(re.findall(r"--[a-z][a-z-]+", shown + "".join(devserve(c, "--help").stdout for c in commands)))
     assert len(known) > 20
     wrong = [(page, number, option) for page, text in PAGES.items() if page not in UNRUN
