@@ -2,12 +2,21 @@
 
 /*
  * A turn is one measurement: as many calls as take TURN_NS, or one. A round is four turns (round.h),
- * of one mapping of each image; which of them begins is chance, and so is which input comes when.
- * Mappings take turns so that each of the old ones meets each of the new ones.
+ * of one mapping of each image; which of them begins is chance, in the round after it is the other, and
+ * which input comes when is chance too. Mappings take turns so that each of the old ones meets each of
+ * the new ones.
  *
- * Where somebody else had the processor meanwhile is known from the scheduler's own count, not
- * guessed from the time it took: to leave out what was slow would be to believe in the fast. A
- * long call has that waiting taken off. A round of short calls counts as disturbed instead.
+ * Of what a side shows in a round the quickest counts. What disturbs a call only ever makes it
+ * slower, and comes in bursts; both sides have as many tries.
+ *
+ * A call that reads more than the caches near the processor hold finds there what the other side
+ * left, and is quicker with each call in a row. Who comes second in a row of two would win by a
+ * third. How many calls that takes is found out first, and as many go before each such turn, untimed;
+ * there are more turns in a row then, that it be worth it.
+ *
+ * Where somebody else had the processor meanwhile is known from the scheduler's own count. Such turns
+ * count only for a side that has no others in this round. A long call has the waiting taken off;
+ * a round of short calls counts as disturbed instead.
  *
  * To look at the figures and stop when they please is how to find what isn't there. So there are
  * only LOOKS looks, at times that are fixed in advance, and each has an interval of 99 % beyond a
@@ -31,16 +40,28 @@
 #define LOOKS 3              /* after a quarter of the budget, a half, and all */
 #define JUDGING_NS (30 * NS_PER_MS)
 #define ROUNDS_A_LANE 2      /* or fewer lanes run */
+#define MAX_HEAT 8           /* calls before a turn */
+#define HEATS 0.95           /* of the call before, a call that still gets quicker */
 #define CROWDED 0.5          /* of a round waited: somebody else has this processor */
+
+/* Who runs what. */
+struct mapping {
+	bool old;
+	unsigned lane, course;
+};
 
 struct running {
 	const struct race *race;
 	uint64_t started_ns;
 	unsigned n_lanes;                    /* that run */
 	unsigned calls[ROUND_MAX_COURSES];   /* a turn */
+	unsigned turns[ROUND_MAX_COURSES];   /* in a row */
+	unsigned heat[ROUND_MAX_COURSES];    /* calls before them */
 	uint64_t each_ns[ROUND_MAX_COURSES]; /* a call, roughly */
 	unsigned order[ROUND_MAX_COURSES];   /* of the inputs, in this pass */
 	unsigned n_pass;
+	bool old_first;                      /* in this pass */
+	struct mapping last;                 /* that ran */
 	struct chance chance;
 	struct waiting waiting;
 	uint64_t waited_ns;                  /* in this round */
@@ -84,41 +105,90 @@ static void move_on(const struct running *g)
 
 /* Rounds */
 
-/* Of @n calls that took @ns in all; what was waited is known of the whole turn only. */
-static double each(struct running *g, unsigned n, uint64_t ns, struct round *r)
+/* What one side has shown in a round. */
+struct side {
+	double quickest_ns;          /* call that nothing came between; 0: there was none */
+	double waited_ns, raw_ns;    /* of others: the sum without what they waited, and all with it */
+	unsigned n_waited, n_raw;
+};
+
+/* @n calls took @ns, @waited of it; that is known of the whole only. */
+static void note(struct side *s, unsigned n, uint64_t ns, uint64_t waited)
+{
+	double each = (double)(ns ? ns : 1) / n;
+
+	if (!waited) {
+		s->quickest_ns = s->quickest_ns == 0 || each < s->quickest_ns ? each : s->quickest_ns;
+		return;
+	}
+	s->raw_ns += each;
+	s->n_raw++;
+	if (n == 1 && waited < ns) {
+		s->waited_ns += (double)(ns - waited);
+		s->n_waited++;
+	}
+}
+
+static double shown(const struct side *s, bool *ret_disturbed)
+{
+	if (s->quickest_ns > 0)
+		return s->quickest_ns;
+	if (s->n_waited)
+		return s->waited_ns / s->n_waited;
+	*ret_disturbed = true;
+	return s->raw_ns / s->n_raw;
+}
+
+static int run_some(struct running *g, const struct mapping *m, unsigned n, uint64_t *ret_ns)
+{
+	g->last = *m;
+	return g->race->run(g->race->context, m->old, m->lane, m->course, n, ret_ns);
+}
+
+static bool is_hot(const struct running *g, const struct mapping *m)
+{
+	return g->last.old == m->old && g->last.lane == m->lane && g->last.course == m->course;
+}
+
+static uint64_t wait_count(struct running *g)
 {
 	uint64_t waited = g->race->remote ? 0 : waiting_ns(&g->waiting);
 
-	if (waited && (n > 1 || waited >= ns))
-		r->disturbed = true;
-	else
-		ns -= waited;
 	g->waited_ns += waited;
-	return (double)(ns ? ns : 1) / n;
+	return waited;
 }
 
-static int turn(struct running *g, bool old, struct round *r)
+static int take_turns(struct running *g, const struct mapping *m, struct side *s)
 {
-	const struct race *race = g->race;
-	unsigned n = g->calls[r->course];
+	unsigned n = g->calls[m->course], heat = is_hot(g, m) ? 0 : g->heat[m->course];
 	uint64_t ns;
-	int e = race->run(race->context, old, old ? r->old_lane : r->new_lane, r->course, n, &ns);
+	int e = heat ? run_some(g, m, heat, &ns) : 0;
 
-	if (e == 0)
-		*(old ? &r->old_ns : &r->new_ns) += each(g, n, ns, r) / 2;
+	wait_count(g);
+	for (unsigned i = 0; i < g->turns[m->course] && e == 0; i++) {
+		e = run_some(g, m, n, &ns);
+		note(s, n, ns, wait_count(g));
+	}
 	return e;
 }
 
 static int run_round(struct running *g, struct round *r)
 {
-	bool first = chance_below(&g->chance, 2);
-	const bool order[] = { first, !first, !first, first };
+	const bool order[] = { g->old_first, !g->old_first, !g->old_first, g->old_first };
+	struct side sides[2] = { { 0 } };
 	int e = 0;
 
 	g->waited_ns = 0;
 	waiting_ns(&g->waiting); /* what was before is none of ours */
-	for (unsigned i = 0; i < 4 && e == 0; i++)
-		e = turn(g, order[i], r);
+	for (unsigned i = 0; i < 4 && e == 0; i++) {
+		struct mapping m = { order[i], order[i] ? r->old_lane : r->new_lane, r->course };
+
+		e = take_turns(g, &m, &sides[m.old]);
+	}
+	if (e == 0) {
+		r->old_ns = shown(&sides[true], &r->disturbed);
+		r->new_ns = shown(&sides[false], &r->disturbed);
+	}
 	return e;
 }
 
@@ -139,6 +209,7 @@ static struct round next_round(struct running *g)
 
 	if (at == 0) {
 		shuffle(g);
+		g->old_first = g->n_pass % 2 ? !g->old_first : chance_below(&g->chance, 2);
 		g->n_pass++;
 	}
 	return (struct round){ .course = (uint8_t)g->order[at],
@@ -172,50 +243,77 @@ static int run_until(struct running *g, uint64_t end_ns)
 
 /* Warming up */
 
-/* Lanes @from … @to - 1 once with each input; how long a call takes is the quickest of all. */
-static int try_lanes(struct running *g, unsigned from, unsigned to)
+/* One call; how long one takes is the quickest of all. 0: it waited, or took no time. */
+static int try_once(struct running *g, const struct mapping *m, uint64_t *ret_ns)
 {
-	const struct race *race = g->race;
-	struct round unused;
+	uint64_t waited, *least = &g->each_ns[m->course];
+	int e;
 
 	waiting_ns(&g->waiting);
-	for (unsigned i = 2 * from * race->n_courses; i < 2 * to * race->n_courses; i++) {
-		unsigned course = i / 2 % race->n_courses;
-		uint64_t ns;
-		int e = race->run(race->context, i % 2, i / 2 / race->n_courses, course, 1, &ns);
+	e = run_some(g, m, 1, ret_ns);
+	waited = waiting_ns(&g->waiting);
+	*ret_ns = waited < *ret_ns ? *ret_ns - waited : *ret_ns;
+	*least = *ret_ns < *least ? *ret_ns : *least;
+	return e;
+}
 
-		if (e < 0)
-			return e;
-		ns = (uint64_t)each(g, 1, ns, &unused);
-		g->each_ns[course] = ns < g->each_ns[course] ? ns : g->each_ns[course];
+/* How many calls in a row get quicker and quicker. */
+static int try_row(struct running *g, const struct mapping *m, unsigned *ret_n)
+{
+	uint64_t before, ns;
+	int e = try_once(g, m, &before);
+
+	for (*ret_n = 0; e == 0 && *ret_n < MAX_HEAT; ++*ret_n, before = ns) {
+		e = try_once(g, m, &ns);
+		if ((double)ns > HEATS * (double)before)
+			break;
 	}
-	for (unsigned i = 0; i < race->n_courses; i++)
-		g->calls[i] = g->each_ns[i] < TURN_NS ? (unsigned)(TURN_NS / (g->each_ns[i] ? g->each_ns[i] : 1)) : 1;
-	return 0;
+	return e;
+}
+
+/* Both sides get as much, the lesser of theirs: a call that is slow by chance makes the next one look quick. */
+static int find_heat(struct running *g, unsigned course)
+{
+	unsigned old, new;
+	int e = try_row(g, &(struct mapping){ true, 0, course }, &old);
+
+	if (e == 0)
+		e = try_row(g, &(struct mapping){ false, 0, course }, &new);
+	if (e == 0)
+		g->heat[course] = old < new ? old : new;
+	return e;
+}
+
+static void choose_turns(struct running *g, unsigned course)
+{
+	uint64_t each = g->each_ns[course] ? g->each_ns[course] : 1;
+
+	g->calls[course] = each < TURN_NS ? (unsigned)(TURN_NS / each) : 1;
+	g->turns[course] = each < TURN_NS || !g->heat[course] ? 1 : g->heat[course];
 }
 
 static unsigned choose_lanes(const struct running *g)
 {
-	uint64_t pass = 1, left = g->race->budget_ns * 3 / 4;
+	uint64_t pass = 1, left = g->race->budget_ns - JUDGING_NS;
 	unsigned n;
 
 	for (unsigned i = 0; i < g->race->n_courses; i++)
-		pass += 4 * g->calls[i] * g->each_ns[i];
+		pass += (4 * g->calls[i] * g->turns[i] + 3 * g->heat[i]) * g->each_ns[i];
 	n = (unsigned)(left / pass * g->race->n_courses / ROUNDS_A_LANE);
 	return n < 1 ? 1 : n < g->race->n_lanes ? n : g->race->n_lanes;
 }
 
 static int warm_up(struct running *g)
 {
-	int e;
+	int e = 0;
 
 	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++)
 		g->each_ns[i] = UINT64_MAX;
-	e = try_lanes(g, 0, 1);
-	if (e == 0) {
-		g->n_lanes = choose_lanes(g);
-		e = try_lanes(g, 1, g->n_lanes);
+	for (unsigned i = 0; i < g->race->n_courses && e == 0; i++) {
+		e = find_heat(g, i);
+		choose_turns(g, i);
 	}
+	g->n_lanes = choose_lanes(g);
 	return e;
 }
 

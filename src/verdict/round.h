@@ -17,6 +17,6 @@
 
 struct round {
 	uint8_t course, old_lane, new_lane;
-	bool disturbed;        /* something else had the processor in between */
-	double old_ns, new_ns; /* a call, the mean of both turns; > 0 */
+	bool disturbed;        /* something else had the processor in each turn of a side */
+	double old_ns, new_ns; /* a call, in the quickest of a side's turns; > 0 */
 };

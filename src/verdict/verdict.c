@@ -7,8 +7,9 @@
  * small ones as much as large ones. The interval is the bootstrap's, of blocks of rounds, stretched
  * for as few as there were.
  *
- * The control takes the inputs' means off, and looks which lanes are off from the rest by more than
- * their few rounds explain.
+ * The control asks how far the middle would be off if each mapping's rounds were one number: what a
+ * round pulls it by (nothing beyond the quartiles, so one that is far off pulls no more than they do) is
+ * summed over each mapping of either side, and from those sums' squares that of the rounds alone is taken.
  */
 
 #include "verdict/verdict.h"
@@ -37,7 +38,7 @@ struct course {
 struct judgement {
 	struct course courses[ROUND_MAX_COURSES];
 	struct chance chance;
-	double scratch[MAX_ROUNDS], apart[MAX_ROUNDS];
+	double scratch[MAX_ROUNDS];
 };
 
 /* Where nothing ran undisturbed (threads of its own are what disturbs it), all counts. */
@@ -137,77 +138,66 @@ static void judge_courses(struct judgement *j, const struct round *rounds, size_
 
 /* The control */
 
-struct lane {
-	double mean; /* of its rounds, apart from the inputs' middles */
-	size_t n;    /* of them */
+/* What a side's mappings have to do with the middle. */
+struct pulls {
+	double of[ROUND_MAX_LANES];
+	bool there[ROUND_MAX_LANES];
 };
 
-/* To j->scratch, sorted. */
-static struct lane lane_of(struct judgement *j, bool old, unsigned lane)
+static void pull(struct pulls *p, unsigned lane, double by)
 {
-	struct lane l = { .n = 0 };
-
-	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++) {
-		const struct course *c = &j->courses[i];
-
-		for (size_t r = 0; r < c->n && counts(c) && l.n < MAX_ROUNDS; r++)
-			if ((old ? c->old_lane : c->new_lane)[r] == lane)
-				j->scratch[l.n++] = c->values[r] - c->middle;
-	}
-	if (l.n)
-		l.mean = statistics_middle_mean(j->scratch, l.n);
-	return l;
+	p->of[lane] += by;
+	p->there[lane] = true;
 }
 
-/* By how much rounds of the same lane differ: as a variance, of what isn't far off. */
-static double noise_of(struct judgement *j, bool old)
+/* The middle's variance, were mappings all that differs; @ret_n: how many there are. */
+static double variance_of(const struct pulls *p, unsigned *ret_n)
 {
-	size_t n = 0;
+	double sum = 0;
 
+	*ret_n = 0;
 	for (unsigned i = 0; i < ROUND_MAX_LANES; i++) {
-		struct lane l = lane_of(j, old, i);
-
-		for (size_t k = 0; k < l.n && l.n > 1 && n < MAX_ROUNDS; k++)
-			j->apart[n++] = (j->scratch[k] - l.mean) * sqrt((double)l.n / (double)(l.n - 1));
+		sum += p->of[i] * p->of[i];
+		*ret_n += p->there[i];
 	}
-	if (n < 2)
-		return 0;
-	statistics_sort(j->apart, n);
-	return pow((statistics_quantile(j->apart, n, 0.75) - statistics_quantile(j->apart, n, 0.25)) / 1.349, 2);
+	return *ret_n > 1 ? sum * *ret_n / (*ret_n - 1) : 0;
 }
 
-/* The variance of one side's mean that is due to which lanes there are; @ret_n: how many. */
-static double variance_of(struct judgement *j, bool old, unsigned *ret_n)
+/* How far each round of @c pulls the middle of all, to its mappings; the sum of squares. */
+static double pull_all(struct judgement *j, const struct course *c, unsigned n_courses, struct pulls *old,
+		       struct pulls *new)
 {
-	double noise = noise_of(j, old), mean = 0, spread = 0, explained = 0;
-	struct lane lanes[ROUND_MAX_LANES];
-	unsigned n = 0;
+	size_t cut = c->n / 4;
+	double low, high, mean = 0, squares = 0;
 
-	for (unsigned i = 0; i < ROUND_MAX_LANES; i++) {
-		lanes[n] = lane_of(j, old, i);
-		n += lanes[n].n > 1;
+	memcpy(j->scratch, c->values, c->n * sizeof(*c->values));
+	statistics_sort(j->scratch, c->n);
+	low = j->scratch[cut];
+	high = j->scratch[c->n - 1 - cut];
+	for (size_t i = 0; i < c->n; i++)
+		mean += fmin(fmax(c->values[i], low), high) / (double)c->n;
+	for (size_t i = 0; i < c->n; i++) {
+		double by = (fmin(fmax(c->values[i], low), high) - mean) / (double)(c->n - 2 * cut) / n_courses;
+
+		pull(old, c->old_lane[i], by);
+		pull(new, c->new_lane[i], by);
+		squares += by * by;
 	}
-	*ret_n = n;
-	for (unsigned i = 0; i < n; i++)
-		mean += lanes[i].mean / n;
-	for (unsigned i = 0; i < n; i++) {
-		spread += pow(lanes[i].mean - mean, 2);
-		explained += noise * (lanes[i].n < 4 ? 1 : 1.2) / (double)lanes[i].n / n;
-	}
-	spread = n > 1 ? spread / (n - 1) : 0;
-	return spread > explained ? (spread - explained) / n : 0;
+	return squares;
 }
 
 static void check_control(struct judgement *j, struct verdict *v)
 {
-	unsigned n_old, n_new, degrees;
-	double variance = variance_of(j, true, &n_old) + variance_of(j, false, &n_new), known;
+	struct pulls old = { .of = { 0 } }, new = { .of = { 0 } };
+	double noise = 0, variance;
+	unsigned n_old, n_new;
 
+	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++)
+		if (counts(&j->courses[i]))
+			noise += pull_all(j, &j->courses[i], v->n_courses, &old, &new);
+	variance = variance_of(&old, &n_old) + variance_of(&new, &n_new) - 2 * noise;
 	v->n_lanes = n_old < n_new ? n_old : n_new;
-	degrees = v->n_lanes > 1 ? 2 * (v->n_lanes - 1) : 1;
-	/* Were each round of another mapping, the interval would know of their luck already. */
-	known = v->n_rounds > v->n_lanes ? (double)v->n_lanes / v->n_rounds : 1;
-	v->control = v->n_lanes > 1 ? 2.576 * statistics_few_99(degrees) * sqrt(variance * (1 - known)) : BEYOND;
+	v->control = v->n_lanes < 2 ? BEYOND : 2.576 * statistics_few_99(v->n_lanes - 1) * sqrt(fmax(variance, 0));
 }
 
 /* Two reasons to doubt, which have nothing to do with each other. */

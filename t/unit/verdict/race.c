@@ -43,10 +43,10 @@ static int race(unsigned n_lanes, unsigned n_courses, uint64_t new_ns, uint64_t 
 	return race_run(&r, ret);
 }
 
-/* After each mapping has met each input. */
-static const struct turn *rounds(unsigned n_lanes, unsigned n_courses)
+/* After two calls of each side with each input, which say whether the second is quicker. */
+static const struct turn *rounds(unsigned n_courses)
 {
-	return turns + 2 * n_lanes * n_courses;
+	return turns + 4 * n_courses;
 }
 
 Test(race, ends_with_a_verdict)
@@ -64,7 +64,7 @@ Test(race, ends_with_a_verdict)
 
 Test(race, runs_a_b_b_a_and_lets_chance_say_who_begins)
 {
-	const struct turn *t = rounds(4, 2);
+	const struct turn *t = rounds(2);
 	unsigned n_old_first = 0;
 	struct verdict v;
 
@@ -80,7 +80,7 @@ Test(race, runs_a_b_b_a_and_lets_chance_say_who_begins)
 
 Test(race, every_mapping_meets_every_other_on_every_input)
 {
-	const struct turn *t = rounds(4, 3);
+	const struct turn *t = rounds(3);
 	unsigned met[3][4][4] = { { { 0 } } };
 	struct verdict v;
 
@@ -97,9 +97,45 @@ Test(race, measures_short_calls_by_the_dozen_and_long_ones_one_by_one)
 	struct verdict v;
 
 	cr_assert_eq(race(1, 1, 1000, 1000, &v), 0);
-	cr_expect_eq(rounds(1, 1)->n, 50);
+	cr_expect_eq(rounds(1)->n, 50);
 	cr_assert_eq(race(1, 1, 10 * NS_PER_MS, 10 * NS_PER_MS, &v), 0);
-	cr_expect_eq(rounds(1, 1)->n, 1);
+	cr_expect_eq(rounds(1)->n, 1);
+}
+
+/* Three calls in a row until a cache has what the other side drove out, and now and then a slow one. */
+static int run_cached(void *context, bool old, unsigned lane, unsigned course, unsigned n, uint64_t *ret_ns)
+{
+	static unsigned row, all;
+	static bool last;
+
+	(void)context, (void)lane, (void)course;
+	row = old == last ? row : 0;
+	last = old;
+	for (*ret_ns = 0; n > 0; n--, row++, all++)
+		*ret_ns += (row < 3 ? 400000 - 100000 * row : 100000) * (old ? 100 : 103) / 100 + (all % 5 ? 0 : 50000);
+	return 0;
+}
+
+Test(race, runs_a_mapping_untimed_until_it_gets_no_quicker_and_lets_the_quickest_turn_count)
+{
+	const struct race r = { .n_lanes = 4, .n_courses = 1, .budget_ns = 200 * NS_PER_MS, .seed = 7, .run = run_cached };
+	struct verdict v;
+
+	cr_assert_eq(race_run(&r, &v), 0);
+	cr_expect_eq(v.kind, VERDICT_SLOWER);
+	cr_expect_float_eq(v.courses[0].old_ns, 100000, 1);
+	cr_expect_float_eq(v.courses[0].new_ns, 103000, 1);
+}
+
+Test(race, lets_both_sides_begin_equally_often)
+{
+	unsigned n_old_first = 0;
+	struct verdict v;
+
+	cr_assert_eq(race(4, 1, 30000, 30000, &v), 0);
+	for (unsigned i = 0; i < 100; i++)
+		n_old_first += rounds(1)[4 * i].old;
+	cr_expect_eq(n_old_first, 50);
 }
 
 Test(race, ends_when_a_run_fails)
