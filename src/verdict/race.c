@@ -39,9 +39,12 @@
 #define MAX_ROUNDS 4096
 #define LOOKS 3              /* after a quarter of the budget, a half, and all */
 #define JUDGING_NS (30 * NS_PER_MS)
-#define ROUNDS_A_LANE 2      /* or fewer lanes run */
+#define ROUNDS_A_LANE 1      /* or fewer lanes run */
+#define LEAST_ROUNDS 12      /* of an input, or there are fewer turns in a row */
 #define MAX_HEAT 8           /* calls before a turn */
-#define HEATS 0.95           /* of the call before, a call that still gets quicker */
+#define HEATS 0.9            /* of a call's time the quickest takes: it was cold */
+#define COLD 2               /* as long takes a call that heats, roughly */
+#define ROW_SHARE 32         /* of the budget: no more calls to find that out */
 #define CROWDED 0.5          /* of a round waited: somebody else has this processor */
 
 /* Who runs what. */
@@ -243,63 +246,78 @@ static int run_until(struct running *g, uint64_t end_ns)
 
 /* Warming up */
 
-/* One call; how long one takes is the quickest of all. 0: it waited, or took no time. */
+/* One call; how long one takes is the quickest of all. */
 static int try_once(struct running *g, const struct mapping *m, uint64_t *ret_ns)
 {
 	uint64_t waited, *least = &g->each_ns[m->course];
 	int e;
 
-	waiting_ns(&g->waiting);
+	wait_count(g);
 	e = run_some(g, m, 1, ret_ns);
-	waited = waiting_ns(&g->waiting);
+	waited = wait_count(g);
 	*ret_ns = waited < *ret_ns ? *ret_ns - waited : *ret_ns;
 	*least = *ret_ns < *least ? *ret_ns : *least;
 	return e;
 }
 
-/* How many calls in a row get quicker and quicker. */
-static int try_row(struct running *g, const struct mapping *m, unsigned *ret_n)
+/* Calls in a row, added to @ns; at most @n, and fewer of long ones. */
+static int try_row(struct running *g, const struct mapping *m, uint64_t *ns, unsigned *n)
 {
-	uint64_t before, ns;
-	int e = try_once(g, m, &before);
+	uint64_t all = 0, this;
+	unsigned i = 0;
+	int e = 0;
 
-	for (*ret_n = 0; e == 0 && *ret_n < MAX_HEAT; ++*ret_n, before = ns) {
-		e = try_once(g, m, &ns);
-		if ((double)ns > HEATS * (double)before)
-			break;
+	while (e == 0 && i < *n && (i < 2 || all < g->race->budget_ns / ROW_SHARE)) {
+		e = try_once(g, m, &this);
+		ns[i++] += this;
+		all += this;
 	}
+	*n = i;
 	return e;
 }
 
-/* Both sides get as much, the lesser of theirs: a call that is slow by chance makes the next one look quick. */
+/* How many calls come before the first that is about as quick as any: of both sides, as one may be slow by chance. */
 static int find_heat(struct running *g, unsigned course)
 {
-	unsigned old, new;
-	int e = try_row(g, &(struct mapping){ true, 0, course }, &old);
+	uint64_t ns[MAX_HEAT + 1] = { 0 }, best = UINT64_MAX;
+	unsigned n = MAX_HEAT + 1, *heat = &g->heat[course];
+	int e = try_row(g, &(struct mapping){ true, 0, course }, ns, &n);
 
 	if (e == 0)
-		e = try_row(g, &(struct mapping){ false, 0, course }, &new);
-	if (e == 0)
-		g->heat[course] = old < new ? old : new;
+		e = try_row(g, &(struct mapping){ false, 0, course }, ns, &n);
+	for (unsigned i = 0; i < n; i++)
+		best = ns[i] < best ? ns[i] : best;
+	for (*heat = 0; *heat + 1 < n && (double)best < HEATS * (double)ns[*heat]; ++*heat)
+		;
 	return e;
+}
+
+/* Roughly. */
+static uint64_t round_ns(const struct running *g, unsigned course)
+{
+	unsigned timed = 4 * g->calls[course] * g->turns[course];
+
+	return (timed + 3 * COLD * g->heat[course]) * g->each_ns[course] + 1;
 }
 
 static void choose_turns(struct running *g, unsigned course)
 {
-	uint64_t each = g->each_ns[course] ? g->each_ns[course] : 1;
+	uint64_t each = g->each_ns[course] ? g->each_ns[course] : 1, left = g->race->budget_ns / g->race->n_courses;
 
 	g->calls[course] = each < TURN_NS ? (unsigned)(TURN_NS / each) : 1;
-	g->turns[course] = each < TURN_NS || !g->heat[course] ? 1 : g->heat[course];
+	g->turns[course] = each < TURN_NS || !g->heat[course] ? 1 : 2 * g->heat[course];
+	while (g->turns[course] > 1 && left / round_ns(g, course) < LEAST_ROUNDS)
+		g->turns[course]--;
 }
 
 static unsigned choose_lanes(const struct running *g)
 {
-	uint64_t pass = 1, left = g->race->budget_ns - JUDGING_NS;
+	uint64_t pass = 0;
 	unsigned n;
 
 	for (unsigned i = 0; i < g->race->n_courses; i++)
-		pass += (4 * g->calls[i] * g->turns[i] + 3 * g->heat[i]) * g->each_ns[i];
-	n = (unsigned)(left / pass * g->race->n_courses / ROUNDS_A_LANE);
+		pass += round_ns(g, i);
+	n = (unsigned)(g->race->budget_ns / pass * g->race->n_courses / ROUNDS_A_LANE);
 	return n < 1 ? 1 : n < g->race->n_lanes ? n : g->race->n_lanes;
 }
 
