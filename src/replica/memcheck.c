@@ -67,6 +67,13 @@ static bool starts_with(const char *text, const char *end, const char *word)
 	return (size_t)(end - text) >= n && memcmp(text, word, n) == 0;
 }
 
+static const char *past_blanks(const char *text, const char *end)
+{
+	while (text < end && *text == ' ')
+		text++;
+	return text;
+}
+
 static bool is_summary(const char *text, const char *end)
 {
 	static const char *const words[] = { "COMPUTE-SANITIZER", "ERROR SUMMARY", "LEAK SUMMARY", "Target application",
@@ -107,7 +114,7 @@ bool memcheck_ends(const char *line, size_t size)
 {
 	const char *text = text_of(line, size), *end = line + size;
 
-	return !text || text >= end || *text != ' ' || starts_with(text + strspn(text, " "), end, "Saved host");
+	return !text || text >= end || *text != ' ' || starts_with(past_blanks(text, end), end, "Saved host");
 }
 
 bool memcheck_made(const char *report)
@@ -132,7 +139,7 @@ static const char *line_with(const char *report, const char *mark)
 	for (const char *line = report; *line; line = *line_end(line) ? line_end(line) + 1 : line_end(line)) {
 		const char *text = text_of(line, (size_t)(line_end(line) - line));
 
-		text = text ? text + strspn(text, " ") : NULL;
+		text = text ? past_blanks(text, line_end(line)) : NULL;
 		if (text && starts_with(text, line_end(line), mark))
 			return text + strlen(mark);
 	}

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
@@ -118,6 +120,23 @@ Test(memcheck, what_is_cut_off_or_damaged_is_read_within_its_bounds)
 		sanitizer_describe(part, &whole);
 		cr_expect_gt(whole.size, 0);
 	}
+}
+
+/* What a worker prints has no end but its size: a long line is cut, and the rest of it lies behind. */
+Test(memcheck, nothing_behind_a_line_is_read)
+{
+	const char blank[] = "=========         ";
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *room = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *line = room + page - strlen(blank);
+
+	cr_assert(room != MAP_FAILED && mprotect(room + page, page, PROT_NONE) == 0);
+	memcpy(line, blank, strlen(blank));
+	take(lines[1]);
+	cr_expect(sanitizer_report_take(&report, line, strlen(blank)));
+	cr_expect(take(lines[2]));
+	cr_expect_not_null(strstr(report.text.data, "memcheck_demo.cu:39"));
+	munmap(room, 2 * page);
 }
 
 Test(memcheck, it_is_known_by_its_name)
