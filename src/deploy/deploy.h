@@ -146,6 +146,7 @@ struct rollout_result {
 	enum rollout_outcome outcome;
 	const char *sentence;  /* when it didn't swap */
 	bool no_device;        /* ROLLOUT_TRIAL_FAILED with ENODEV: nothing is wrong with it elsewhere */
+	bool disturbed;        /* ROLLOUT_TRIAL_FAILED by what is no fault of the image: killed, no memory */
 	uint32_t generation;   /* that serves now */
 	uint32_t from;         /* that served before; 0: none */
 	const struct signature *before; /* of what served before, when it swapped; NULL: nothing did */

@@ -250,6 +250,7 @@ struct deployment {
 	bool unjudged_beside;    /* that is its companion */
 	uint64_t stage_ns, trial_ns, pause_ns;
 	int trial_error;
+	bool trial_disturbed;
 	struct proof_summary proof; /* of the trial, */
 	bool has_proof;             /* if it came to that */
 	struct answers *answers;    /* of each generation that has served */
@@ -520,6 +521,7 @@ uint64_t spare_patience_ms(const struct deploy *d, const char *runtime);
 struct trial;
 struct trial_result {
 	int error;
+	bool disturbed; /* it failed by what is no fault of the image: killed, no memory */
 	const char *sentence;
 	struct replica *replica; /* that has it loaded, the caller's now; NULL on an error */
 	const struct proof_summary *proof; /* NULL: nothing was run */

@@ -59,6 +59,7 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.outcome = outcome,
 		.sentence = sentence,
 		.no_device = outcome == ROLLOUT_TRIAL_FAILED && d->trial_error == ENODEV,
+		.disturbed = outcome == ROLLOUT_TRIAL_FAILED && d->trial_disturbed,
 		.generation = d->handle.generation,
 		.from = outcome == ROLLOUT_SWAPPED ? d->before : d->handle.generation,
 		.before = outcome == ROLLOUT_SWAPPED ? d->previous.signature : NULL,
@@ -282,6 +283,7 @@ static void on_tried(void *context, const struct trial_result *result)
 	d->trial = NULL;
 	d->trial_ns = clock_ns() - d->stage_ns;
 	d->trial_error = result->error;
+	d->trial_disturbed = result->disturbed;
 	d->tried = result->replica;
 	if (result->proof) {
 		d->proof = *result->proof;
@@ -309,6 +311,7 @@ static void start_wish(struct deployment *d)
 	d->stage_ns = clock_ns();
 	d->trial_ns = 0;
 	d->trial_error = 0;
+	d->trial_disturbed = false;
 	d->has_proof = false;
 	d->stage = ROLLOUT_TRIAL;
 	if (!state_is_kept(d)) {

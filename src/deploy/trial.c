@@ -30,7 +30,7 @@ struct trial {
 	struct replica *replica;
 	const struct release *release; /* the wish's: stays until we end */
 	char *state;
-	bool ended;
+	bool ended, disturbed;
 	unsigned n_killed;
 	uv_timer_t timer;
 	struct proof_plan plan;
@@ -73,8 +73,8 @@ static void end(struct trial *t, int error, const char *sentence)
 		spare_rest(t->deployment->deploy, t->replica);
 	t->replica = NULL;
 	trial_unlink(t);
-	t->done(t->context, &(struct trial_result){ .error = error, .sentence = sentence, .replica = r,
-						    .proof = t->has_proof ? &t->proof : NULL });
+	t->done(t->context, &(struct trial_result){ .error = error, .disturbed = t->disturbed, .sentence = sentence,
+						    .replica = r, .proof = t->has_proof ? &t->proof : NULL });
 }
 
 static void on_up(void *context)
@@ -98,6 +98,7 @@ static void fail_unproved(struct trial *t, int error)
 	_cleanup_buffer_ struct buffer sentence = BUFFER_NULL;
 
 	buffer_printf(&sentence, "the server got no memory to prove it in (%s); save it again once there is some", strerror(error));
+	t->disturbed = true;
 	end(t, error, buffer_text(&sentence));
 }
 
@@ -179,6 +180,7 @@ static void on_died(void *context, const struct replica_end *replica_end)
 		if (take_worker(t))
 			return;
 	}
+	t->disturbed = replica_end->cause == REPLICA_KILLED;
 	if (t->proving) {
 		blame_case(t, replica_end, &sentence);
 		t->replica = NULL;

@@ -106,6 +106,8 @@ static void trial_failed(struct save *s, const struct rollout_result *result)
 						    .sentence = result->sentence,
 						    .built = &s->built }, &proof);
 	mine.proof = result->proof ? &proof : NULL;
+	if (result->disturbed && save_is_newest(s))
+		s->plugin->attempted = (struct hash){ .high = 0 }; /* to save it as it is tries it again */
 	not_swapped(s, EVENT_TRIAL_FAILED, "trial-failed", &mine);
 }
 

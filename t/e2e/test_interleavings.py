@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Things that happen at a bad moment: removals, deaths, hangs and saves inside one another."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import threading
 import urllib.parse
 
-from devserve import BUILD, Client, constant, deployment, devserve, wait_until_gone, x
+from devserve import BUILD, Client, Gate, constant, deployment, devserve, wait_until_gone, x
 
 SLOW = deployment("\twait_ms(MS);\n\t*y = 7;", """#include <time.h>
 static int wait_ms(int ms)
@@ -106,6 +107,24 @@ def test_the_worker_of_a_trial_is_killed_while_the_serving_one_loads(root, serve
         (notes / "go").write_text("")
         assert server.wait("save.done", mark, deployment="one")["outcome"] == "swapped"
         assert server.infer("one").value == value
+
+
+def test_what_was_killed_in_its_trial_again_and_again_is_tried_once_more_when_it_is_saved_as_it_is(root, serve, tmp_path):
+    gate = Gate(tmp_path / "gate").shut()
+    root.write("one/one.c", constant(1))
+    server = serve()
+    text = constant(2, gate.source + "__attribute__((constructor)) static void wait(void) { pass_gate(); }\n")
+    mark = server.mark()
+    root.write("one/one.c", text)
+    while not server.seen("save.done", mark):
+        for pid in gate.visitors(server):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    failed = server.wait("save.done", mark)
+    assert failed["outcome"] == "trial-failed" and "killed" in failed["reason"]
+    gate.open()
+    assert server.save("one/one.c", text)["outcome"] == "swapped"
+    assert server.infer("one").value == 2
 
 
 def test_a_plugin_that_goes_while_its_save_rolls_out(root, serve):
