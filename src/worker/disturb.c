@@ -8,7 +8,8 @@
  * its arguments are still where they were, and its number is in the instruction before. Where it isn't, what
  * the call of the plugin's does says nothing, and it isn't disturbed again.
  *
- * The handler stays: a signal may still be on its way to a thread that sleeps.
+ * The handler stays: a signal may still be on its way to a thread that sleeps, whose system call is
+ * made anew then, too.
  */
 
 #include "worker/disturb.h"
@@ -96,10 +97,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	int e = errno;
 
 	(void)number, (void)info;
-	if (!atomic_load(&active))
-		return;
 	if (!make_again(context))
 		atomic_store(&tainted, true);
+	if (!atomic_load(&active))
+		return;
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = (long)draw_up_to(MOST_PAUSE_NS) }, NULL);
 	errno = e;
 }
