@@ -269,8 +269,14 @@ static int prepare(struct measuring *m)
 	if (!m->rehearsal)
 		return say(m, -ENOMEM, "the recorded requests cannot be mapped");
 	rehearsal_attach(m->rehearsal, m->recordings, m->size);
-	rehearsal_time(m->rehearsal, true);
 	return 0;
+}
+
+/* Both by the same clock: the GPU's, if it knows both. */
+static void choose_clock(struct measuring *m)
+{
+	m->report->by_gpu = gpu_time_is_known(m->lanes[0][0].image.gpu) && gpu_time_is_known(m->lanes[1][0].image.gpu);
+	rehearsal_time(m->rehearsal, m->report->by_gpu);
 }
 
 static void measure(struct measurement *shared)
@@ -282,7 +288,8 @@ static void measure(struct measurement *shared)
 	e = prepare(&m);
 	if (e == 0)
 		e = map_all(&m);
-	shared->report.by_gpu = gpu_time_is_known(m.lanes[0][0].image.gpu) && gpu_time_is_known(m.lanes[1][0].image.gpu);
+	if (e == 0)
+		choose_clock(&m);
 	if (e == 0)
 		e = choose_courses(&m);
 	if (e == 0)

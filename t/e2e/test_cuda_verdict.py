@@ -166,3 +166,17 @@ def test_what_is_replayed_as_a_graph_is_timed_as_well(root, gpu):
     assert server.infer("one", request(X=[1, 2])).status == 200
     told = verdict(server, "one/kernel.cu", kernel(40000))
     assert is_busy(told) or (told["verdict"] == "SLOWER" and 0.45 < told["ratio"] < 0.6), told
+
+
+@without_gpu
+def test_an_image_that_its_gpu_cannot_time_has_the_other_timed_from_outside_as_well(root, fake):
+    root.write("one/kernel.cu", kernel(3000000))
+    root.write("one/mixed.cu", "__global__ void unused(int *y) { *y = 1; }\n\nvoid never(int *y)\n{\n\tunused<<<1, 1>>>(y);\n}\n")
+    root.write("one/one.c", host())
+    server = fake()
+    assert server.infer("one", request(X=[1, 2])).status == 200
+    plain = re.sub(r"\treturn devserve_launch.*?;\n", "\tmemcpy(call->out[0].data, call->in[0].data, call->in[0].size);\n\treturn 0;\n",
+                   "#include <string.h>\n" + host(), flags=re.S)
+    told = verdict(server, "one/one.c", plain.replace("DEVSERVE_CUDA_EXTENSION, ", ""))
+    assert "gpu" not in told, told
+    assert is_busy(told) or told["ratio"] < 200, "not the three milliseconds that its GPU's clock says: " + str(told)
