@@ -59,6 +59,8 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(synchronize, cuCtxSynchronize, (void))                                                \
 	X(stream_create, cuStreamCreate, (cuda_stream *ret, unsigned flags))                    \
 	X(stream_synchronize, cuStreamSynchronize, (cuda_stream stream))                        \
+	X(stream_wait, cuStreamWaitEvent, (cuda_stream stream, cuda_event event, unsigned flags)) \
+	X(stream_write, cuStreamWriteValue32_v2, (cuda_stream stream, cuda_address at, uint32_t value, unsigned flags)) \
 	X(event_create, cuEventCreate, (cuda_event *ret, unsigned flags))                       \
 	X(event_record, cuEventRecord, (cuda_event event, cuda_stream stream))                  \
 	X(event_elapsed, cuEventElapsedTime, (float *ret_ms, cuda_event from, cuda_event to))   \
@@ -71,6 +73,7 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(copy_in, cuMemcpyHtoDAsync_v2, (cuda_address to, const void *from, size_t size, cuda_stream stream)) \
 	X(copy_out, cuMemcpyDtoHAsync_v2, (void *to, cuda_address from, size_t size, cuda_stream stream)) \
 	X(fill, cuMemsetD8Async, (cuda_address to, unsigned char value, size_t size, cuda_stream stream)) \
+	X(allocate_host, cuMemAllocHost_v2, (void **ret, size_t size))                          \
 	X(pin, cuMemHostRegister_v2, (void *at, size_t size, unsigned flags))                   \
 	X(unpin, cuMemHostUnregister, (void *at))                                               \
 	X(library_load, cuLibraryLoadData, (cuda_library *ret, const void *code, int *jit_options, \

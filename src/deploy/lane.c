@@ -10,7 +10,7 @@
  *
  * How many: a worker gets at most WINDOW_NS of work in advance (by the moving mean of its
  * calls), at least two calls so that it never waits for us, and two while nothing is known of
- * them. What waits longer, waits here, where it can still find company.
+ * them; three of a GPU, where the copies of two overlap with what the third computes. What waits longer, waits here, where it can still find company.
  */
 
 #include <string.h>
@@ -82,12 +82,13 @@ static uint64_t patience(const struct batch *b)
 static bool has_room(const struct lane *l, const struct seat *s)
 {
 	unsigned in_flight, window, most = s->deployment->settings.max_ongoing_requests;
+	unsigned least = l->signature->cuda ? 3 : 2;
 
 	if (!s->serving || s->generation != l->generation || !replica_room(s->serving))
 		return false;
 	in_flight = replica_in_flight(s->serving);
 	window = l->window_ns ? (unsigned)(WINDOW_NS / l->window_ns) : 0;
-	return in_flight < (window < 2 ? 2 : window) && (!most || in_flight < most);
+	return in_flight < (window < least ? least : window) && (!most || in_flight < most);
 }
 
 /* The one that has least to do, of those that may get more; NULL: none may. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Two lanes, one for each thread that runs a plugin's code: a stream, a pool, and what was
- * launched. All of a call goes into one stream in order (copies in, kernels, copies out), and is
- * waited for once, so infer() need not wait for anything. When it has returned, nothing of the
- * image is under way: a swap between two calls finds the GPU idle, as far as that image goes.
+ * Two lanes, one for each thread that runs a plugin's code: a stream, and what is under way there. All
+ * of a call goes into one stream in order (copies in, kernels, copies out), and is waited for once, so
+ * infer() need not wait for anything. Calls that come one upon the other have streams of their own for
+ * the copies (flight.h), and their infer()s follow each other before the first is waited for. Before
+ * a swap all are (main.c): it finds the GPU idle, as far as that image goes.
  *
  * After a fault of a kernel every call of the driver fails, for good, in every thread. The worker
  * then crashes on purpose (main.c), which is what the server knows how to mend.
@@ -102,26 +103,59 @@ void gpu_settle(struct gpu *g)
 	g->device->driver->synchronize();
 }
 
+/* What it has launched is to end before its code goes. */
+static void mark_code(struct gpu *g)
+{
+	if (g->code)
+		code_mark(g->code, lane_stream(g));
+}
+
+/* Where tensors stay on the host, nobody knows which streams the image uses. */
+static cuda_result wait_for(struct gpu *g, struct flight *f)
+{
+	cuda_result r = g->offer ? 0 : g->device->driver->synchronize();
+	cuda_result e = flight_end(f, g->device, lane_stream(g));
+
+	return r == 0 ? e : r;
+}
+
 void gpu_enter(struct gpu *g)
 {
-	if (g)
-		lane_enter(g, LANE_CONTROL, NULL);
+	if (!g)
+		return;
+	lane_enter(g, LANE_CONTROL, 0);
+	flight_begin(lane_own()->flight, g->device, NULL, false);
 }
 
 int gpu_leave(struct gpu *g)
 {
-	int r = g ? lane_tell(g, lane_finish(g), "the GPU failed") : 0;
+	int r;
 
-	if (g)
-		lane_leave();
+	if (!g)
+		return 0;
+	mark_code(g);
+	r = lane_tell(g, wait_for(g, lane_own()->flight), "the GPU failed");
+	lane_leave();
 	return r;
 }
 
 /* Calls */
 
-void gpu_begin(struct gpu *g, const struct devserve_call *call, char *arena, size_t size)
+bool gpu_may_overlap(const struct gpu *g)
 {
-	lane_enter(g, LANE_INFER, call);
+	return g && g->offer;
+}
+
+void gpu_begin(struct gpu *g, const struct devserve_call *call, char *arena, size_t size, unsigned flight, bool overlaps)
+{
+	struct lane_state *l;
+
+	lane_enter(g, LANE_INFER, flight);
+	l = lane_own();
+	for (int i = 0; i < MAX_FLIGHTS; i++)
+		if (l->flights[i].call)
+			flight_part(&l->flights[i], g->device, lane_stream(g));
+	flight_begin(l->flight, g->device, call, overlaps);
 	pinned_set(&pinned, g->device, arena, size);
 }
 
@@ -149,7 +183,8 @@ int gpu_bring(struct gpu *g, struct devserve_tensor *t, const char *host)
 	t->data = at;
 	t->device = 2; /* kDLCUDA */
 	t->device_id = g->device->ordinal;
-	return lane_tell(g, pinned_copy_in(&pinned, (uintptr_t)at, host, t->size, lane_stream(g)),
+	return lane_tell(g, pinned_copy_in(&pinned, (uintptr_t)at, host, t->size,
+					  flight_way_in(lane_own()->flight, lane_stream(g))),
 			 "copying an input to the GPU failed");
 }
 
@@ -163,26 +198,66 @@ int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size)
 
 int gpu_infer(struct gpu *g, int (*infer)(const struct devserve_call *call))
 {
-	return g->graphs ? graphs_infer(g, infer) : infer(lane_own()->call);
+	return g->graphs ? graphs_infer(g, infer) : infer(lane_own()->flight->call);
 }
 
 int gpu_fetch(struct gpu *g, char *host, const struct devserve_tensor *t)
 {
-	return lane_tell(g, pinned_copy_out(&pinned, host, (uintptr_t)t->data, t->size, lane_stream(g)),
+	return lane_tell(g, pinned_copy_out(&pinned, host, (uintptr_t)t->data, t->size,
+					   flight_way_out(lane_own()->flight, lane_stream(g))),
 			 "copying an output from the GPU failed");
 }
 
-int gpu_end(struct gpu *g, char *ret, size_t size)
+int gpu_arrive(struct gpu *g)
 {
-	struct lane_state *l = lane_own();
-	int r = lane_tell(g, lane_finish(g), "the GPU failed");
-	char text[256], where[256] = "";
+	return lane_tell(g, flight_arrive(lane_own()->flight, g->device, lane_stream(g)), "the GPU failed");
+}
 
+int gpu_compute(struct gpu *g)
+{
+	return lane_tell(g, flight_compute(lane_own()->flight, g->device, lane_stream(g)), "the GPU failed");
+}
+
+int gpu_leave_call(struct gpu *g)
+{
+	int r;
+
+	mark_code(g);
+	r = lane_tell(g, flight_leave(lane_own()->flight, g->device), "the GPU failed");
 	lane_leave();
+	return r;
+}
+
+int gpu_end(struct gpu *g, unsigned flight, char *ret, size_t size)
+{
+	char text[256], where[256] = "";
+	struct lane_state *l;
+	int failed;
+
+	lane_enter(g, LANE_INFER, flight);
+	l = lane_own();
+	failed = lane_tell(g, wait_for(g, l->flight), "the GPU failed");
 	if (l->fault) {
 		driver_describe(g->device->driver, l->fault, text, sizeof(text));
-		blame_all(&l->blame, where, sizeof(where));
+		blame_all(&l->flights[gpu_blamed(flight)].blame, where, sizeof(where));
 		snprintf(ret, size, "hit %s%s", text, where);
+	} else {
+		l->flight->call = NULL;
 	}
-	return r;
+	lane_leave();
+	return failed;
+}
+
+/* Work is computed in the order of the calls. */
+unsigned gpu_blamed(unsigned flight)
+{
+	const struct lane_state *l = lane_own();
+
+	for (unsigned i = 0; i < MAX_FLIGHTS && l->fault; i++) {
+		unsigned at = (flight + i) % MAX_FLIGHTS;
+
+		if (l->flights[at].call && !flight_is_computed(&l->flights[at]))
+			return at;
+	}
+	return flight;
 }

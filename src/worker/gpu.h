@@ -54,8 +54,13 @@ void gpu_enter(struct gpu *g);
 /* 0, or a negative errno: what it queued failed. */
 int gpu_leave(struct gpu *g);
 
-/* A call begins; its host memory lies in these @size bytes at @arena. [infer] */
-void gpu_begin(struct gpu *g, const struct devserve_call *call, char *arena, size_t size);
+/* Whether calls of the image may be under way at the same time. NULL is fine. */
+bool gpu_may_overlap(const struct gpu *g);
+/*
+ * A call begins, as flight @flight of MAX_FLIGHTS; its host memory lies in these @size bytes at @arena.
+ * @overlaps: another one is under way, or about to begin. [infer]
+ */
+void gpu_begin(struct gpu *g, const struct devserve_call *call, char *arena, size_t size, unsigned flight, bool overlaps);
 /* Whether input @index goes to the GPU, or output @index comes from there. */
 bool gpu_has_input(const struct gpu *g, uint32_t index, uint32_t dtype);
 bool gpu_has_output(const struct gpu *g, uint32_t index, uint32_t dtype);
@@ -69,11 +74,17 @@ int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size);
 int gpu_infer(struct gpu *g, int (*infer)(const struct devserve_call *call));
 /* Queue its way back. 0 or a negative errno. [infer] */
 int gpu_fetch(struct gpu *g, char *host, const struct devserve_tensor *t);
+/* Its inputs are on their way; … infer()'s work is queued; … so is all of it. 0 or a negative errno. [infer] */
+int gpu_arrive(struct gpu *g);
+int gpu_compute(struct gpu *g);
+int gpu_leave_call(struct gpu *g);
 /*
  * Wait for all of the call. 0, or a negative errno: the sentence is kept. If the GPU is lost,
  * @ret becomes "hit CUDA_ERROR_… in kernel softmax, grid 4×1×1, block 256×1×1". [infer]
  */
-int gpu_end(struct gpu *g, char *ret, size_t size);
+int gpu_end(struct gpu *g, unsigned flight, char *ret, size_t size);
+/* Whose kernels it was that lost the GPU, as @flight, the oldest, has found: its own, or those of a later one. [infer] */
+unsigned gpu_blamed(unsigned flight);
 
 /* The table of the extension. */
 const void *gpu_extension(void);

@@ -62,7 +62,7 @@ bool gpu_guard_is_damaged(const struct devserve_call *call, char *ret, size_t si
 			continue;
 		guard_tell_past(&call->out[i], n, ret, size);
 		used = strlen(ret);
-		blame_all(&lane_own()->blame, ret + used, size - used);
+		blame_all(&lane_own()->flight->blame, ret + used, size - used);
 		return true;
 	}
 	return false;

@@ -30,9 +30,9 @@
 
 #define MAX_GRAPHS 32 /* of an image: each takes some memory of the GPU */
 #define TENSOR_WORDS (1 + DEVSERVE_MAX_RANK)
-#define MAX_WORDS (2 + 2 * DEVSERVE_MAX_TENSORS * TENSOR_WORDS)
+#define MAX_WORDS (3 + 2 * DEVSERVE_MAX_TENSORS * TENSOR_WORDS)
 
-struct key { /* extents of all tensors whose shape is known before infer(), and what create() left */
+struct key { /* extents of all tensors whose shape is known before infer(), what create() left, the flight */
 	size_t n;
 	int64_t words[MAX_WORDS];
 };
@@ -122,6 +122,7 @@ static void make_key(struct key *k, const struct devserve_call *call)
 	k->n = 0;
 	put(k, call->batch);
 	put(k, (intptr_t)call->self);
+	put(k, lane_own()->flight - lane_own()->flights); /* each has memory of its own */
 	for (uint32_t i = 0; i < call->n_in; i++)
 		put_shape(k, &call->in[i]);
 	for (uint32_t i = 0; i < call->n_out; i++)
@@ -189,7 +190,7 @@ static void note_late(struct graph *g, const struct devserve_call *call)
 
 static bool is_as_captured(const struct graph *g, const struct devserve_call *call)
 {
-	if (g->pool != lane_own()->pool.n_changes)
+	if (g->pool != lane_own()->flight->pool.n_changes)
 		return false;
 	for (uint32_t i = 0; i < call->n_in; i++)
 		if (g->in[i].at != (uintptr_t)call->in[i].data)
@@ -252,7 +253,7 @@ static int record(struct gpu *g, int (*infer)(const struct devserve_call *call),
 		spoil(g, r);
 		return -1;
 	}
-	failed = infer(l->call);
+	failed = infer(l->flight->call);
 	r = d->capture_end(lane_stream(g), ret);
 	if (failed) {
 		snprintf(text, sizeof(text), "infer() returned %d then, and 0 without", failed);
@@ -286,7 +287,7 @@ static int capture(struct gpu *g, struct graph *graph, int (*infer)(const struct
 	int r;
 
 	drop(g->graphs, graph);
-	note_places(graph, l->call);
+	note_places(graph, l->flight->call);
 	l->spoiled[0] = '\0';
 	l->captures = true;
 	r = record(g, infer, &captured);
@@ -295,9 +296,9 @@ static int capture(struct gpu *g, struct graph *graph, int (*infer)(const struct
 	l->captures = false;
 	if (captured)
 		g->device->driver->graph_destroy(captured);
-	note_late(graph, l->call);
-	graph->pool = l->pool.n_changes;
-	graph->blame = l->blame;
+	note_late(graph, l->flight->call);
+	graph->pool = l->flight->pool.n_changes;
+	graph->blame = l->flight->blame;
 	return r;
 }
 
@@ -321,9 +322,9 @@ static int run_without(struct gpu *g, int (*infer)(const struct devserve_call *c
 		return -EIO;
 	give_up(g, why);
 	for (int i = 0; i < 2 && r != 0; i++) {
-		invocation_again(l->call);
-		l->blame.n = 0;
-		r = infer(l->call);
+		invocation_again(l->flight->call);
+		l->flight->blame.n = 0;
+		r = infer(l->flight->call);
 	}
 	return r;
 }
@@ -334,9 +335,9 @@ static int replay(struct gpu *g, const struct graph *graph, int (*infer)(const s
 	char why[200];
 	cuda_result r;
 
-	if (make_outputs(graph, l->call) < 0)
+	if (make_outputs(graph, l->flight->call) < 0)
 		return -1;
-	l->blame = graph->blame;
+	l->flight->blame = graph->blame;
 	r = g->device->driver->graph_launch(graph->exec, lane_stream(g));
 	if (r == 0)
 		return 0;
@@ -349,18 +350,18 @@ static int replay(struct gpu *g, const struct graph *graph, int (*infer)(const s
 int graphs_infer(struct gpu *g, int (*infer)(const struct devserve_call *call))
 {
 	struct lane_state *l = lane_own();
-	const char *why = unfit(g, l->call);
-	struct graph *graph = why ? NULL : find(g->graphs, l->call);
+	const char *why = unfit(g, l->flight->call);
+	struct graph *graph = why ? NULL : find(g->graphs, l->flight->call);
 	int r;
 
 	if (why) {
 		give_up(g, why);
-		return infer(l->call);
+		return infer(l->flight->call);
 	}
-	if (graph && graph->exec && is_as_captured(graph, l->call))
+	if (graph && graph->exec && is_as_captured(graph, l->flight->call))
 		return replay(g, graph, infer);
 	if (!graph || pthread_mutex_trylock(&quiet) != 0) {
-		r = infer(l->call);
+		r = infer(l->flight->call);
 		if (!graph && r == 0)
 			add(g->graphs)->used = g->graphs->n_calls;
 		return r;

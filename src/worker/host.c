@@ -55,6 +55,11 @@ struct invocation {
 	bool times; /* calls on the GPU, by its own clock */
 	bool poisons, poisoned[DEVSERVE_MAX_TENSORS];
 	char damage[CALL_ERROR_SIZE - sizeof("infer() ")];
+	const struct image *image; /* that runs it */
+	unsigned flight;           /* on the GPU */
+	bool overlaps;             /* with others there */
+	uint64_t started_ns;
+	int outcome; /* of infer(), and of queueing */
 	struct devserve_call view;
 };
 
@@ -428,13 +433,15 @@ static void view_call(struct invocation *v, const struct image *image, struct ca
 	v->gpu = image->gpu;
 	v->unready = 0;
 	if (v->gpu)
-		gpu_begin(v->gpu, &v->view, v->arena, v->arena_size);
+		gpu_begin(v->gpu, &v->view, v->arena, v->arena_size, v->flight, v->overlaps);
 	if (v->gpu && v->poisons)
 		gpu_guard_begin();
 	for (uint32_t i = 0; i < call->n_in; i++)
 		view_input(v, i, entry->inputs[i].name);
 	for (uint32_t i = 0; i < call->n_out; i++)
 		view_output(v, i, entry->outputs[i].name);
+	if (v->gpu && gpu_arrive(v->gpu) < 0 && v->unready == 0)
+		v->unready = -EIO;
 }
 
 static bool is_timed(const struct invocation *v)
@@ -451,20 +458,19 @@ static int compute(struct invocation *v, const struct image *image)
 	return r == 0 && is_timed(v) ? gpu_time_stop(v->gpu) : r;
 }
 
-/* Outputs come back from the GPU, and all that infer() queued there ends. */
-static int end_gpu(struct invocation *v, int r)
+/* The way back of the outputs. */
+static int leave_gpu(struct invocation *v, int r)
 {
-	int e;
+	int e = gpu_compute(v->gpu), l;
 
+	r = r == 0 ? e : r;
 	for (uint32_t i = 0; i < v->call->n_out && r == 0 && !is_timed(v); i++)
 		if (v->out[i].device == 2 && v->places[i])
 			r = gpu_fetch(v->gpu, v->places[i], &v->out[i]);
 	if (r == 0 && v->poisons)
 		r = gpu_guard_look(v->gpu);
-	e = gpu_end(v->gpu, v->damage, sizeof(v->damage));
-	if (r == 0 && e == 0 && v->poisons)
-		gpu_guard_is_damaged(&v->view, v->damage, sizeof(v->damage));
-	return r == 0 ? e : r;
+	l = gpu_leave_call(v->gpu);
+	return r == 0 ? l : r;
 }
 
 static int finish(struct invocation *v, int r)
@@ -480,26 +486,56 @@ static int finish(struct invocation *v, int r)
 	return r;
 }
 
-const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot)
+void invocation_start(struct invocation *v, const struct image *image, struct call *call, uint32_t slot, unsigned flight,
+		      bool overlaps)
 {
-	uint64_t started;
-	int r;
-
-	started = clock_ns(); /* of a GPU: with the copies there and back */
+	v->image = image;
+	v->flight = flight;
+	v->overlaps = overlaps;
+	v->started_ns = clock_ns(); /* of a GPU: with the copies there and back */
 	view_call(v, image, call, slot);
 	v->damage[0] = '\0';
 	threads_enter(image->threads);
 	if (!v->gpu)
-		started = clock_ns();
-	r = v->unready ? v->unready : compute(v, image);
+		v->started_ns = clock_ns();
+	v->outcome = v->unready ? v->unready : compute(v, image);
 	if (v->gpu)
-		r = end_gpu(v, r);
-	call->compute_ns = is_timed(v) && r == 0 ? gpu_time_ns() : clock_ns() - started;
+		v->outcome = leave_gpu(v, v->outcome);
+}
+
+/* Since it began, or since the one before ended, which it had to let pass. */
+static uint64_t compute_ns(const struct invocation *v)
+{
+	static uint64_t before_ns;
+	uint64_t now = clock_ns(), since = v->overlaps && before_ns > v->started_ns ? before_ns : v->started_ns;
+
+	before_ns = now;
+	return now - since;
+}
+
+const char *invocation_end(struct invocation *v)
+{
+	struct call *call = v->call;
+	int r = v->outcome, e;
+
+	if (v->gpu) {
+		e = gpu_end(v->gpu, v->flight, v->damage, sizeof(v->damage));
+		if (r == 0 && e == 0 && v->poisons)
+			gpu_guard_is_damaged(&v->view, v->damage, sizeof(v->damage));
+		r = r == 0 ? e : r;
+	}
+	call->compute_ns = is_timed(v) && r == 0 ? gpu_time_ns() : compute_ns(v);
 	threads_enter(NULL);
 	r = finish(v, r);
 	guard_end(v->guard);
 	call->status = r > 0 ? -EPROTO : r;
 	return v->damage[0] ? v->damage : NULL;
+}
+
+const char *invocation_run(struct invocation *v, const struct image *image, struct call *call, uint32_t slot)
+{
+	invocation_start(v, image, call, slot, 0, false);
+	return invocation_end(v);
 }
 
 void invocation_again(const struct devserve_call *view)

@@ -43,6 +43,15 @@ void invocation_poison(struct invocation *v, bool yes);
 void invocation_time(struct invocation *v, bool yes);
 
 /*
+ * The two halves of invocation_run(), for calls that overlap on the GPU: until infer() has returned
+ * and all is queued; until it has ended. Each is another invocation, @flight (worker/flight.h) likewise;
+ * they end in the order in which they began. [infer]
+ */
+void invocation_start(struct invocation *v, const struct image *image, struct call *call, uint32_t slot, unsigned flight,
+		      bool overlaps);
+const char *invocation_end(struct invocation *v);
+
+/*
  * Run @call of slot @slot on @image. Writes status, times, error and outputs into @call.
  * NULL, or how infer() wrote where it may not ("wrote 3 bytes past Y FP32[4]"): no memory is to be
  * trusted any more. Valid until the next call. [infer]

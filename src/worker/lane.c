@@ -5,36 +5,37 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cuda/code.h"
 #include "worker/gpu.h"
 #include "worker/host.h"
 
 #define CUDA_OUT_OF_MEMORY 2
 
-static struct lane_state lanes[N_LANES];
+static struct lane_state lanes[N_LANES] = {
+	[LANE_INFER].flight = lanes[LANE_INFER].flights,
+	[LANE_CONTROL].flight = lanes[LANE_CONTROL].flights,
+};
 static _Thread_local enum lane own = LANE_CONTROL;
 
 void lane_init_all(const struct device *d)
 {
 	for (int i = 0; i < N_LANES; i++)
-		lanes[i].pool.device = d;
+		for (int f = 0; f < MAX_FLIGHTS; f++)
+			lanes[i].flights[f].pool.device = d;
 }
 
-void lane_enter(struct gpu *g, enum lane lane, const struct devserve_call *call)
+void lane_enter(struct gpu *g, enum lane lane, unsigned flight)
 {
 	struct lane_state *l = &lanes[lane];
 
 	own = lane;
 	device_enter(g->device);
 	l->gpu = g;
-	l->call = call;
-	l->blame.n = 0;
+	l->flight = &l->flights[flight];
 }
 
 void lane_leave(void)
 {
 	lanes[own].gpu = NULL;
-	lanes[own].call = NULL;
 }
 
 struct lane_state *lane_own(void)
@@ -61,18 +62,6 @@ cuda_stream lane_stream(const struct gpu *g)
 	return g->device->streams[own];
 }
 
-cuda_result lane_finish(struct gpu *g)
-{
-	const struct driver *d = g->device->driver;
-	cuda_result r;
-
-	if (g->code)
-		code_mark(g->code, lane_stream(g));
-	r = g->offer ? d->stream_synchronize(lane_stream(g)) : d->synchronize();
-	pool_reset(&lanes[own].pool);
-	return r;
-}
-
 void *lane_make(const struct gpu *g, uint64_t size)
 {
 	struct lane_state *l = &lanes[own];
@@ -81,9 +70,9 @@ void *lane_make(const struct gpu *g, uint64_t size)
 
 	if (at)
 		return (void *)(uintptr_t)at;
-	if (!pool_has(&l->pool, size) && lane_spoils("it took more memory than the call of this shape before"))
+	if (!pool_has(&l->flight->pool, size) && lane_spoils("it took more memory than the call of this shape before"))
 		return NULL;
-	r = pool_take(&l->pool, size, &at);
+	r = pool_take(&l->flight->pool, size, &at);
 	if (r != 0)
 		lane_tell(g, r, "no memory of the GPU");
 	return r == 0 ? (void *)(uintptr_t)at : NULL;
@@ -109,8 +98,8 @@ int lane_complain(int error, const char *format, ...)
 	va_end(args);
 	if (lane_spoils(text))
 		return -error;
-	if (l->call)
-		return l->call->host->fail(l->call, error, "%s", text);
+	if (l->flight->call)
+		return l->flight->call->host->fail(l->flight->call, error, "%s", text);
 	host_table()->log(host_table(), DEVSERVE_ERROR, "%s", text);
 	return -error;
 }
@@ -125,7 +114,7 @@ int lane_tell(const struct gpu *g, cuda_result r, const char *what)
 	driver_describe(g->device->driver, r, text, sizeof(text));
 	if (driver_is_sticky(r)) {
 		l->fault = r;
-		blame_all(&l->blame, where, sizeof(where));
+		blame_all(&l->flight->blame, where, sizeof(where));
 	}
 	return lane_complain(r == CUDA_OUT_OF_MEMORY ? ENOMEM : EIO, "%s: %s%s", what, text, where);
 }

@@ -4,8 +4,8 @@
 /*
  * Lane
  *
- * What a thread that runs a plugin's code has on the GPU: a stream, a pool, and what was launched
- * in this call. A thread has its own; all functions here are about that of the calling thread.
+ * What a thread that runs a plugin's code has on the GPU: a stream, and the calls that are under way
+ * there. A thread has its own; all functions here are about that of the calling thread.
  */
 
 #include <stdbool.h>
@@ -13,16 +13,14 @@
 #include <devserve/deployment.h>
 
 #include "cuda/device.h"
-#include "cuda/pool.h"
-#include "worker/blame.h"
+#include "worker/flight.h"
 
 struct gpu;
 
 struct lane_state {
 	struct gpu *gpu; /* whose code runs; NULL: nobody's */
-	const struct devserve_call *call; /* or NULL */
-	struct pool pool;
-	struct blame blame;
+	struct flight flights[MAX_FLIGHTS]; /* of the control thread: one, of no call */
+	struct flight *flight; /* that the code runs for, or that is being ended; never NULL */
 	cuda_result fault; /* sticky */
 	bool captures;     /* what is queued becomes a graph (graphs.h) */
 	char spoiled[256]; /* why it can't become one; "": nothing is in the way so far */
@@ -32,8 +30,8 @@ struct lane_state {
 /* Device memory comes from @d. [control] */
 void lane_init_all(const struct device *d);
 
-/* The calling thread runs code of @g from here on, for @call, or for none. */
-void lane_enter(struct gpu *g, enum lane lane, const struct devserve_call *call);
+/* The calling thread runs code of @g from here on, for that flight of @lane; … it doesn't any more. */
+void lane_enter(struct gpu *g, enum lane lane, unsigned flight);
 void lane_leave(void);
 
 /* The calling thread's. */
@@ -44,9 +42,6 @@ enum lane lane_index(void);
 struct gpu *lane_gpu(void);
 
 cuda_stream lane_stream(const struct gpu *g);
-
-/* Wait until everything on this lane has ended; its pool is free again. */
-cuda_result lane_finish(struct gpu *g);
 
 /* Device memory of @size bytes for this call; NULL: the author was told. */
 void *lane_make(const struct gpu *g, uint64_t size);

@@ -74,12 +74,12 @@ int launch_kernel(struct gpu *g, const struct devserve_cuda_launch *l)
 		return r;
 	for (unsigned i = 0; i < l->n_arguments; i++)
 		arguments[i] = l->arguments[i].at ? (void *)l->arguments[i].at : (void *)&l->arguments[i].value;
-	blame_add(&lane_own()->blame, l->kernel, grid, block);
+	blame_add(&lane_own()->flight->blame, l->kernel, grid, block);
 	r = g->device->driver->launch(k->function, grid.x, grid.y, grid.z, block.x, block.y, block.z,
 				      (unsigned)l->shared, lane_stream(g), arguments, NULL);
 	if (r == 0)
 		return 0;
-	blame_last(&lane_own()->blame, what, sizeof(what));
+	blame_last(&lane_own()->flight->blame, what, sizeof(what));
 	return driver_is_sticky(r) ? lane_tell(g, r, "the GPU failed")
 				   : lane_complain(EIO, "the kernel cannot be launched (%s)%s", what,
 						   r == 701 ? ": it has too few registers for so many threads; fewer "

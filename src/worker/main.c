@@ -24,11 +24,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <devserve/ext/state.h>
+
 #include "base/clock.h"
 #include "ring/call.h"
 #include "ring/link.h"
 #include "worker/control.h"
 #include "worker/crash.h"
+#include "worker/flight.h"
+#include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/image.h"
 #include "worker/launched.h"
@@ -53,7 +57,14 @@ struct worker {
 	size_t arena_size;
 	struct ring from_server, to_server;
 	struct control *control;
-	struct invocation *invocation;
+	struct invocation *invocations[MAX_FLIGHTS]; /* NULL: not needed yet, but for the first */
+	struct flying { /* calls that have begun */
+		uint32_t slot, serial;
+		struct call *call;
+	} flying[MAX_FLIGHTS];
+	unsigned first_flying, n_flying;
+	struct message message; /* that comes next, if it was taken */
+	bool has_message;
 	struct state *state;
 	struct image serving; /* dl is NULL until the first swap */
 	struct image loaded;  /* waits for LINK_SWAP */
@@ -110,6 +121,16 @@ static void *need(void *context, uint32_t slot, uint64_t size)
 	return granted >= size ? w->arena + offset : NULL;
 }
 
+/* @i grows by one at a time. */
+static struct invocation *invocation_of(struct worker *w, unsigned i)
+{
+	if (!w->invocations[i]) {
+		w->invocations[i] = invocation_new(need, w);
+		invocation_attach(w->invocations[i], w->arena, w->inputs, w->arena_size);
+	}
+	return w->invocations[i];
+}
+
 /* Its clients left before it began. */
 static void skip_call(struct worker *w, const struct message *m, struct call *call)
 {
@@ -119,27 +140,68 @@ static void skip_call(struct worker *w, const struct message *m, struct call *ca
 	w->unrung = true;
 }
 
-static void run_call(struct worker *w, const struct message *m)
+static bool may_overlap(const struct worker *w)
+{
+	return gpu_may_overlap(w->serving.gpu) && !image_extension(&w->serving, DEVSERVE_STATE_ID);
+}
+
+static struct flying *oldest(struct worker *w)
+{
+	return &w->flying[w->first_flying];
+}
+
+static void set_running(struct worker *w, uint32_t serial)
+{
+	atomic_store_explicit(&w->link->running, serial, memory_order_release);
+}
+
+/* While its infer() runs, whatever happens is its doing; then the oldest's, whose turn it is. */
+static void start_call(struct worker *w, const struct message *m)
 {
 	struct call *call = (struct call *)(w->arena + m->offset);
-	const char *damage;
+	bool overlaps = may_overlap(w) && (w->n_flying || ring_readable(&w->from_server));
+	unsigned i = w->n_flying ? (w->first_flying + w->n_flying) % MAX_FLIGHTS : 0;
 
 	if (__atomic_load_n(&call->unwanted, __ATOMIC_RELAXED)) {
 		skip_call(w, m, call);
 		return;
 	}
-	atomic_store_explicit(&w->link->running, (uint32_t)m->extra, memory_order_release);
-	damage = invocation_run(w->invocation, &w->serving, call, m->slot);
-	if (damage) /* who knows what else it wrote to: not an answer, a crash */
+	if (!w->n_flying)
+		w->first_flying = 0;
+	w->flying[i] = (struct flying){ .slot = m->slot, .serial = (uint32_t)m->extra, .call = call };
+	w->n_flying++;
+	set_running(w, (uint32_t)m->extra);
+	invocation_start(invocation_of(w, i), &w->serving, call, m->slot, i, overlaps);
+	set_running(w, oldest(w)->serial);
+}
+
+static void finish_oldest(struct worker *w)
+{
+	struct flying *f = oldest(w);
+	const char *damage = invocation_end(w->invocations[w->first_flying]);
+
+	if (damage) { /* who knows what else it wrote to: not an answer, a crash */
+		set_running(w, w->flying[gpu_blamed(w->first_flying)].serial);
 		crash_end(damage, (uintptr_t)w->serving.entry->infer);
+	}
+	w->first_flying = (w->first_flying + 1) % MAX_FLIGHTS;
+	w->n_flying--;
 	state_checkpoint(w->state, !ring_readable(&w->from_server));
-	send(w, &(struct message){ .kind = LINK_DONE, .slot = m->slot });
+	send(w, &(struct message){ .kind = LINK_DONE, .slot = f->slot });
 	w->unrung = true;
 	ring_publish(&w->to_server); /* should the next call crash, this one was answered */
-	atomic_store_explicit(&w->link->running, 0, memory_order_release);
-	w->unrung_ns += call->compute_ns;
-	if (w->unrung_ns > BELL_NS)
+	set_running(w, w->n_flying ? oldest(w)->serial : 0);
+	w->unrung_ns += f->call->compute_ns;
+	if (w->unrung_ns > BELL_NS || w->n_flying)
 		ring_bell(w);
+}
+
+/* Others may begin before it ends if they overlap; each waits for it otherwise. */
+static void run_call(struct worker *w, const struct message *m)
+{
+	start_call(w, m);
+	if (w->n_flying && !may_overlap(w))
+		finish_oldest(w);
 }
 
 static void call_with(void *library, const char *function, unsigned n)
@@ -236,7 +298,8 @@ static void map_arena(struct worker *w, int fd)
 	}
 	w->arena = map_descriptor(fd, PROT_READ | PROT_WRITE, &w->arena_size);
 	w->inputs = map_descriptor(fd, PROT_READ, &w->arena_size);
-	invocation_attach(w->invocation, w->arena, w->inputs, w->arena_size);
+	for (unsigned i = 0; i < MAX_FLIGHTS && w->invocations[i]; i++)
+		invocation_attach(w->invocations[i], w->arena, w->inputs, w->arena_size);
 }
 
 /* A worker that was started before it was known for whom. */
@@ -308,26 +371,45 @@ static bool has_work(void *context)
 	return ring_readable(&w->from_server) || control_ready(w->control);
 }
 
+/* What was taken waits until it may be obeyed. */
+static void take_message(struct worker *w)
+{
+	int r = w->has_message ? 0 : ring_take(&w->from_server, &w->message);
+
+	if (r < 0)
+		give_up(overwritten);
+	w->has_message |= r > 0;
+}
+
+/* Obey a message, or end a call: only calls begin before others have ended. Whether there was anything. */
+static bool step(struct worker *w)
+{
+	const struct message *m = &w->message;
+
+	take_message(w);
+	if (!w->has_message && !w->n_flying)
+		return false;
+	if (!w->has_message || (w->n_flying && (m->kind != LINK_CALL || w->n_flying == MAX_FLIGHTS))) {
+		finish_oldest(w);
+		return true;
+	}
+	w->has_message = false;
+	ring_consume(&w->from_server);
+	obey(w, m);
+	return true;
+}
+
 static void serve(struct worker *w)
 {
-	struct message m;
-	int r;
-
 	while (!w->stopping) {
 		unsigned n = 0;
 
-		while (n < 64 && !w->stopping && !control_ready(w->control) &&
-		       (r = ring_take(&w->from_server, &m)) != 0) {
-			if (r < 0)
-				give_up(overwritten);
-			ring_consume(&w->from_server);
-			obey(w, &m);
+		while (n < 64 && !w->stopping && !control_ready(w->control) && step(w))
 			n++;
-		}
 		take_result(w);
 		if (w->unrung || ring_unpublished(&w->to_server))
 			ring_bell(w);
-		if (has_work(w) || w->stopping)
+		if (has_work(w) || w->stopping || w->has_message || w->n_flying)
 			continue;
 		state_catch_up(w->state);
 		link_worker_sleep(w->link, has_work, w, state_due_ns(w->state));
@@ -451,7 +533,7 @@ int main(int argc, char **argv)
 	threads_hold();
 	ring_init(&w.from_server, &w.link->to_worker);
 	ring_init(&w.to_server, &w.link->to_server);
-	w.invocation = invocation_new(need, &w);
+	w.invocations[0] = invocation_new(need, &w);
 	map_arena(&w, LINK_ARENA);
 	hide_descriptors(&w);
 	crash_catch(w.link);

@@ -13,6 +13,8 @@
  *
  *	FAKE_CUDA_LOG    file: a line for each call, "PID FUNCTION …"
  *	FAKE_CUDA_NO_GRAPHS  no graph can be instantiated
+ *	FAKE_CUDA_WAIT_MS    how long a wait for a stream or an event takes
+ *	FAKE_CUDA_LOAD_MS    how long it takes to load a library
  *	FAKE_CUDA_FAULT  "KERNEL=ERROR": once that kernel has run everything fails so;
  *	                 "KERNEL=ERROR@N": once it has run for the Nth time
  *
@@ -62,6 +64,15 @@ struct node {
 struct graph {
 	unsigned number, n;
 	struct node nodes[MAX_NODES];
+};
+
+struct stream {
+	unsigned number;
+};
+
+struct event {
+	uint64_t ns;
+	const struct stream *stream; /* it was recorded on; NULL: none yet */
 };
 
 static struct graph *captured; /* NULL: no capture is under way */
@@ -164,16 +175,80 @@ API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
 API int cuCtxSetCurrent(void *context) { (void)context; return fault; }
 API int cuCtxSynchronize(void) { return unsafe("synchronize") ? 900 : NOTE("synchronize"); }
-API int cuStreamCreate(void **ret, unsigned flags) { (void)flags; *ret = malloc(1); return fault; }
-API int cuStreamSynchronize(void *stream) { (void)stream; return unsafe("wait") ? 900 : NOTE("wait"); }
-API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = calloc(1, sizeof(uint64_t)); return fault; }
-API int cuEventRecord(void *event, void *stream) { (void)stream; *(uint64_t *)event = gone_ns; return NOTE("record"); }
+API int cuStreamCreate(void **ret, unsigned flags)
+{
+	static unsigned n;
+	struct stream *s = malloc(sizeof(*s));
+
+	(void)flags;
+	s->number = ++n;
+	*ret = s;
+	return fault;
+}
+
+/* Said of those beyond the first two, which devserve makes with the context. */
+static const char *on(const struct stream *s)
+{
+	static _Thread_local char text[32];
+
+	text[0] = '\0';
+	if (s && s->number > 2)
+		snprintf(text, sizeof(text), " on %u", s->number);
+	return text;
+}
+
+static unsigned long milliseconds(const char *name)
+{
+	const char *ms = getenv(name);
+
+	return ms ? strtoul(ms, NULL, 10) : 0;
+}
+
+static void let_pass(const char *name)
+{
+	for (unsigned long ms = milliseconds(name); ms > 0; ms--)
+		usleep(1000);
+}
+
+API int cuStreamSynchronize(void *stream)
+{
+	const struct stream *s = stream;
+
+	let_pass("FAKE_CUDA_WAIT_MS");
+	return unsafe("wait") ? 900 : NOTE("wait%s", s && s->number == 2 ? " by control" : "");
+}
+API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = calloc(1, sizeof(struct event)); return fault; }
+API int cuEventRecord(void *event, void *stream)
+{
+	struct event *e = event;
+
+	e->ns = gone_ns;
+	e->stream = stream;
+	return NOTE("record%s", on(stream));
+}
+API int cuStreamWaitEvent(void *stream, void *event, unsigned flags)
+{
+	(void)flags;
+	return NOTE("%u waits for %u", ((struct stream *)stream)->number, ((struct event *)event)->stream->number);
+}
+API int cuStreamWriteValue32_v2(void *stream, uint64_t at, uint32_t value, unsigned flags)
+{
+	(void)stream, (void)flags;
+	if (!fault)
+		memcpy((void *)(uintptr_t)at, &value, sizeof(value));
+	return NOTE("progress%s", on(stream));
+}
+API int cuMemAllocHost_v2(void **ret, size_t size) { *ret = calloc(1, size); return fault; }
 API int cuEventElapsedTime(float *ret, void *from, void *to)
 {
-	*ret = (float)(*(uint64_t *)to - *(uint64_t *)from) / 1e6f;
+	*ret = (float)(((struct event *)to)->ns - ((struct event *)from)->ns) / 1e6f;
 	return NOTE("elapsed");
 }
-API int cuEventSynchronize(void *event) { (void)event; return unsafe("wait for event") ? 900 : NOTE("wait for event"); }
+API int cuEventSynchronize(void *event)
+{
+	let_pass("FAKE_CUDA_WAIT_MS");
+	return unsafe("wait for event") ? 900 : NOTE("wait for event%s", on(((struct event *)event)->stream));
+}
 API int cuEventDestroy_v2(void *event) { free(event); return fault; }
 API int cuMemAlloc_v2(uint64_t *ret, size_t size)
 {
@@ -210,15 +285,13 @@ API int cuMemcpyAsync(uint64_t to, uint64_t from, size_t size, void *stream)
 }
 API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream)
 {
-	(void)stream;
 	memcpy((void *)(uintptr_t)to, from, size);
-	return NOTE("copy in %zu", size);
+	return NOTE("copy in %zu%s", size, on(stream));
 }
 API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream)
 {
-	(void)stream;
 	memcpy(to, (const void *)(uintptr_t)from, size);
-	return NOTE("copy out %zu", size);
+	return NOTE("copy out %zu%s", size, on(stream));
 }
 API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t size, void *stream)
 {
@@ -270,6 +343,10 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 	struct library *l = calloc(1, sizeof(*l));
 
 	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+	for (unsigned long ms = milliseconds("FAKE_CUDA_LOAD_MS"); ms > 0; ms--) {
+		usleep(1000);
+		unsafe("load library");
+	}
 	unsafe("load library");
 	for (unsigned i = 0; i < elf->e_shnum && l->n < MAX_KERNELS; i++) {
 		const char *name = names + section(elf, i)->sh_name;

@@ -36,7 +36,9 @@
  *            host, and so do those that `.host_inputs` and `.host_outputs` name by a bit each.
  * Order.     Everything that the functions below queue goes, with those copies, into one stream
  *            in order. infer() need not wait: the call is done when its last event is, and
- *            infer() may return before; it is an asynchronous infer() already. Work on streams of its own it must join to
+ *            infer() may return before; it is an asynchronous infer() already. Where requests
+ *            wait, infer() of the next is called before this call is done, and its inputs are
+ *            copied while this one computes (not with a state). Work on streams of its own it must join to
  *            devserve_cuda_stream() by events.
  * Graphs.    DEVSERVE_CUDA(.graphs = 1) promises that what infer() queues depends on the shapes of
  *            the tensors alone (and on what create() left), and that it does nothing else that
