@@ -19,9 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <devserve/ext/state.h>
@@ -35,7 +33,7 @@
 #include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/image.h"
-#include "worker/launched.h"
+#include "worker/manners.h"
 #include "worker/measure.h"
 #include "worker/proof.h"
 #include "worker/replay.h"
@@ -457,45 +455,6 @@ static void hold_libraries(struct worker *w)
 	w->openmp = dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 }
 
-/* None unless --core asks for them: a core of a gigabyte of weights takes seconds to write. */
-static void limit_cores(void)
-{
-	const char *wanted = getenv("DEVSERVE_CORE");
-	struct rlimit cores = { 0, 0 };
-
-	if (wanted && strcmp(wanted, "yes") == 0 && getrlimit(RLIMIT_CORE, &cores) == 0)
-		cores.rlim_cur = cores.rlim_max;
-	setrlimit(RLIMIT_CORE, &cores);
-}
-
-/* Should memory run out, a plugin goes rather than the server. */
-static void be_killed_first(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, "500", 3) < 0) {
-		/* then it isn't */
-	}
-	close(fd);
-}
-
-static void end_with_parent(uint32_t server_pid)
-{
-	bool launched = launched_init(server_pid);
-
-	if (!launched)
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* a debugger of the user's, where only parents may (Yama) */
-	if (!launched && (uint32_t)getppid() != server_pid)
-		_exit(1); /* it ended before we asked to be told */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	limit_cores();
-	be_killed_first();
-}
-
 /* One call, for somebody who looks (worker/replay.h). A debugger gets the signals, if there is one. */
 static int replay(struct worker *w, int argc, char **argv)
 {
@@ -522,7 +481,7 @@ int main(int argc, char **argv)
 		return replay(&w, argc - 2, argv + 2);
 	title_init(argc, argv);
 	w.link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &link_size);
-	end_with_parent(w.link->server_pid);
+	manners_adopt(w.link->server_pid);
 	w.link->worker_pid = (uint32_t)getpid();
 	if (w.link->magic != LINK_MAGIC || w.link->version != LINK_VERSION) {
 		fprintf(stderr, "devserve-worker: not of the same version as devserve\n");
