@@ -212,7 +212,7 @@ static void start_worker(struct deployment *d)
 	}
 	replica_attach(s->incoming, &d->arena);
 	uv_update_time(d->deploy->hub->loop);
-	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
+	uv_timer_start(&s->patience, on_patience_over, spare_patience_ms(d->deploy, release_to_try(d)->runtime), 0);
 	if (up)
 		on_up(s);
 }

@@ -10,6 +10,7 @@
  * the image, created: it is where a crashed replica goes on, or the next spare.
  */
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,8 +191,8 @@ static void on_died(void *context, const struct replica_end *replica_end)
 	t->replica = NULL;
 	crash_tell(t->deployment, 0, NULL, replica_end);
 	if (replica_end->cause == REPLICA_TIMEOUT)
-		buffer_printf(&sentence, "a constructor or create() did not return within %u s (--create-timeout)",
-			      t->deployment->deploy->create_timeout_ms / 1000);
+		buffer_printf(&sentence, "a constructor or create() did not return within %" PRIu64 " s (--create-timeout)",
+			      spare_patience_ms(t->deployment->deploy, t->release->runtime) / 1000);
 	else
 		buffer_printf(&sentence, "the worker that loaded it for a trial %s", replica_end->how);
 	end(t, 1, sentence.data);

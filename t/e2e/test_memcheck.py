@@ -125,6 +125,7 @@ def test_a_save_is_served_under_it_until_it_ends(root, tool):
     write(root)
     server = tool()
     toggle(server)
+    server.wait("save.done", deployment="one", sanitized=True)  # lest it be taken for that of the next save
     (before,) = server.worker_pids("one")
     done = server.save("one/kernel.cu", kernel(3))
     assert done["outcome"] == "swapped" and done["sanitizer"] == "compute-sanitizer", done
@@ -143,6 +144,19 @@ def test_why_it_does_not_start_is_a_line_of_the_deployment(root, tool):
     assert said.returncode == 1 and "ended with exit status 255" in said.stderr, said
     assert "cannot attach" in server.wait("log", mark, deployment="one")["text"]
     assert server.infer("one", x(1)).status == 200, "what served goes on"
+
+
+@without_gpu
+def test_loading_that_hangs_under_it_is_told_with_the_time_that_it_had(root, tool):
+    write(root)
+    root.write("one/one.c", "#include <unistd.h>\n" + host().replace("\t*self =", """\
+\twhile (getpgrp() != getpid()) /* a worker leads its group, unless the tool does */
+\t\tpause();
+\t*self ="""))
+    server = tool("--create-timeout=1")
+    said = toggle(server)
+    assert said.returncode == 1 and "did not return within 6 s" in said.stderr, said
+    assert server.infer("one", x(1)).status == 200 and "sanitizer" not in entry(server)
 
 
 @without_gpu
@@ -199,6 +213,7 @@ def test_an_illegal_address_is_told_by_the_line_of_its_kernel(root, serve):
     server = serve("--create-timeout=60")
     said = toggle(server)
     assert said.returncode == 0 and "compute-sanitizer" in said.stdout, said
+    server.wait("save.done", deployment="one", sanitized=True)
     assert server.infer("one", x(21)).value == 42
     server.save("one/one.c", host(wild()))
     mark = server.mark()
