@@ -28,7 +28,11 @@ WHAT = "invalid __global__ write of size 4 bytes in kernel wild(int *), by threa
 
 
 def toggle(server, name="one", *options):
-    return devserve("asan", name, "--root", server.root.path, *options)
+    mark = server.mark()
+    said = devserve("asan", name, "--root", server.root.path, *options)
+    if said.returncode == 0:
+        server.wait("save.done", mark, deployment=name)  # or it would be taken for that of the next save
+    return said
 
 
 def entry(server, name="one"):
