@@ -30,9 +30,9 @@
 
 #define MAX_GRAPHS 32 /* of an image: each takes some memory of the GPU */
 #define TENSOR_WORDS (1 + DEVSERVE_MAX_RANK)
-#define MAX_WORDS (3 + 2 * DEVSERVE_MAX_TENSORS * TENSOR_WORDS)
+#define MAX_WORDS (4 + 2 * DEVSERVE_MAX_TENSORS * TENSOR_WORDS)
 
-struct key { /* extents of all tensors whose shape is known before infer(), what create() left, the flight */
+struct key { /* extents of all tensors whose shape is known before infer(), what create() left, the flight, a trial */
 	size_t n;
 	int64_t words[MAX_WORDS];
 };
@@ -122,6 +122,7 @@ static void make_key(struct key *k, const struct devserve_call *call)
 	k->n = 0;
 	put(k, call->batch);
 	put(k, (intptr_t)call->self);
+	put(k, invocation_is_poisoned(call)); /* then that is queued, too */
 	put(k, lane_own()->flight - lane_own()->flights); /* each has memory of its own */
 	for (uint32_t i = 0; i < call->n_in; i++)
 		put_shape(k, &call->in[i]);

@@ -538,6 +538,13 @@ const char *invocation_run(struct invocation *v, const struct image *image, stru
 	return invocation_end(v);
 }
 
+bool invocation_is_poisoned(const struct devserve_call *view)
+{
+	const struct invocation *v = view->context;
+
+	return v->poisons;
+}
+
 void invocation_again(const struct devserve_call *view)
 {
 	struct invocation *v = view->context;

@@ -61,6 +61,9 @@ const char *invocation_run(struct invocation *v, const struct image *image, stru
 /* infer() is to run once more in the same call: what it said and made is forgotten. [infer] */
 void invocation_again(const struct devserve_call *view);
 
+/* Whether its outputs are filled and guarded before infer() has them (invocation_poison()). [infer] */
+bool invocation_is_poisoned(const struct devserve_call *view);
+
 /* The last call, as its deployment saw it; until the next. [infer] */
 const struct devserve_call *invocation_view(const struct invocation *v);
 
