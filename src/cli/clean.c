@@ -15,7 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "cli/cli.h"
 #include "serve/options.h"
 
@@ -86,7 +86,7 @@ static bool is_of_process(const char *name, bool alive)
 
 	if (pid <= 0 || pid > INT32_MAX || end == name || (*end && *end != '-'))
 		return false;
-	return (kill((pid_t)pid, 0) == 0 || errno != ESRCH) == alive;
+	return process_is_alive((pid_t)pid) == alive;
 }
 
 static bool is_left_behind(const char *name)

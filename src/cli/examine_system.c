@@ -2,11 +2,9 @@
 
 /* What devserve itself stands on: its programs, the kernel, the directories. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +24,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "cli/client.h"
 #include "cli/findings.h"
 #include "serve/options.h"
@@ -219,7 +218,7 @@ static void examine_server(struct findings *f, const char *root, const char *sta
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	_cleanup_client_ struct client c = CLIENT_NULL;
 
-	if (client_find(&o, &c, &why) == 0 && c.pid && (kill(c.pid, 0) == 0 || errno == EPERM))
+	if (client_find(&o, &c, &why) == 0 && process_is_alive(c.pid))
 		findings_add(f, "server", FINDING_OK, xasprintf("runs: %s, pid %d", c.url, c.pid), NULL);
 	else
 		findings_add(f, "server", FINDING_OK, xstrdup("none runs"), NULL);

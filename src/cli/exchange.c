@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "cli/client.h"
 #include "http/parser.h"
 
@@ -79,7 +79,7 @@ static int connect_address(const struct addrinfo *a, uint64_t until_ns, int *ret
 static int refuse_connection(const struct client *c, const char *reason, struct buffer *why)
 {
 	buffer_printf(why, "no server answers at %s: %s", c->url, reason);
-	if (c->run_file && c->pid && kill(c->pid, 0) < 0 && errno == ESRCH)
+	if (c->run_file && c->pid && !process_is_alive(c->pid))
 		buffer_printf(why, "; the one that wrote %s has ended; '%s' starts another", c->run_file, c->start);
 	else if (!c->run_file && strcmp(c->url, CLIENT_DEFAULT_URL) == 0)
 		buffer_puts(why, "; 'devserve' starts one for " OPTIONS_DEFAULT_ROOT);

@@ -9,8 +9,10 @@
  *	devserve-cuda compile LIBRARY  one compilation by NVRTC (nvrtc/compile.h)
  */
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "cuda/device.h"
 #include "nvrtc/compile.h"
@@ -31,6 +33,7 @@ static int print_device(void)
 
 int main(int argc, char **argv)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a compilation may take minutes */
 	if (argc == 2 && strcmp(argv[1], "device") == 0)
 		return print_device();
 	if (argc == 2 && strcmp(argv[1], "gpus") == 0)

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "deploy/deploy.h"
 #include "deploy/handle.h"
 #include "infer/signature.h"
@@ -129,7 +129,7 @@ static bool is_left_over(const char *name)
 {
 	int pid;
 
-	return sscanf(name, "%*[0-9].%d-", &pid) == 1 && kill(pid, 0) < 0 && errno == ESRCH;
+	return sscanf(name, "%*[0-9].%d-", &pid) == 1 && pid > 0 && !process_is_alive(pid);
 }
 
 static void remove_in(const char *directory, const char *name)

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/process.h"
 
 int token_make(char ret[TOKEN_SIZE])
 {
@@ -45,7 +46,7 @@ static bool is_server(pid_t pid)
 	_cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)pid);
 	_cleanup_buffer_ struct buffer name = BUFFER_NULL;
 
-	return pid > 0 && pid != getpid() && file_read(path, &name) == 0 &&
+	return process_is_alive(pid) && pid != getpid() && file_read(path, &name) == 0 &&
 	       strcmp(buffer_text(&name), "devserve\n") == 0;
 }
 

@@ -2,9 +2,7 @@
 #include "serve/state_dir.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "serve/run_file.h"
 
 /* free(); NULL: @path is there. */
@@ -42,7 +41,7 @@ static void remove_leftovers(const char *directory)
 		_cleanup_free_ char *path = path_join(directory, e->d_name);
 		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
 
-		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+		if (pid > 0 && !process_is_alive(pid))
 			file_remove_tree(path);
 	}
 	if (d)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The root itself goes, moves away, and comes back, while it serves."""
 
+import os
+import pathlib
 import shutil
+import signal
 
-from devserve import Client, constant, devserve
+from devserve import Client, constant, devserve, wait_until_gone
 
 
 def start(serve, **how):
@@ -107,3 +110,15 @@ def test_a_server_whose_root_was_moved_takes_its_run_file_along_when_it_ends(roo
     assert (away / ".devserve/run.json").exists()
     server.stop()
     assert not (away / ".devserve/run.json").exists() and not root.path.exists()
+
+
+def test_a_server_that_was_killed_and_that_nobody_has_waited_for_is_none(root, serve):
+    root.write("one.c", constant(1))
+    killed = serve()
+    os.kill(killed.process.pid, signal.SIGKILL)
+    wait_until_gone(killed.process.pid)
+    state = pathlib.Path(f"/proc/{killed.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    assert state == "Z", "somebody has waited for it"
+    assert serve().infer("one").value == 1
+    killed.process.wait()
+    killed.process.returncode = 0  # the fixture need not wonder
