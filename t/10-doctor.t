@@ -87,6 +87,13 @@ finds('', 'root', 'note', qr/^there is no directory \.\/absent yet$/, qr/^devser
 	'a root that is not there', './absent');
 mkdir 'plugins';
 finds('', 'root', 'ok', qr/^\.\/plugins$/, undef, 'a root that is there');
+SKIP: {
+	skip 'only root may mount', 2 if $> || system "unshare -m true 2>/dev/null";
+	my $out = qx(unshare -m sh -c 'mount -t tmpfs -o ro none plugins && $build/devserve doctor');
+	is($? >> 8, 0, 'a root on a read-only mount can be served');
+	like($out =~ s/\s+/ /gr, qr/note root \.\/plugins can't be written \(Read-only file system\): 'devserve record'/,
+		'but not recorded in, and that is said');
+}
 finds('', 'server', 'ok', qr/^none runs$/, undef, 'no server');
 
 my $page = qx($build/devserve doctor);

@@ -285,6 +285,12 @@ subtest 'device code' => sub {
 	put('device/fill.cu', $kernel->(''));
 	is(build('--repeat=3', 'device')->{outcome}, 'ok', 'one builder after another');
 
+	put('device/fill.cu', $kernel->('+ 2'));
+	$r = build('--time-ms=1', 'device');
+	is($r->{outcome}, 'failed', 'one that takes longer than it may');
+	is(join('; ', map { $_->{message} } @{ $r->{diagnostics} }), "nvrtc was stopped after 0.001 s, which $root/device/fill.cu took",
+		'is stopped, by its name and its limit');
+
 	put('alone/fill.cu', qq(extern "C" __global__ void fill(float *x) { *x = 1; }\n));
 	like(build('alone')->{diagnostics}[0]{message}, qr/device alone; add a \.c/, 'without host code: what to add');
 	put('alone/fill.cu', "__global__ void fill(float *x) { *x = 1; }\nvoid start(float *x) { fill<<<1, 1>>>(x); }\n");
@@ -469,7 +475,7 @@ subtest 'limits' => sub {
 	my $start = time;
 	my $r = build('--time-ms=700', 'slow');
 	is($r->{outcome}, 'failed', 'a compiler that takes too long');
-	like($r->{text}, qr/g\+\+ was stopped after 0\.7 s/, 'is stopped');
+	like($r->{text}, qr/g\+\+ was stopped after 0\.7 s, which \Q$root\E\/slow\/\S+ took/, 'is stopped');
 	cmp_ok(time - $start, '<', 5, 'in time');
 
 	$r = build('--memory=60000000', 'slow');

@@ -117,7 +117,31 @@ static bool has_no_room(const struct job_end *end)
 	return strstr(end->text, "No space left on device") != NULL;
 }
 
-void build_explain(struct build *b, const struct job_end *end, const char *name, struct buffer *text)
+/* By us; or by itself, of the SIGALRM that it asked for (nvrtc/compile.c). */
+static bool took_too_long(const struct job_end *end)
+{
+	return end->timed_out || end->signal == SIGALRM;
+}
+
+static void put_time_over(const struct builder *b, const char *name, const char *source, struct buffer *text)
+{
+	buffer_printf(text, "error: %s was stopped after %g s", name, (double)b->time_limit_ms / 1000);
+	if (source)
+		buffer_printf(text, ", which %s took", source);
+	buffer_putc(text, '\n');
+}
+
+/* Before what the compiler says, which takes it for a mistake at the line where it was. */
+static void put_no_room(const struct builder *b, struct buffer *text)
+{
+	_cleanup_buffer_ struct buffer said = *text;
+
+	*text = (struct buffer)BUFFER_NULL;
+	buffer_printf(text, "error: cannot write %s: No space left on device; make room, then save again\n", b->state_dir);
+	buffer_append(text, said.data, said.size);
+}
+
+void build_explain(struct build *b, const struct job_end *end, const char *name, const char *source, struct buffer *text)
 {
 	const struct builder *builder = b->builder;
 
@@ -125,9 +149,8 @@ void build_explain(struct build *b, const struct job_end *end, const char *name,
 		b->disturbed = true;
 	if (end->error)
 		buffer_printf(text, "error: cannot run %s: %s\n", name, strerror(-end->error));
-	else if (end->timed_out)
-		buffer_printf(text, "error: %s was stopped after %g s\n", name,
-			      (double)builder->time_limit_ms / 1000);
+	else if (took_too_long(end))
+		put_time_over(builder, name, source, text);
 	else if (is_out_of_memory(end->text))
 		buffer_printf(text, "error: %s may use %g GiB of memory, which was not enough\n",
 			      name, (double)builder->memory_limit / (1 << 30));
@@ -138,8 +161,7 @@ void build_explain(struct build *b, const struct job_end *end, const char *name,
 		buffer_printf(text, "error: %s was ended by a signal: %s\n", name,
 			      strsignal(end->signal));
 	else if (has_no_room(end))
-		buffer_printf(text, "error: cannot write %s: No space left on device; make room, then save "
-			      "again\n", builder->state_dir);
+		put_no_room(builder, text);
 }
 
 static void free_build(struct build *b)

@@ -164,5 +164,8 @@ void build_fail(struct build *b, const char *file, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Add what a compiler or linker printed. */
 void build_say(struct build *b, const char *text);
-/* Append a line that says why @name failed, where it hasn't said so itself. */
-void build_explain(struct build *b, const struct job_end *end, const char *name, struct buffer *text);
+/*
+ * Add a line to @text, what @name printed, that says why it failed, where it hasn't said so itself; in
+ * front where that is the reason for all of it. @source is what it compiled, or NULL.
+ */
+void build_explain(struct build *b, const struct job_end *end, const char *name, const char *source, struct buffer *text);

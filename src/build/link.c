@@ -300,7 +300,7 @@ static void say_linked(struct build *b, const struct job_end *end)
 	if (!end->ok && strstr(buffer_text(&text), "multiple definition of 'devserve_entry'"))
 		buffer_puts(&text, "note: all sources in a directory are one deployment, so only one may end with "
 				   "DEVSERVE_DEPLOYMENT(...); another deployment is a directory or a file of its own\n");
-	build_explain(b, end, "the linker", &text);
+	build_explain(b, end, "the linker", NULL, &text);
 	build_say(b, buffer_text(&text));
 }
 

@@ -287,7 +287,7 @@ static void on_compiled(void *context, const struct job_end *end)
 	u->failed = !end->ok || r < 0;
 	if (u->failed) {
 		build_explain(u->build, end, toolchain_compiler(&b->toolchain, u->language)->name,
-			      &text);
+			      u->source, &text);
 		free(u->entry.text);
 		u->entry.text = buffer_steal(&text);
 	}

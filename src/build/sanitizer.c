@@ -146,7 +146,7 @@ static void tell_disturbed(struct build *b, const struct compiler *c, const stru
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 
-	build_explain(b, end, c->name, &text);
+	build_explain(b, end, c->name, NULL, &text);
 	build_say(b, buffer_text(&text));
 	b->failed = true;
 }

@@ -205,7 +205,12 @@ static void examine_state(struct findings *f, const char *state_dir)
 
 static void examine_root(struct findings *f, const char *root)
 {
-	if (file_is_directory(root))
+	if (file_is_directory(root) && access(root, W_OK) < 0)
+		findings_add(f, "root", FINDING_NOTE,
+			     xasprintf("%s can't be written (%s): 'devserve record' and 'new' fail there", root,
+				       strerror(errno)),
+			     xstrdup("make it writable; 'devserve record NAME --out DIR' writes elsewhere"));
+	else if (file_is_directory(root))
 		findings_add(f, "root", FINDING_OK, xstrdup(root), NULL);
 	else
 		findings_add(f, "root", FINDING_NOTE, xasprintf("there is no directory %s yet", root),

@@ -33,9 +33,9 @@ struct diagnostic;
 	X(BUILD_FAILED, "build.failed")             /* reason, text, diagnostics */       \
 	X(BUILD_WARNED, "build.warned")             /* text, diagnostics: it built all the same */ \
 	X(GOLDEN_CASE, "golden.case")               /* path, outcome, reason: in a check, each */ \
-	X(TRIAL_FAILED, "trial.failed")             /* reason, proof */                   \
+	X(TRIAL_FAILED, "trial.failed")             /* reason, proof, kernels */          \
 	X(SWAP_DONE, "swap.done")                   /* from, cached, sanitizer */         \
-	X(SWAP_REFUSED, "swap.refused")             /* reason */                          \
+	X(SWAP_REFUSED, "swap.refused")             /* reason, kernels */                 \
 	X(SAVE_DONE, "save.done")                   /* outcome, state, stages, from, cached, sanitizer, identical, kernels, reason, took_ns */ \
 	X(LOOPS_CHANGED, "loops.changed")           /* from, loops: of a generation that serves */ \
 	X(VERDICT, "verdict")                       /* from, verdict, ratio, interval, control, rounds, inputs, reason, took_ns: after save.done */ \

@@ -232,12 +232,14 @@ static void put_failed(const struct style *s, struct buffer *b, const struct eve
 {
 	put_failure(s, b, e);
 	put_serving(b, e);
+	put_kernels(s, b, e);
 }
 
 static void put_failed_check(const struct style *s, struct buffer *b, const struct event *e)
 {
 	put_failure(s, b, e);
 	buffer_putc(b, '\n');
+	put_kernels(s, b, e);
 }
 
 /* What a sanitizer found is told by a line of its own, which comes with its place. */

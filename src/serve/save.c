@@ -143,6 +143,14 @@ static void save_free(struct save *s)
 	free(s);
 }
 
+void save_tell_kernels(const struct save *s, struct event *e)
+{
+	e->kernels = s->kernels.at;
+	e->n_kernels = s->kernels.n;
+	e->kernels_before = s->plugin->kernels.at;
+	e->n_kernels_before = s->plugin->kernels.n;
+}
+
 void save_end(struct save *s, const char *outcome, const char *reason,
 		     const struct rollout_result *roll)
 {
@@ -167,10 +175,7 @@ void save_end(struct save *s, const char *outcome, const char *reason,
 		signature_changes(roll->before, s->signature, &signature);
 	e.signature = signature.data;
 	e.proof = roll ? roll->proof : NULL;
-	e.kernels = s->kernels.at;
-	e.n_kernels = s->kernels.n;
-	e.kernels_before = p->kernels.at;
-	e.n_kernels_before = p->kernels.n;
+	save_tell_kernels(s, &e);
 	e.built = roll && roll->outcome == ROLLOUT_SWAPPED ? s->built : NULL;
 	if (newest)
 		remember(p, outcome, reason);

@@ -85,6 +85,7 @@ static void not_swapped(struct save *s, enum event_kind kind, const char *outcom
 	e.reason = result->sentence;
 	e.no_device = result->no_device;
 	e.proof = result->proof;
+	save_tell_kernels(s, &e);
 	save_emit(s, &e);
 	save_fail(s, outcome, result->sentence, result);
 }

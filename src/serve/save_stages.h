@@ -63,6 +63,9 @@ bool save_is_newest(const struct save *s);
 struct event save_event(const struct save *s, enum event_kind kind);
 void save_emit(struct save *s, const struct event *e);
 
+/* The figures of its kernels, and of those that serve; @e borrows them. */
+void save_tell_kernels(const struct save *s, struct event *e);
+
 /* The one place where a save ends. @reason, @roll: or NULL. */
 void save_end(struct save *s, const char *outcome, const char *reason, const struct rollout_result *roll);
 

@@ -148,6 +148,9 @@ def test_without_a_driver_the_deployment_is_unavailable_and_others_serve(root, s
         assert "Retry-After" not in answer.headers, answer  # no driver comes by waiting
     ready = server.client.call("GET", "/v2/models/one/ready")
     assert ready.status == 503 and "Retry-After" not in ready.headers, ready
+    for event in ("trial.failed", "save.done"):  # the compiler's figures take no GPU
+        told = server.wait(event, deployment="one")
+        assert {k["name"] for k in told["kernels"]} == {"twice", "wild", "forever"}, told
 
 
 def test_no_program_of_ours_links_to_a_cuda_library():

@@ -96,6 +96,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):
     done = server.save("one/one.c", constant(2))
     assert done["outcome"] in ("build-failed", "refused"), done
     assert str(small_disk) in done["reason"] and "No space left" in done["reason"], done
+    assert done["reason"].startswith("cannot "), done  # not at a line of the source
     assert server.infer("one").value == 1
     filler.unlink()
     done = server.save("one/one.c", constant(2))
