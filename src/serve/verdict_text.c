@@ -2,12 +2,15 @@
 
 /*
  * One line: which was faster, and how sure that is. Inputs for which the opposite holds are named, as
- * a mean of faster and slower is the answer to nobody's question.
+ * a mean of faster and slower is the answer to nobody's question. Where there is none, so is the one that differs
+ * most from the mean, if chance isn't why: small requests that a change leaves alone must not hide a large one that
+ * it doesn't.
  */
 
 #include "serve/verdict_text.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/buffer.h"
 #include "base/json.h"
@@ -18,6 +21,7 @@
 #include "verdict/verdict.h"
 
 #define PLAINLY 0.02 /* an input on its own is named beyond that */
+#define NO_CHANGE 0.005 /* would be told as 1.00 */
 
 static const char *color_of(const struct style *s, enum verdict_kind kind)
 {
@@ -29,23 +33,65 @@ static bool is_against(enum verdict_kind kind, const struct verdict_course *c)
 	return (kind != VERDICT_FASTER && c->low > 1 + PLAINLY) || (kind != VERDICT_SLOWER && c->high < 1 - PLAINLY);
 }
 
-/* "; but 1.20× slower with X FP32[1,64]" */
-static void put_exceptions(struct buffer *b, const struct deploy_verdict *v)
+static void put_one(struct buffer *b, const char *before, double ratio, const char *input)
 {
-	const char *before = "; but ";
+	buffer_puts(b, before);
+	if (fabs(log(ratio)) < NO_CHANGE)
+		buffer_puts(b, "same speed with ");
+	else
+		buffer_printf(b, "%.2f× %s with ", ratio > 1 ? ratio : 1 / ratio, ratio > 1 ? "faster" : "slower");
+	style_sentence(b, input);
+}
 
-	for (unsigned i = 0; i < ROUND_MAX_COURSES && v->verdict.n_courses > 1; i++) {
+/* "; but 1.20× slower with X FP32[1,64]"; whether there is any. */
+static bool put_opposites(struct buffer *b, const struct deploy_verdict *v)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++) {
 		const struct verdict_course *c = &v->verdict.courses[i];
 
 		if (!c->old_ns || !v->inputs[i] || !is_against(v->verdict.kind, c))
 			continue;
-		if (c->ratio > 1)
-			buffer_printf(b, "%s%.2f× faster with ", before, c->ratio);
-		else
-			buffer_printf(b, "%s%.2f× slower with ", before, 1 / c->ratio);
-		style_sentence(b, v->inputs[i]);
-		before = ", ";
+		put_one(b, any ? ", " : "; but ", c->ratio, v->inputs[i]);
+		any = true;
 	}
+	return any;
+}
+
+static bool stands_out(const struct verdict *v, const struct verdict_course *c)
+{
+	return (c->high < v->low || c->low > v->high) && fabs(log(c->ratio / v->ratio)) > PLAINLY;
+}
+
+/* Of two inputs both are as far from their mean: then the one that changed more. */
+static bool differs_more(const struct verdict *v, const struct verdict_course *a, const struct verdict_course *b)
+{
+	double by = fabs(log(a->ratio / v->ratio)) - fabs(log(b->ratio / v->ratio));
+
+	return fabs(by) < 1e-9 ? fabs(log(a->ratio)) > fabs(log(b->ratio)) : by > 0;
+}
+
+/* "; 1.15× slower with X FP32[64,1000]" */
+static void put_outlier(struct buffer *b, const struct deploy_verdict *v)
+{
+	const struct verdict_course *courses = v->verdict.courses;
+	unsigned most = ROUND_MAX_COURSES;
+
+	for (unsigned i = 0; i < ROUND_MAX_COURSES; i++)
+		if (courses[i].old_ns && v->inputs[i] && stands_out(&v->verdict, &courses[i]) &&
+		    (most == ROUND_MAX_COURSES || differs_more(&v->verdict, &courses[i], &courses[most])))
+			most = i;
+	if (most < ROUND_MAX_COURSES)
+		put_one(b, "; ", courses[most].ratio, v->inputs[most]);
+}
+
+static void put_exceptions(struct buffer *b, const struct deploy_verdict *v)
+{
+	enum verdict_kind kind = v->verdict.kind;
+
+	if (v->verdict.n_courses > 1 && !put_opposites(b, v) && (kind == VERDICT_FASTER || kind == VERDICT_SLOWER))
+		put_outlier(b, v);
 }
 
 /* What was measured then says less of another day. */

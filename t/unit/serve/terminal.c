@@ -188,6 +188,61 @@ Test(terminal, a_verdict_says_how_much_and_how_sure_and_names_who_is_against_it)
 	expect_verdict(&v, "00:00:00 a  gen 7→8  speed unknown: the machine is too busy for it\n");
 }
 
+static struct verdict_course course_of(double ratio, double low, double high)
+{
+	return (struct verdict_course){ .ratio = ratio, .low = low, .high = high, .old_ns = 1 };
+}
+
+/* Small ones that a change leaves alone, and a large one. */
+static struct deploy_verdict verdict_of_three(void)
+{
+	return (struct deploy_verdict){
+		.from = 7,
+		.generation = 8,
+		.verdict = { .kind = VERDICT_SLOWER, .ratio = 0.944, .low = 0.917, .high = 0.962, .n_courses = 3,
+			     .courses = { course_of(0.99, 0.95, 1.03), course_of(0.975, 0.93, 1.02),
+					  course_of(0.872, 0.83, 0.91) } },
+		.inputs = { "X FP32[1,3]", "X FP32[2,3]", "X FP32[64,1000]" },
+	};
+}
+
+Test(terminal, a_verdict_names_the_input_that_differs_most_from_the_mean)
+{
+	struct deploy_verdict v = verdict_of_three();
+
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.06× slower [1.04, 1.09]; 1.15× slower with X FP32[64,1000]\n");
+	v.verdict.courses[0] = course_of(0.999, 0.97, 1.02);
+	v.verdict.courses[2] = course_of(0.91, 0.90, 0.915);
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.06× slower [1.04, 1.09]; same speed with X FP32[1,3]\n");
+	v.verdict.courses[0] = course_of(1.2, 1.1, 1.3);
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.06× slower [1.04, 1.09]; but 1.20× faster with X FP32[1,3]\n");
+}
+
+Test(terminal, of_two_inputs_that_differ_a_verdict_names_the_one_that_changed_more)
+{
+	struct deploy_verdict v = verdict_of_three();
+
+	v.verdict.n_courses = 2;
+	v.verdict.ratio = 0.9;
+	v.verdict.low = 0.88;
+	v.verdict.high = 0.92;
+	v.verdict.courses[0] = course_of(1, 0.98, 1.02);
+	v.verdict.courses[1] = course_of(0.81, 0.79, 0.83);
+	v.verdict.courses[2].old_ns = 0;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.11× slower [1.09, 1.14]; 1.23× slower with X FP32[2,3]\n");
+}
+
+Test(terminal, a_verdict_names_no_input_that_chance_may_have_set_apart)
+{
+	struct deploy_verdict v = verdict_of_three();
+
+	v.verdict.courses[2].high = 0.92;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.06× slower [1.04, 1.09]\n");
+	v.verdict.courses[2] = course_of(0.93, 0.925, 0.935);
+	v.verdict.low = 0.938;
+	expect_verdict(&v, "00:00:00 a  gen 7→8  1.06× slower [1.04, 1.07]\n");
+}
+
 /* A cache of the test's own, with the peaks of this machine in it as they are said to be. */
 static void keep_peaks(const struct peaks *p)
 {
