@@ -85,6 +85,21 @@ static uint64_t own_bytes(void)
 	return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/*
+ * The state is as what serves now left it, and what served before need not know how to go back to that. Nobody
+ * has to mend it: what a save is told then, to migrate, would be advice for nothing.
+ */
+static int try_state(struct measuring *m, const struct link_load *load, const struct lane *lane)
+{
+	char *sentence = m->report->sentence;
+	bool old = lane >= m->lanes[1];
+	int e = state_try(&lane->image, load->state, sentence, sizeof(m->report->sentence));
+
+	if (e != 0 && e != ENOMEM && old)
+		say(m, e, "the generation before can't run on the state as it is now");
+	return e;
+}
+
 /* Of the same host code as @kin, perhaps. What create() or the state has against it goes to the report. */
 static int map(struct measuring *m, const struct link_load *load, const struct image *kin, struct lane *ret)
 {
@@ -93,7 +108,7 @@ static int map(struct measuring *m, const struct link_load *load, const struct i
 	int e = image_open(&ret->image, load, m->order->is_cuda ? LINK_CUDA : 0, kin, sentence, size);
 
 	if (e == 0)
-		e = state_try(&ret->image, load->state, sentence, size);
+		e = try_state(m, load, ret);
 	if (e == 0)
 		sentence[0] = '\0'; /* what they logged */
 	return -e;

@@ -101,26 +101,33 @@ def test_no_verdict_is_told_where_nobody_wants_one(root, serve):
     assert not server.seen("verdict", mark) and "verdict" not in status(server)
 
 
-def endless(number):
-    """One whose create() never returns in the worker that measures."""
-    return kernel(2000 + number, """\
+def measured_when(text, condition):
+    """`text` with a create() that doesn't return in the worker that measures, unless `condition` holds."""
+    return text.replace("static int infer(", f"""\
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 static int create(const struct devserve_host *host, void **self)
-{
+{{
 	char line[256] = "";
 	FILE *f = fopen("/proc/self/cmdline", "r");
 	size_t n = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
 
 	(void)host, (void)self;
-	while (memmem(line, n, "(verdict)", 9))
-		sleep(1);
+	while (memmem(line, n, "(verdict)", 9) && !({condition}))
+		usleep(1000);
 	if (f)
 		fclose(f);
 	return 0;
-}
-""").replace(".infer = infer,", ".infer = infer, .create = create,").replace("#include", "#define _GNU_SOURCE\n#include", 1)
+}}
+
+static int infer(""", 1).replace(".infer = infer,", ".infer = infer, .create = create,").replace(
+        "#include", "#define _GNU_SOURCE\n#include", 1)
+
+
+def endless(number):
+    """One whose create() never returns in the worker that measures."""
+    return measured_when(kernel(2000 + number), "0")
 
 
 def children(server):
@@ -231,6 +238,20 @@ def test_the_state_that_serves_is_not_touched(root, serve):
     told = verdict(server, counting(1500))
     assert told["rounds"] > 0 and told["ratio"] > 1.2, told
     assert server.infer("one").value == 4
+
+
+def test_a_state_that_the_generation_before_cannot_go_back_to_is_told_without_advice(root, serve, tmp_path):
+    written = tmp_path / "written"  # the new generation's state, by its first call
+    text = measured_when(counting(3000).replace("int64_t calls;", "int32_t calls;"), f'access("{written}", F_OK) == 0')
+    root.write("one/one.c", text)
+    server = serve()
+    assert [server.infer("one").value for _ in range(3)] == [1, 2, 3]
+    mark, done = save(server, text.replace("int32_t calls;", "int64_t calls;"))
+    assert server.infer("one").value == 4
+    written.touch()
+    told = server.wait("verdict", mark, deployment="one", generation=done["generation"])
+    assert told["verdict"] == "UNSURE" and "ratio" not in told, told
+    assert told["reason"] == "the generation before can't run on the state as it is now", told
 
 
 def test_images_that_were_mapped_for_it_leave_no_files(one):
