@@ -177,51 +177,28 @@ static bool find(struct look *l)
 	       loops_take(&l->loops, buffer_text(&note));
 }
 
-/* Up to the next source that must be asked about: 1; 0: there is none. */
-static int take_known(struct look *l)
-{
-	for (; l->at < l->recipe.n_sources; l->at++) {
-		enum language language = language_of_source(source_of(l));
-		int r;
-
-		if (language != LANGUAGE_C && language != LANGUAGE_CXX)
-			continue;
-		r = read_inputs(l, &l->inputs);
-		if (r < 0)
-			return r;
-		if (!find(l))
-			return 1;
-	}
-	return 0;
-}
-
-static bool is_current(const struct look *l)
+static void next(struct look *l)
 {
 	struct hash now;
 
-	return builder_fingerprint(l->builder, &l->recipe, &now) >= 0 && hash_equal(now, l->sources);
-}
+	for (; l->at < l->recipe.n_sources; l->at++) {
+		enum language language = language_of_source(source_of(l));
 
-static void next(struct look *l)
-{
-	int r = take_known(l);
-
-	if (r > 0)
-		ask(l, language_of_source(source_of(l)));
+		if (language != LANGUAGE_C && language != LANGUAGE_CXX)
+			continue;
+		if (read_inputs(l, &l->inputs) < 0) {
+			finish(l, NULL);
+			return;
+		}
+		if (find(l))
+			continue;
+		ask(l, language);
+		return;
+	}
+	if (builder_fingerprint(l->builder, &l->recipe, &now) < 0 || !hash_equal(now, l->sources))
+		finish(l, NULL);
 	else
-		finish(l, r == 0 && is_current(l) ? &l->loops : NULL);
-}
-
-bool look_find(struct builder *b, const struct recipe *r, struct hash sources, struct loops *ret)
-{
-	struct look l = { .builder = b, .recipe = *r, .own = recipe_directory(r), .sources = sources };
-	bool found = take_known(&l) == 0 && is_current(&l);
-
-	free(l.own);
-	if (!found)
-		loops_fini(&l.loops);
-	*ret = l.loops;
-	return found;
+		finish(l, &l->loops);
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -12,17 +12,12 @@
  * One look at a time, in order. Loop's thread only.
  */
 
-#include <stdbool.h>
-
 #include "base/hash.h"
 
 struct builder;
 struct look;
 struct loops;
 struct recipe;
-
-/* What is known without a compiler, as of a first build; false: not of all that was built, and @ret is empty. */
-bool look_find(struct builder *b, const struct recipe *r, struct hash sources, struct loops *ret);
 
 /*
  * @sources is what the build of @r read (struct build_result). @loops lives during the callback; NULL: it can't be told,

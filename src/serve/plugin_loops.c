@@ -45,11 +45,6 @@ void plugin_loops_look(struct plugin *p, uint32_t generation, uint32_t from, boo
 		p->loops.generation = generation;
 		return;
 	}
-	/* At once, or the next save, which may come at once, has nothing to be compared with. */
-	if (!p->loops.generation && look_find(p->plugins->builder, &p->recipe, sources, &p->loops.known)) {
-		p->loops.generation = generation;
-		return;
-	}
 	p->loops.looked_at = generation;
 	p->loops.look = look_start(p->plugins->builder, &p->recipe, sources, on_told, p);
 }
