@@ -3,7 +3,7 @@
 /*
  * A note's key is the hash of all that a compilation reads, sources and headers, and so it holds
  * as long as they do. They may change while the compiler reads them: what it says is believed if
- * that hash is the same before and afterwards, and told if everything is still what was built.
+ * that hash is the same before and afterwards, and if everything was what was built when it was asked.
  */
 
 #include "build/look.h"
@@ -177,16 +177,22 @@ static bool find(struct look *l)
 	       loops_take(&l->loops, buffer_text(&note));
 }
 
-static void next(struct look *l)
+/* Everything is what was built. */
+static bool is_current(const struct look *l)
 {
 	struct hash now;
 
+	return builder_fingerprint(l->builder, &l->recipe, &now) >= 0 && hash_equal(now, l->sources);
+}
+
+static void next(struct look *l)
+{
 	for (; l->at < l->recipe.n_sources; l->at++) {
 		enum language language = language_of_source(source_of(l));
 
 		if (language != LANGUAGE_C && language != LANGUAGE_CXX)
 			continue;
-		if (read_inputs(l, &l->inputs) < 0) {
+		if (read_inputs(l, &l->inputs) < 0 || !is_current(l)) {
 			finish(l, NULL);
 			return;
 		}
@@ -195,10 +201,7 @@ static void next(struct look *l)
 		ask(l, language);
 		return;
 	}
-	if (builder_fingerprint(l->builder, &l->recipe, &now) < 0 || !hash_equal(now, l->sources))
-		finish(l, NULL);
-	else
-		finish(l, &l->loops);
+	finish(l, &l->loops);
 }
 
 static void on_timer(uv_timer_t *timer)

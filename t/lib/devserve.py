@@ -336,6 +336,14 @@ def fill(place):
     return filler
 
 
+def wait_until_older(directory):
+    """Until nothing in it has just changed. Whether a compiler saw a source that did as it lies there now
+    nobody can tell: the server then believes nothing that is known of it, and builds it anew at the next chance."""
+    newest = max((f.stat().st_ctime_ns for f in directory.rglob("*")), default=0)
+    while time.time_ns() < newest + 20_000_000:
+        pass
+
+
 def wait_until_gone(pid):
     """Until the process has ended, by a descriptor that tells it."""
     try:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from devserve import BUILD, PATIENCE, TREE
+from devserve import BUILD, PATIENCE, TREE, wait_until_older
 
 HOME = "/home/me"
 TREE_MARK = "<!-- in: a copy of the tree -->"
@@ -243,6 +243,7 @@ class Walkthrough:
             raise Wrong(f"$ {command}: that is no server")
         self.root = self.directory / (root[1] or "plugins")
         port = "" if "--port" in command else " --port 0"
+        wait_until_older(self.directory)
         self.screen = Screen(command + port, self.directory, self.env)
         self.port = self.screen.wait(r"http://127\.0\.0\.1:(\d+)")[1]
         self.screen.seen = 0
