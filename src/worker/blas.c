@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "worker/gpu.h"
@@ -29,60 +30,70 @@ static bool find(void *library, const char *name, void *ret)
 	return address;
 }
 
-static void *make_blas(void *library, cuda_stream stream)
+static void *make_blas(void *library, const struct gpu *g)
 {
 	int (*make)(void **), (*set)(void *, cuda_stream);
 	void *handle = NULL;
 
 	if (!find(library, "cublasCreate_v2", &make) || !find(library, "cublasSetStream_v2", &set))
 		return NULL;
-	return make(&handle) || set(handle, stream) ? NULL : handle;
+	return make(&handle) || set(handle, lane_stream(g)) ? NULL : handle;
 }
 
-void *blas_handle(const struct gpu *g)
-{
-	static const char *const names[2] = { "libcublas.so.13", "libcublas.so.12" };
-	static void *handles[N_LANES];
-	void **handle = &handles[lane_index()], *library;
-
-	if (*handle)
-		return *handle;
-	if (lane_spoils("it asks for a handle of cuBLAS for the first time"))
-		return NULL;
-	library = open_linked(names);
-	if (library)
-		*handle = make_blas(library, lane_stream(g));
-	if (!library)
-		lane_complain(EIO, "cuBLAS is not there: write \"ldlibs: [-lcublas]\" into deployment.yaml");
-	else if (!*handle)
-		lane_complain(EIO, "cuBLAS does not start on this GPU");
-	return *handle;
-}
-
-static void *make_lt(void *library)
+static void *make_lt(void *library, const struct gpu *g)
 {
 	int (*make)(void **);
 	void *handle = NULL;
 
+	(void)g;
 	return find(library, "cublasLtCreate", &make) && make(&handle) == 0 ? handle : NULL;
 }
 
-void *blas_lt_handle(void)
+struct kind {
+	const char *name, *option, *files[2];
+	void *(*make)(void *library, const struct gpu *g);
+	void *handles[N_LANES];
+};
+
+static struct kind blas = {
+	.name = "cuBLAS",
+	.option = "-lcublas",
+	.files = { "libcublas.so.13", "libcublas.so.12" },
+	.make = make_blas,
+};
+static struct kind lt = {
+	.name = "cuBLASLt",
+	.option = "-lcublasLt",
+	.files = { "libcublasLt.so.13", "libcublasLt.so.12" },
+	.make = make_lt,
+};
+
+static void *handle_of(struct kind *k, const struct gpu *g)
 {
-	static const char *const names[2] = { "libcublasLt.so.13", "libcublasLt.so.12" };
-	static void *handles[N_LANES];
-	void **handle = &handles[lane_index()], *library;
+	void **handle = &k->handles[lane_index()], *library;
+	char why[64];
 
 	if (*handle)
 		return *handle;
-	if (lane_spoils("it asks for a handle of cuBLASLt for the first time"))
+	snprintf(why, sizeof(why), "it asks for a handle of %s for the first time", k->name);
+	if (lane_spoils(why))
 		return NULL;
-	library = open_linked(names);
+	library = open_linked(k->files);
 	if (library)
-		*handle = make_lt(library);
+		*handle = k->make(library, g);
 	if (!library)
-		lane_complain(EIO, "cuBLASLt is not there: write \"ldlibs: [-lcublasLt]\" into deployment.yaml");
+		lane_complain(EIO, "%s is not there: write \"ldlibs: [%s]\" into deployment.yaml", k->name, k->option);
 	else if (!*handle)
-		lane_complain(EIO, "cuBLASLt does not start on this GPU");
+		lane_complain(EIO, "%s does not start on this GPU", k->name);
 	return *handle;
+}
+
+void *blas_handle(const struct gpu *g)
+{
+	return handle_of(&blas, g);
+}
+
+void *blas_lt_handle(const struct gpu *g)
+{
+	return handle_of(&lt, g);
 }

@@ -14,4 +14,4 @@ struct gpu;
 void *blas_handle(const struct gpu *g);
 
 /* Its cublasLtHandle_t, which has no stream: each of cuBLASLt's functions is told one. NULL likewise. */
-void *blas_lt_handle(void);
+void *blas_lt_handle(const struct gpu *g);

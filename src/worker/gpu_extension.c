@@ -109,8 +109,10 @@ static void *host_blas(const struct devserve_host *host)
 
 static void *host_blaslt(const struct devserve_host *host)
 {
+	struct gpu *g = lane_gpu();
+
 	(void)host;
-	return lane_gpu() ? blas_lt_handle() : NULL;
+	return g ? blas_lt_handle(g) : NULL;
 }
 
 const void *gpu_extension(void)

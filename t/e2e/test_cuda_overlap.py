@@ -104,25 +104,23 @@ def test_a_call_that_loses_the_gpu_is_blamed_and_those_before_it_are_answered(ro
     assert "kernel wild, grid 3×2×1" in report["what"] and "twice" not in report["what"], report
 
 
-def test_a_swap_waits_for_what_is_under_way(root, fake):
-    write(root, "\tusleep(2000);\n" + LAUNCH)
-    server = fake()
+def save_under_load(server, saves):
+    """Six clients ask all the while; each answer must be its generation's."""
     factors, wrong, n, ended = {1: 2}, [], [0], threading.Event()
 
     def ask(k):
         client = server.new_client()
         while not ended.is_set():
-            answer = client.infer("one", row([k] * (1 + k % 3)))
+            answer = client.infer("one", row([k] * (1 + k)))
             n[0] += 1
-            if answer.status != 200 or answer.output("Y") != [k + factors.get(answer.generation, -1)] * (1 + k % 3):
+            if answer.status != 200 or answer.output("Y") != [k + factors.get(answer.generation, -1)] * (1 + k):
                 wrong.append(answer)
 
     threads = [threading.Thread(target=ask, args=(k,)) for k in range(6)]
     for thread in threads:
         thread.start()
-    (pid,) = server.worker_pids("one")
     try:
-        for i in range(8):
+        for i in range(saves):
             factors[i + 2] = 3 + i
             assert server.save("one/kernel.cu", ADDS.format(3 + i))["outcome"] == "swapped"
     finally:
@@ -130,6 +128,13 @@ def test_a_swap_waits_for_what_is_under_way(root, fake):
         for thread in threads:
             thread.join()
     assert not wrong and n[0] > 50, (wrong[:3], n)
+
+
+def test_a_swap_waits_for_what_is_under_way(root, fake):
+    write(root, "\tusleep(2000);\n" + LAUNCH)
+    server = fake()
+    (pid,) = server.worker_pids("one")
+    save_under_load(server, 8)
     told = server.calls(pid)
     assert sum(c.startswith("copy in") and c.endswith("on 3") for c in told) > 20, "they did overlap"
 
@@ -215,29 +220,7 @@ def test_with_a_state_each_call_waits_for_the_one_before(root, fake):
 @with_gpu
 def test_overlapping_calls_answer_right_through_saves(root, serve):
     write(root, LAUNCH, ADDS.format(2))
-    server = serve("--create-timeout=60")
-    factors, wrong, n, ended = {1: 2}, [], [0], threading.Event()
-
-    def ask(k):
-        client = server.new_client()
-        while not ended.is_set():
-            answer = client.infer("one", row([k] * (1 + k)))
-            n[0] += 1
-            if answer.status != 200 or answer.output("Y") != [k + factors.get(answer.generation, -1)] * (1 + k):
-                wrong.append(answer)
-
-    threads = [threading.Thread(target=ask, args=(k,)) for k in range(6)]
-    for thread in threads:
-        thread.start()
-    try:
-        for i in range(10):
-            factors[i + 2] = 3 + i
-            assert server.save("one/kernel.cu", ADDS.format(3 + i))["outcome"] == "swapped"
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    assert not wrong and n[0] > 50, (wrong[:3], n)
+    save_under_load(serve("--create-timeout=60"), 10)
 
 
 @with_gpu

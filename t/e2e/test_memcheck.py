@@ -6,11 +6,10 @@ import json
 import os
 import shutil
 import signal
-import time
 
 import pytest
 
-from devserve import TREE, devserve, x
+from devserve import TREE, devserve, wait_until_gone, x
 from gpu import FAKE, NVCC, needs_toolkit, with_gpu, without_gpu
 from test_cuda import LAUNCH, host, kernel, wild, write
 
@@ -39,25 +38,9 @@ def entry(server, name="one"):
     return next(d for d in server.status()["deployments"] if d["name"] == name)
 
 
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def parent(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
         return int(stat.read().rsplit(")", 1)[1].split()[1])
-
-
-def gone(*pids):
-    for _ in range(500):
-        if not any(alive(p) for p in pids):
-            return True
-        time.sleep(.01)  # nobody tells of the end of a process that isn't a child
-    return False
 
 
 @pytest.fixture
@@ -101,7 +84,9 @@ def test_the_worker_is_started_by_it_and_there_and_back_nothing_is_compiled(root
     runs = len(server.runs())
     said = toggle(server)
     assert said.returncode == 0 and "as it is built usually" in said.stdout, said
-    assert gone(*starters, pid) and len(server.runs()) == runs
+    for process in (*starters, pid):
+        wait_until_gone(process)
+    assert len(server.runs()) == runs
     assert server.infer("one", x(5)).status == 200 and "sanitizer" not in entry(server)
 
 
@@ -191,7 +176,8 @@ def test_nothing_is_left_when_one_of_them_is_killed(root, tool, request, which):
     else:
         server.stop(signal.SIGKILL)
         request.node.servers.remove(server)  # whose end should be another
-    assert gone(pid, starter)
+    wait_until_gone(pid)
+    wait_until_gone(starter)
 
 
 @without_gpu
@@ -204,7 +190,8 @@ def test_a_call_that_takes_too_long_ends_its_worker_and_the_tool(root, tool):
     starter = parent(parent(pid))
     mark = server.mark()
     assert server.infer("one", x(-1)).status == 504
-    assert gone(pid, starter)
+    wait_until_gone(pid)
+    wait_until_gone(starter)
     server.wait("worker.replaced", mark, deployment="one")
     assert server.infer("one", x(1)).status == 200
 
