@@ -2,6 +2,9 @@
 """Deployments on a GPU. Compiling is real everywhere; where no driver is, a fake one (t/fake/libcuda.c,
 which computes nothing) shows in which order the worker calls it, and what it does with errors."""
 
+import contextlib
+import os
+import pathlib
 import subprocess
 import threading
 
@@ -318,6 +321,45 @@ def test_cublaslt_is_asked_for_a_handle_where_it_is_linked(root, fake):
     done = server.wait("save.done", deployment="lt")
     # The fake driver is no match for it either.
     assert done["outcome"] == "trial-failed" and "cuBLASLt does not start" in done["reason"], done
+
+
+# A hundred thousand instructions: NVRTC has seconds to do.
+LONG_KERNEL = """\
+extern "C" __global__ void takes_long(float *y)
+{
+	float x = y[threadIdx.x], z = x;
+#pragma unroll
+	for (int i = 0; i < 256; i++)
+#pragma unroll
+		for (int j = 0; j < 256; j++)
+			z += x * (float)i / (z + (float)j);
+	y[threadIdx.x] = z;
+}
+"""
+
+
+def computed_s(pid):
+    """Processor time of a compiler of ours; None: it is none, or has ended."""
+    with contextlib.suppress(OSError):
+        words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if words[0] != "Z" and pathlib.Path(f"/proc/{pid}/comm").read_text() == "devserve-cuda\n":
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    return None
+
+
+def test_a_compilation_ends_with_the_server(root, serve):
+    write(root)
+    root.write("one/kernel.cu", LONG_KERNEL)
+    server = serve(ready=False)
+    children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    while not (busy := [pid for pid in children.read_text().split() if (computed_s(pid) or 0) > 0.5]):
+        assert not server.seen("save.done"), "it took no time"
+    server.process.kill()
+    server.process.wait()
+    server.process.returncode = 0  # the fixture need not wonder
+    before = computed_s(busy[0]) or 0.5
+    while (now := computed_s(busy[0])) is not None:
+        assert now < before + 1, "it goes on without a server"
 
 
 @without_gpu
