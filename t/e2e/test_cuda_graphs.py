@@ -4,6 +4,7 @@ computes nothing but copies; what graphs of kernels answer is tried where a GPU 
 
 import threading
 
+import numpy
 import pytest
 
 from devserve import x
@@ -72,6 +73,19 @@ def test_the_second_call_of_a_shape_is_captured_and_later_ones_replayed(root, fa
     assert driver.ask(x(7)) == replayed(1)
     assert driver.ask(row([1, 2])) == [c.replace("4", "8", 1) if c.startswith("copy") else c for c in PLAIN], "another shape"
     assert driver.ask(x(8)) == replayed(1)
+
+
+def test_what_a_trial_captured_is_not_launched_for_those_who_are_served(root, fake):
+    """It fills and guards the outputs, too. The worker of a first trial comes to serve."""
+    write(root, COPY)
+    for side, name in ("in", "X"), ("out", "Y"):
+        (root.path / "one/golden/one" / side).mkdir(parents=True)
+        numpy.save(root.path / "one/golden/one" / side / f"{name}.npy", numpy.array([5], numpy.int32))
+    server = fake("--gate", "golden")
+    driver = Driver(server)
+    assert any(c.startswith("launch graph") for c in server.calls(driver.pid)), "the trial had none"
+    assert not [c for c in driver.ask(x(5)) if "capture" in c or "graph" in c]
+    assert any(c == "end capture" for c in driver.ask(x(5)))
 
 
 def test_without_the_promise_nothing_is_captured(root, fake):
