@@ -55,6 +55,7 @@ static void wish_fini(struct wish *w)
 static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_outcome outcome,
 			const char *sentence)
 {
+	_cleanup_buffer_ struct buffer state = wish->state, unwritten = wish->unwritten;
 	const struct rollout_result result = {
 		.outcome = outcome,
 		.sentence = sentence,
@@ -67,10 +68,9 @@ static void finish_wish(struct deployment *d, struct wish *wish, enum rollout_ou
 		.trial_ns = d->trial_ns,
 		.swap_ns = clock_ns() - d->stage_ns,
 		.pause_ns = d->pause_ns,
-		.state = outcome == ROLLOUT_SWAPPED && wish->state.size ? wish->state.data : NULL,
-		.unwritten = wish->unwritten.data,
+		.state = outcome == ROLLOUT_SWAPPED && state.size ? state.data : NULL,
+		.unwritten = unwritten.data,
 	};
-	_cleanup_buffer_ struct buffer state = wish->state, unwritten = wish->unwritten;
 	rollout_done_fn done = wish->done;
 	void *context = wish->context;
 
