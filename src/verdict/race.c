@@ -7,7 +7,8 @@
  * the new ones.
  *
  * Of what a side shows in a round the quickest counts. What disturbs a call only ever makes it
- * slower, and comes in bursts; both sides have as many tries.
+ * slower, and comes in bursts; both sides have as many tries. Long calls have so few rounds that their number is
+ * what an interval is wide of: there A, B counts as one round, and B, A as the next.
  *
  * A call that reads more than the caches near the processor hold finds there what the other side
  * left, and is quicker with each call in a row. Who comes second in a row of two would win by a
@@ -40,7 +41,8 @@
 #define LOOKS 3              /* after a quarter of the budget, a half, and all */
 #define JUDGING_NS (30 * NS_PER_MS)
 #define ROUNDS_A_LANE 1      /* or fewer lanes run */
-#define LEAST_ROUNDS 12      /* of an input, or there are fewer turns in a row */
+#define LEAST_ROUNDS 6       /* of an input, or there are fewer turns in a row */
+#define FEW_ROUNDS 50        /* of an input: halves count */
 #define MAX_HEAT 8           /* calls before a turn */
 #define HEATS 0.9            /* of a call's time the quickest takes: it was cold */
 #define COLD 2               /* as long takes a call that heats, roughly */
@@ -61,8 +63,9 @@ struct running {
 	unsigned turns[ROUND_MAX_COURSES];   /* in a row */
 	unsigned heat[ROUND_MAX_COURSES];    /* calls before them */
 	uint64_t each_ns[ROUND_MAX_COURSES]; /* a call, roughly */
+	bool halves[ROUND_MAX_COURSES];      /* of rounds count */
 	unsigned order[ROUND_MAX_COURSES];   /* of the inputs, in this pass */
-	unsigned n_pass;
+	unsigned n_run, n_pass;
 	bool old_first;                      /* in this pass */
 	struct mapping last;                 /* that ran */
 	struct chance chance;
@@ -175,10 +178,18 @@ static int take_turns(struct running *g, const struct mapping *m, struct side *s
 	return e;
 }
 
-static int run_round(struct running *g, struct round *r)
+static void show(const struct side sides[2], struct round *r)
+{
+	r->old_ns = shown(&sides[true], &r->disturbed);
+	r->new_ns = shown(&sides[false], &r->disturbed);
+}
+
+/* A, B, B, A, which are one round or two. */
+static int run_rounds(struct running *g, struct round *r, size_t *ret_n)
 {
 	const bool order[] = { g->old_first, !g->old_first, !g->old_first, g->old_first };
-	struct side sides[2] = { { 0 } };
+	struct side sides[2][2] = { { { 0 } } };
+	bool halves = g->halves[r->course];
 	int e = 0;
 
 	g->waited_ns = 0;
@@ -186,12 +197,12 @@ static int run_round(struct running *g, struct round *r)
 	for (unsigned i = 0; i < 4 && e == 0; i++) {
 		struct mapping m = { order[i], order[i] ? r->old_lane : r->new_lane, r->course };
 
-		e = take_turns(g, &m, &sides[m.old]);
+		e = take_turns(g, &m, &sides[halves && i > 1][m.old]);
 	}
-	if (e == 0) {
-		r->old_ns = shown(&sides[true], &r->disturbed);
-		r->new_ns = shown(&sides[false], &r->disturbed);
-	}
+	*ret_n = halves ? 2 : 1;
+	r[*ret_n - 1] = *r;
+	for (size_t i = 0; i < *ret_n && e == 0; i++)
+		show(sides[i], &r[i]);
 	return e;
 }
 
@@ -208,7 +219,7 @@ static void shuffle(struct running *g)
 /* Every old lane with every new one, one round for each input and pair. */
 static struct round next_round(struct running *g)
 {
-	unsigned n = g->race->n_courses, at = (unsigned)(g->n % n);
+	unsigned n = g->race->n_courses, at = g->n_run++ % n;
 
 	if (at == 0) {
 		shuffle(g);
@@ -226,18 +237,19 @@ static int run_until(struct running *g, uint64_t end_ns)
 	uint64_t now = clock_ns(), took = 0;
 
 	/* A round of long calls that would mostly be late isn't begun. */
-	while (now + took / 2 < end_ns && g->n < MAX_ROUNDS) {
+	while (now + took / 2 < end_ns && g->n + 2 <= MAX_ROUNDS) {
 		struct round *r = &g->rounds[g->n];
 		uint64_t before = now;
+		size_t n;
 		int e;
 
 		if (race->unwanted && race->unwanted(race->context))
 			return -ECANCELED;
 		*r = next_round(g);
-		e = run_round(g, r);
+		e = run_rounds(g, r, &n);
 		if (e < 0)
 			return e;
-		g->n++;
+		g->n += n;
 		now = clock_ns();
 		took = now - before;
 		if ((double)g->waited_ns > CROWDED * (double)took)
@@ -310,6 +322,7 @@ static void choose_turns(struct running *g, unsigned course)
 	g->turns[course] = each < TURN_NS || !g->heat[course] ? 1 : 2 * g->heat[course];
 	while (g->turns[course] > 1 && left / round_ns(g, course) < LEAST_ROUNDS)
 		g->turns[course]--;
+	g->halves[course] = left / round_ns(g, course) < FEW_ROUNDS;
 }
 
 static unsigned choose_lanes(const struct running *g)

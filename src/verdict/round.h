@@ -5,8 +5,8 @@
  * Round
  *
  * A, B, B, A: one mapping of the old image and one of the new ran the same input by turns, twice
- * each, so that what slowly gets faster or slower meanwhile does so for both. What is known of
- * their speeds is a list of these.
+ * each, so that what slowly gets faster or slower meanwhile does so for both; or a half of that, in
+ * which case the next one is the other. What is known of their speeds is a list of these.
  */
 
 #include <stdbool.h>

@@ -103,6 +103,31 @@ Test(race, measures_short_calls_by_the_dozen_and_long_ones_one_by_one)
 	cr_expect_eq(turns[n_turns - 1].n, 1);
 }
 
+/* Two milliseconds, really. */
+static int run_long(void *context, bool old, unsigned lane, unsigned course, unsigned n, uint64_t *ret_ns)
+{
+	uint64_t end = clock_ns() + 2 * n * NS_PER_MS;
+
+	while (clock_ns() < end)
+		;
+	each_ns[old] = 2 * NS_PER_MS;
+	return pretend(context, old, lane, course, n, ret_ns);
+}
+
+Test(race, counts_halves_of_rounds_where_calls_are_long)
+{
+	const struct race r = { .n_lanes = 4, .n_courses = 1, .budget_ns = 300 * NS_PER_MS, .seed = 7, .remote = true,
+				.run = run_long };
+	unsigned warm = 0, most;
+	struct verdict v;
+
+	cr_assert_eq(race_run(&r, &v), 0);
+	while (turns[warm].lane == 0)
+		warm++;
+	most = (n_turns - warm) / 4 + 1;
+	cr_expect_gt(v.n_rounds, most, "%u of %u turns", v.n_rounds, n_turns);
+}
+
 /* Three calls in a row until a cache has what the other side drove out, and now and then a slow one. */
 static int run_cached(void *context, bool old, unsigned lane, unsigned course, unsigned n, uint64_t *ret_ns)
 {
