@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from devserve import Gate, Root, Server
+from devserve import Gate, Root, Server, wait_until_older
 
 
 @pytest.fixture
@@ -21,6 +21,7 @@ def serve(request, root, tmp_path):
     servers = request.node.servers = []
 
     def start(*args, ready=True, env=None):
+        wait_until_older(root.path)  # then what was written again as it was is unchanged
         server = Server(root, *args, log=tmp_path / f"stderr.{len(servers)}", env=env)
         servers.append(server)
         server.wait_listening()

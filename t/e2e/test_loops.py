@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from devserve import PATIENCE, deployment, wait_until_older
+from devserve import PATIENCE, deployment
 
 pytestmark = pytest.mark.skipif("clang" in os.environ.get("CC", "") or not shutil.which("gcc"),
                                 reason="the words are gcc's")
@@ -30,20 +30,9 @@ LINE = VECTORS.split("for (")[0].count("\n") + 1
 
 
 @pytest.fixture
-def start(root, serve):
-    """Serve what lies there: its compiler's words are those of the first generation."""
-
-    def start(**how):
-        wait_until_older(root.path)
-        return serve(**how)
-
-    return start
-
-
-@pytest.fixture
-def server(root, start):
+def server(root, serve):
     root.write("one/one.c", VECTORS)
-    return start()
+    return serve()
 
 
 def files(server):
@@ -95,18 +84,18 @@ def test_undo_asks_no_compiler_again(server):
     assert len(files(server)) == 2
 
 
-def test_it_is_known_with_flags_of_the_authors(root, start):
+def test_it_is_known_with_flags_of_the_authors(root, serve):
     root.write("one/one.c", VECTORS)
     root.write("one/deployment.yaml", "cflags: [-DONE]\n")
-    server = start()
+    server = serve()
     (loop,) = save(server, "one/one.c", NONE)
     assert not loop["vectorized"]
 
 
-def test_of_a_header_the_loops_are_known_too(root, start):
+def test_of_a_header_the_loops_are_known_too(root, serve):
     root.write("two/scale.h", SCALE)
     root.write("two/two.c", deployment(BODY, '#include "scale.h"'))
-    server = start()
+    server = serve()
     (loop,) = save(server, "two/scale.h", SCALE.replace("y[i] = 2 * x[i];", "*(volatile float *)&y[i] = 2 * x[i];"))
     assert (loop["file"], loop["line"], loop["vectorized"]) == (str(root.path / "two/scale.h"), 3, False)
 
@@ -129,9 +118,9 @@ def test_the_compiler_is_asked_when_the_verdict_is_there(server):
 
 
 @pytest.mark.skipif(not shutil.which("clang"), reason="there is no clang")
-def test_clang_tells_in_its_own_words(root, start):
+def test_clang_tells_in_its_own_words(root, serve):
     root.write("one/one.c", VECTORS)
-    server = start(env={"CC": "clang"})
+    server = serve(env={"CC": "clang"})
     wait_for_files(server, 1)
     (loop,) = save(server, "one/one.c", NONE)
     assert not loop["vectorized"] and abs(loop["line"] - LINE) <= 1 and loop["reason"], loop

@@ -339,7 +339,11 @@ def fill(place):
 def wait_until_older(directory):
     """Until nothing in it has just changed. Whether a compiler saw a source that did as it lies there now
     nobody can tell: the server then believes nothing that is known of it, and builds it anew at the next chance."""
-    newest = max((f.stat().st_ctime_ns for f in directory.rglob("*")), default=0)
+    newest = 0
+    for path, _, files in os.walk(directory):
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):  # a server may work there
+                newest = max(newest, os.lstat(os.path.join(path, name)).st_ctime_ns)
     while time.time_ns() < newest + 20_000_000:
         pass
 
