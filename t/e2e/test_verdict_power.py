@@ -13,7 +13,8 @@ import pytest
 from devserve import BUILD, LONG, TREE
 
 pytestmark = [pytest.mark.skipif(not LONG, reason="T_LONG=1: takes about ten minutes"),
-              pytest.mark.skipif(bool(os.environ.get("DEVSERVE_SANITIZE")), reason="sanitizers change all times")]
+              pytest.mark.skipif(bool(os.environ.get("DEVSERVE_SANITIZE")), reason="sanitizers change all times"),
+              pytest.mark.timeout(3600)]  # of which the first test has all
 
 
 @pytest.fixture(scope="module")
