@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A turn is one measurement: as many calls as take TURN_NS, or one. A round is four turns (round.h),
- * of one mapping of each image; which of them begins is chance, in the round after it is the other, and
+ * A turn is one measurement: as many calls as take TURN_NS, or one. A round is four turns (round.h), or as
+ * many rows of turns, of one mapping of each image; which of them begins is chance, in the round after it is the other, and
  * which input comes when is chance too. Mappings take turns so that each of the old ones meets each of
  * the new ones.
  *
  * Of what a side shows in a round the quickest counts. What disturbs a call only ever makes it
- * slower, and comes in bursts; both sides have as many tries. Long calls have so few rounds that their number is
- * what an interval is wide of: there A, B counts as one round, and B, A as the next.
+ * slower, and comes in bursts; both sides have as many tries. Where calls are so long that there are few
+ * rounds, it is their number that makes the interval wide: there A, B counts by itself, and B, A as the
+ * next, which leaves each side one row of turns to be quick in.
  *
  * A call that reads more than the caches near the processor hold finds there what the other side
  * left, and is quicker with each call in a row. Who comes second in a row of two would win by a
@@ -42,7 +43,7 @@
 #define JUDGING_NS (30 * NS_PER_MS)
 #define ROUNDS_A_LANE 1      /* or fewer lanes run */
 #define LEAST_ROUNDS 6       /* of an input, or there are fewer turns in a row */
-#define FEW_ROUNDS 50        /* of an input: halves count */
+#define FEW_ROUNDS 30        /* of an input: halves count */
 #define MAX_HEAT 8           /* calls before a turn */
 #define HEATS 0.9            /* of a call's time the quickest takes: it was cold */
 #define COLD 2               /* as long takes a call that heats, roughly */
@@ -65,7 +66,8 @@ struct running {
 	uint64_t each_ns[ROUND_MAX_COURSES]; /* a call, roughly */
 	bool halves[ROUND_MAX_COURSES];      /* of rounds count */
 	unsigned order[ROUND_MAX_COURSES];   /* of the inputs, in this pass */
-	unsigned n_run, n_pass;
+	unsigned n_begun;                    /* rounds */
+	unsigned n_pass;
 	bool old_first;                      /* in this pass */
 	struct mapping last;                 /* that ran */
 	struct chance chance;
@@ -184,12 +186,12 @@ static void show(const struct side sides[2], struct round *r)
 	r->new_ns = shown(&sides[false], &r->disturbed);
 }
 
-/* A, B, B, A, which are one round or two. */
-static int run_rounds(struct running *g, struct round *r, size_t *ret_n)
+/* One round, as @r has it; what counts of it is in r[0], and where halves count in r[1]. */
+static int run_round(struct running *g, struct round r[2], size_t *ret_n)
 {
 	const bool order[] = { g->old_first, !g->old_first, !g->old_first, g->old_first };
 	struct side sides[2][2] = { { { 0 } } };
-	bool halves = g->halves[r->course];
+	size_t n = g->halves[r->course] ? 2 : 1;
 	int e = 0;
 
 	g->waited_ns = 0;
@@ -197,13 +199,15 @@ static int run_rounds(struct running *g, struct round *r, size_t *ret_n)
 	for (unsigned i = 0; i < 4 && e == 0; i++) {
 		struct mapping m = { order[i], order[i] ? r->old_lane : r->new_lane, r->course };
 
-		e = take_turns(g, &m, &sides[halves && i > 1][m.old]);
+		e = take_turns(g, &m, &sides[i * n / 4][m.old]);
 	}
-	*ret_n = halves ? 2 : 1;
-	r[*ret_n - 1] = *r;
-	for (size_t i = 0; i < *ret_n && e == 0; i++)
+	if (e < 0)
+		return e;
+	r[n - 1] = r[0];
+	for (size_t i = 0; i < n; i++)
 		show(sides[i], &r[i]);
-	return e;
+	*ret_n = n;
+	return 0;
 }
 
 static void shuffle(struct running *g)
@@ -219,7 +223,7 @@ static void shuffle(struct running *g)
 /* Every old lane with every new one, one round for each input and pair. */
 static struct round next_round(struct running *g)
 {
-	unsigned n = g->race->n_courses, at = g->n_run++ % n;
+	unsigned n = g->race->n_courses, at = g->n_begun++ % n;
 
 	if (at == 0) {
 		shuffle(g);
@@ -246,7 +250,7 @@ static int run_until(struct running *g, uint64_t end_ns)
 		if (race->unwanted && race->unwanted(race->context))
 			return -ECANCELED;
 		*r = next_round(g);
-		e = run_rounds(g, r, &n);
+		e = run_round(g, r, &n);
 		if (e < 0)
 			return e;
 		g->n += n;

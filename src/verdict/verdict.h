@@ -39,7 +39,7 @@ struct verdict {
 };
 
 /* @seed: of what is drawn. Fewer than VERDICT_MIN_ROUNDS of an input: that one counts for nothing. */
-#define VERDICT_MIN_ROUNDS 5
+#define VERDICT_MIN_ROUNDS 10
 void verdict_judge(const struct round *rounds, size_t n, uint64_t seed, struct verdict *ret);
 
 /* "UNSURE", "SAME", "FASTER", "SLOWER" */

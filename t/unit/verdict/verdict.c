@@ -74,6 +74,29 @@ static void judge(const struct machine *m, size_t n, unsigned n_courses, double 
 	verdict_judge(rounds, n, chance_next(&chance), ret);
 }
 
+/* @n halves of rounds: two in a row are of the same mappings, old, new and new, old, of one turn each. */
+static void judge_halves(const struct machine *m, size_t n, double ratio, struct verdict *ret)
+{
+	static struct round rounds[100];
+	double luck[2][ROUND_MAX_LANES];
+
+	for (unsigned i = 0; i < 2 * ROUND_MAX_LANES; i++)
+		luck[i % 2][i / 2] = exp(m->luck * normal());
+	for (size_t i = 0; i < n; i++) {
+		unsigned old = (unsigned)(i / 2 % ROUND_MAX_LANES), new = (unsigned)((i / 2 + i / 16) % ROUND_MAX_LANES);
+		double first = turn(m, 1e6 * (1 + m->drift * (double)(2 * i) / (double)(2 * n)));
+		double second = turn(m, 1e6 * (1 + m->drift * (double)(2 * i + 1) / (double)(2 * n)));
+
+		rounds[i] = (struct round){
+			.old_lane = (uint8_t)old,
+			.new_lane = (uint8_t)new,
+			.old_ns = (i % 2 ? second : first) * luck[0][old],
+			.new_ns = (i % 2 ? first : second) * luck[1][new] / ratio,
+		};
+	}
+	verdict_judge(rounds, n, chance_next(&chance), ret);
+}
+
 /* Of 300 saves, how many get which verdict. */
 struct tally {
 	unsigned of[VERDICT_SLOWER + 1];
@@ -86,6 +109,18 @@ static struct tally count(const struct machine *m, size_t n, double ratio)
 
 	for (unsigned i = 0; i < 300; i++) {
 		judge(m, n, 1, ratio, &v);
+		t.of[v.kind]++;
+	}
+	return t;
+}
+
+static struct tally count_halves(const struct machine *m, size_t n, double ratio)
+{
+	struct tally t = { { 0 } };
+	struct verdict v;
+
+	for (unsigned i = 0; i < 300; i++) {
+		judge_halves(m, n, ratio, &v);
 		t.of[v.kind]++;
 	}
 	return t;
@@ -128,7 +163,7 @@ Test(verdict, never_calls_what_is_slower_by_a_little_faster)
 Test(verdict, finds_no_change_where_there_is_none)
 {
 	static const struct machine *const machines[] = { &quiet, &noisy, &lucky };
-	static const size_t sizes[] = { 6, 12, 60, 200 };
+	static const size_t sizes[] = { 10, 14, 60, 200 };
 
 	for (unsigned m = 0; m < 3; m++) {
 		for (unsigned s = 0; s < 4; s++) {
@@ -138,6 +173,24 @@ Test(verdict, finds_no_change_where_there_is_none)
 			cr_expect_leq(wrong, 1, "machine %u, %zu rounds: %u of 300", m, sizes[s], wrong);
 		}
 	}
+}
+
+/* A spell is longer than a half, and luck that of both. */
+Test(verdict, is_right_about_halves_of_rounds_too)
+{
+	static const struct machine *const machines[] = { &quiet, &noisy, &lucky };
+	static const size_t sizes[] = { 10, 14, 28, 58 };
+
+	for (unsigned m = 0; m < 3; m++) {
+		for (unsigned s = 0; s < 4; s++) {
+			struct tally t = count_halves(machines[m], sizes[s], 1);
+			unsigned wrong = t.of[VERDICT_FASTER] + t.of[VERDICT_SLOWER];
+
+			cr_expect_leq(wrong, 1, "machine %u, %zu halves: %u of 300", m, sizes[s], wrong);
+		}
+		cr_expect_eq(count_halves(machines[m], 14, 1 / 1.015).of[VERDICT_FASTER], 0);
+	}
+	cr_expect_geq(count_halves(&quiet, 28, 1 / 1.03).of[VERDICT_SLOWER], 270);
 }
 
 Test(verdict, is_unsure_rather_than_wrong_in_noise)
