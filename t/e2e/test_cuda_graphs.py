@@ -3,11 +3,12 @@
 computes nothing but copies; what graphs of kernels answer is tried where a GPU is."""
 
 import threading
+import time
 
 import numpy
 import pytest
 
-from devserve import x
+from devserve import PATIENCE, x
 from gpu import fake, needs_toolkit, with_gpu  # noqa: F401: `fake` is a fixture
 from test_cuda import LAUNCH, host, kernel
 
@@ -103,8 +104,9 @@ def test_a_save_makes_new_graphs(root, fake, what):
     for _ in range(3):
         driver.ask(x(5))
     assert server.save(f"one/{what}", kernel(3) if what == "kernel.cu" else graphs() + "\nint again;\n")["outcome"] == "swapped"
-    swap = driver.told()
+    swap, deadline = driver.told(), time.monotonic() + PATIENCE
     while "unload library" not in swap:  # it waits for nobody, and nobody for it
+        assert server.status() and time.monotonic() < deadline, swap
         swap += driver.told()
     assert not [c for c in swap if c.startswith("launch")], swap
     unloads = [c for c in swap if c in ("destroy graph 1", "unload library")]

@@ -43,9 +43,8 @@ def files(server):
 def wait_for_files(server, n):
     """The compiler is asked when a save has ended, clang also after the first; that all loops are as they were is not told."""
     deadline = time.monotonic() + PATIENCE
-    while len(files(server)) < n:
-        assert time.monotonic() < deadline, "the compiler was not asked"
-        time.sleep(0.005)
+    while len(files(server)) < n:  # each look is an answer of the server's, no time is waited for
+        assert server.status() and time.monotonic() < deadline, "the compiler was not asked"
 
 
 def save(server, name, text):

@@ -12,7 +12,6 @@
 
 static int ours;
 
-
 static void redirect(void)
 {
 	int ends[2];
