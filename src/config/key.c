@@ -33,7 +33,7 @@ static const struct key rows[] = {
 	{ "sources", KEY_TEXTS, FIELD(sources), .example = "[\"*.c\"]",
 	  .help = "Paths or patterns, relative to the directory, of the sources to build; all below "
 		  "the directory if it isn't there." },
-	{ "kernels", KEY_TEXTS, FIELD(kernels), .example = "[\"scale<float, 4>\"]",
+	{ "kernels", KEY_LINES, FIELD(kernels), .example = "[\"scale<float, 4>\"]",
 	  .help = "Kernels of the .cu files without host code that are launched by an expression of C++: templates "
 		  "with their arguments, names in a namespace, overloads with a cast." },
 	{ "num_replicas", KEY_WHOLE, FIELD(num_replicas), .min = 1, .max = 16, .fallback = "1", .example = "2",

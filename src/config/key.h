@@ -14,6 +14,7 @@ enum key_kind {	      /* value in the file; its place in struct config */
 	KEY_NAME,     /* letters, digits, '_', '-', '.'; char * */
 	KEY_CHOICE,   /* one of `choices`; unsigned, its place there counted from 1 */
 	KEY_TEXTS,    /* list of texts that aren't empty; char ** */
+	KEY_LINES,    /* likewise, of one line each, without tabs */
 	KEY_WHOLE,    /* whole number; unsigned */
 	KEY_SECONDS,  /* number; unsigned, of milliseconds */
 	KEY_NUMBER,   /* number; double */

@@ -29,13 +29,13 @@ static void put_choices(struct buffer *b, const struct key *k)
 	json_array_end(b);
 }
 
-static void put_texts(struct buffer *b)
+static void put_texts(struct buffer *b, const char *pattern)
 {
 	put_type(b, "array");
 	json_int(b, "maxItems", KEY_MAX_TEXTS);
 	json_object(b, "items");
 	put_type(b, "string");
-	json_string(b, "pattern", "^[^\\u0000]+$");
+	json_string(b, "pattern", pattern);
 	json_object_end(b);
 }
 
@@ -49,7 +49,10 @@ static void put_kind(struct buffer *b, const struct key *k)
 		put_choices(b, k);
 		break;
 	case KEY_TEXTS:
-		put_texts(b);
+		put_texts(b, "^[^\\u0000]+$");
+		break;
+	case KEY_LINES:
+		put_texts(b, "^[^\\u0000-\\u001f]+$(?!\\n)");
 		break;
 	case KEY_WHOLE:
 		put_type(b, "integer");

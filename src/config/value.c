@@ -62,6 +62,17 @@ static int read_texts(struct reader *r, const yaml_node_t *n, char ***ret)
 	return s;
 }
 
+static int read_lines(struct reader *r, const yaml_node_t *n, char ***ret)
+{
+	int s = read_texts(r, n, ret);
+
+	for (char **line = *ret; s == 0 && *line; line++)
+		for (const char *c = *line; s == 0 && *c; c++)
+			if ((unsigned char)*c < ' ')
+				s = reader_mistake(r, n, "%s: each must be one line without tabs", r->key);
+	return s;
+}
+
 static int read_whole(struct reader *r, const yaml_node_t *n, const struct key *k, unsigned *ret)
 {
 	double number = 0;
@@ -137,6 +148,8 @@ static int read_value(struct reader *r, const yaml_node_t *n, const struct key *
 		return read_choice(r, n, k, field);
 	case KEY_TEXTS:
 		return read_texts(r, n, field);
+	case KEY_LINES:
+		return read_lines(r, n, field);
 	case KEY_WHOLE:
 		return read_whole(r, n, k, field);
 	case KEY_SECONDS:
@@ -200,17 +213,6 @@ static unsigned *item_lines(const struct reader *r, const yaml_node_t *list)
 	return lines;
 }
 
-/* They go through texts of lines. */
-static int check_kernels(struct reader *r, const yaml_node_t *list)
-{
-	for (char **text = r->config->kernels; *text; text++)
-		for (const char *s = *text; *s; s++)
-			if ((unsigned char)*s < ' ')
-				return reader_mistake(r, list, "kernels: an expression is one line without tabs");
-	r->config->kernel_lines = item_lines(r, list);
-	return 0;
-}
-
 static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys keys, uint64_t *seen)
 {
 	const yaml_node_t *name = reader_node(r, pair->key), *value = reader_node(r, pair->value);
@@ -226,7 +228,9 @@ static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys
 	r->key = k->name;
 	note_line(r->config, k, (unsigned)value->start_mark.line + 1);
 	s = read_value(r, value, k);
-	return s == 0 && k->offset == offsetof(struct config, kernels) ? check_kernels(r, value) : s;
+	if (s == 0 && k->offset == offsetof(struct config, kernels))
+		r->config->kernel_lines = item_lines(r, value);
+	return s;
 }
 
 int value_read_mapping(struct reader *r, const yaml_node_t *mapping, struct keys keys)
