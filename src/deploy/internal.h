@@ -107,6 +107,7 @@ struct wish {
 	struct deployment_settings settings;
 	bool fresh; /* in fresh workers, not beside the old image */
 	bool accept; /* answers that differ are meant to */
+	char *accepted; /* then: directory of what they are (accepted.c) */
 	struct golden_cases *golden; /* counted; or NULL */
 	rollout_done_fn done;
 	void *context;
@@ -423,10 +424,13 @@ void rollout_on_swapped(struct seat *s, uint64_t pause_ns);
 bool rollout_fall_back(struct deployment *d, const char *why);
 
 /*
- * accepted.c: what was written of an acceptance takes its place in the golden cases, or, if the image
- * doesn't serve, goes. NULL is fine. What can't be written is told in @why.
+ * accepted.c: @directory, in which the trial finds a place for each of @g's cases (NULL: there are none), and
+ * whose files, if the image serves, take theirs in the golden cases. What can't be written is told in @why.
  */
-void accepted_settle(const struct golden_cases *g, bool serves, struct buffer *why);
+void accepted_open(const char *directory, const struct golden_cases *g);
+void accepted_take(const char *directory, const struct golden_cases *g, struct buffer *why);
+/* It goes with all that is in it. NULL is fine. Returns NULL. */
+char *accepted_close(char *directory);
 
 /* answers.c */
 /* @generation was proved to answer as @before does; 0: nothing served. */

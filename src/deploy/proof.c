@@ -134,6 +134,7 @@ static int make(struct deployment *d, const struct proof_plan *plan, struct prov
 	}
 	p->shared->order.budget_ns = plan->budget_ns;
 	p->shared->order.flags = plan->accept ? PROOF_ACCEPT : 0;
+	snprintf(p->shared->order.accepted, sizeof(p->shared->order.accepted), "%s", plan->accepted ? plan->accepted : "");
 	if (plan->golden)
 		add_golden(p, plan->golden);
 	if (plan->recordings)

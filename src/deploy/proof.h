@@ -46,6 +46,7 @@ struct proof_plan {
 	const struct signature *signature; /* of the image */
 	struct golden_cases *golden;       /* or NULL */
 	bool recordings, accept;
+	const char *accepted;              /* where answers to golden cases are written that are meant to differ; or NULL */
 	bool uncompared; /* other weights give other answers: recordings show crashes and NaN */
 	struct tolerance tolerance; /* of floating outputs; < 0: by datatype */
 	uint64_t budget_ns;

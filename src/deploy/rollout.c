@@ -37,11 +37,8 @@ static void start_wish(struct deployment *d);
 /* It doesn't come to serve. */
 static void forget_wish(struct wish *w)
 {
-	_cleanup_buffer_ struct buffer ignored = BUFFER_NULL;
-
 	release_fini(&w->release);
-	if (w->accept)
-		accepted_settle(w->golden, false, &ignored);
+	w->accepted = accepted_close(w->accepted);
 }
 
 static void wish_fini(struct wish *w)
@@ -142,6 +139,7 @@ static struct proof_plan plan_of(const struct deployment *d)
 		.golden = w->settings.gate <= GATE_GOLDEN && !again ? w->golden : NULL,
 		.recordings = w->settings.gate == GATE_REPLAY && !again,
 		.accept = w->accept,
+		.accepted = w->accepted,
 		.uncompared = strcmp(weights, d->current.weights ? d->current.weights : "") != 0,
 		.tolerance = { w->settings.rtol, w->settings.atol },
 		.budget_ns = d->deploy->proof_ns,
@@ -173,8 +171,9 @@ static void switch_books(struct deployment *d)
 	tell_answers(d);
 	companion_end(d, "another generation came to serve");
 	d->before = d->handle.generation;
-	if (d->wish.accept)
-		accepted_settle(d->wish.golden, true, &d->wish.unwritten);
+	if (d->wish.accepted)
+		accepted_take(d->wish.accepted, d->wish.golden, &d->wish.unwritten);
+	d->wish.accepted = accepted_close(d->wish.accepted);
 	release_fini(&d->previous);
 	d->previous = d->current;
 	d->current = d->wish.release;
@@ -324,8 +323,8 @@ static void start_wish(struct deployment *d)
 		load_everywhere(d);
 		return;
 	}
-	if (d->wish.accept)
-		accepted_settle(d->wish.golden, false, &d->wish.unwritten);
+	if (d->wish.accepted)
+		accepted_open(d->wish.accepted, d->wish.golden);
 	d->trial = trial_start(d, &d->wish.release, &plan, on_tried, d);
 	if (!d->trial)
 		end_rollout(d, ROLLOUT_REFUSED, "no worker could be started for the trial");
@@ -383,6 +382,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 		return;
 	}
 	wish.release.image = r->image_hash;
+	wish.accepted = r->accept ? xasprintf("%s.accepted", wish.release.path) : NULL;
 	wish.golden = golden_cases_ref(r->golden);
 	d->deploy->any_cuda |= r->signature->cuda;
 	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;

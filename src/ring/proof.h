@@ -22,9 +22,6 @@
 
 enum { PROOF_ACCEPT = 1 }; /* of an order: differences are intended, the answers become the golden ones */
 
-/* Those of "out/Y.npy" are written to "out/.Y.npy.accepted" beside it; the server puts them into their place. */
-#define PROOF_ACCEPTED_SUFFIX ".accepted"
-
 enum proof_outcome {
 	PROOF_NOT_RUN,    /* its time was over */
 	PROOF_AGREES,
@@ -59,6 +56,7 @@ struct proof_order {
 	uint32_t flags;
 	char recordings[64]; /* path of their memory; "": there are none */
 	char golden[4096];   /* directory of the golden cases */
+	char accepted[4096]; /* where the answer "out/Y.npy" of "CASE" is written to "CASE/Y.npy", which the server made */
 	struct proof_case cases[PROOF_MAX_CASES];
 };
 

@@ -15,7 +15,6 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "ring/proof.h"
 #include "worker/image.h"
 #include "worker/rehearsal.h"
 
@@ -148,8 +147,8 @@ void golden_fini(struct golden *g)
 static int write_output(const char *directory, const char *name, const struct call_tensor *t, const void *data,
 			struct buffer *why)
 {
-	_cleanup_free_ char *place = case_path(directory, CASE_OUT, name);
-	_cleanup_free_ char *path = xasprintf("%s/" CASE_OUT "/.%s" PROOF_ACCEPTED_SUFFIX, directory, path_name(place));
+	_cleanup_free_ char *place = case_path("", CASE_OUT, name);
+	_cleanup_free_ char *path = path_join(directory, path_name(place));
 	_cleanup_buffer_ struct buffer file = BUFFER_NULL;
 	struct array a = { .dtype = t->dtype, .rank = t->rank, .data = (unsigned char *)data, .size = t->size };
 	int r;

@@ -33,7 +33,7 @@ void golden_fini(struct golden *g);
 
 /*
  * What the rehearsal's last call answered is to be expected of those outputs that had a file: it is written
- * beside them (PROOF_ACCEPTED_SUFFIX). 0, or -errno with a sentence.
+ * to @directory by the same names. 0, or -errno with a sentence.
  */
 int golden_accept(const char *directory, const struct image *image, const struct golden *g,
 		  const struct rehearsal *r, char *sentence, size_t size);

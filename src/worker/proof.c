@@ -26,6 +26,7 @@
 #include <devserve/ext/state.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "compare/compare.h"
 #include "infer/tensor.h"
@@ -283,14 +284,15 @@ static void conclude(struct stage *s, uint32_t index, enum proof_outcome outcome
 /* Golden cases */
 
 /* Run it once more, and what it answers is what is to be expected from its swap on. */
-static enum proof_outcome accept(struct stage *s, const struct scene *c, const char *directory, const struct golden *g,
-				 struct proof_fault *fault)
+static enum proof_outcome accept(struct stage *s, const struct scene *c, const struct golden *g, struct proof_fault *fault)
 {
+	_cleanup_free_ char *to = path_join(s->order->accepted, s->order->cases[c->index].name);
+
 	if (run_once(s, c) != 0 || rehearsal_call(s->rehearsal)->status != 0) {
 		snprintf(fault->sentence, sizeof(fault->sentence), "asked once more it doesn't answer");
 		return PROOF_VARIES;
 	}
-	if (golden_accept(directory, s->image, g, s->rehearsal, fault->sentence, sizeof(fault->sentence)) == 0)
+	if (golden_accept(to, s->image, g, s->rehearsal, fault->sentence, sizeof(fault->sentence)) == 0)
 		return PROOF_ACCEPTED;
 	return PROOF_UNREADABLE;
 }
@@ -306,7 +308,7 @@ static enum proof_outcome run_golden(struct stage *s, uint32_t index, const char
 		return PROOF_UNREADABLE;
 	c = (struct scene){ .index = index, .recording = g.recording, .base = g.base, .size = g.size,
 			    .expected = g.expected };
-	outcome = write ? accept(s, &c, directory, &g, fault) : run_scene(s, &c, fault);
+	outcome = write ? accept(s, &c, &g, fault) : run_scene(s, &c, fault);
 	golden_fini(&g);
 	return outcome;
 }

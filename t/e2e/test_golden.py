@@ -2,13 +2,16 @@
 """Golden cases: in the trial of every save, and on the command line; and what is accepted."""
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
+import tempfile
 
 import numpy as np
 import pytest
 
-from devserve import BUILD, PATIENCE, x
+from devserve import BUILD, PATIENCE, Server, x
 from kernels import accept, request, unary
 from test_weights import SCALE, put, scale
 
@@ -104,17 +107,52 @@ def test_golden_files_say_what_serves_though_the_swap_of_an_acceptance_failed(se
     assert server.infer("k", request(X=[1])).output() == [2]
 
 
-def test_what_a_server_left_of_an_acceptance_counts_no_more(serve, root):
+def lies_in(directory):
+    return sorted(str(f.relative_to(directory)) for f in directory.rglob("*") if f.is_file())
+
+
+def test_an_acceptance_that_ends_early_leaves_nothing_in_the_golden_cases(serve, root, gate):
+    """To be written, "ones" is run again, and "sevens" after it: that waits."""
+    sevens = np.full(3, 7, np.float32)
     golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
-    golden(root, "k", "same", {"X": 0 * ONES}, {"Y": 0 * ONES})
+    golden(root, "k", "sevens", {"X": sevens}, {"Y": 2 * sevens})
     root.write("k/k.c", times(2))
-    server = serve("--gate", "golden")
-    left = root.path / "k/golden/same/out/.Y.npy.accepted"
-    np.save(open(left, "wb"), 7 * ONES)
-    assert server.save("k/k.c", times(3))["outcome"] == "trial-failed"
-    assert accept(server)[1]["outcome"] == "swapped"
-    assert not left.exists() and np.load(root.path / "k/golden/same/out/Y.npy").tolist() == [0, 0, 0]
+    files = lies_in(root.path / "k/golden")
+    waits = unary("	static int sevens, again;\n	sevens |= x[0] == 7;\n	again |= x[0] == 1 && sevens;\n"
+                  "	if (x[0] == 7 && again)\n		pass_gate();\n"
+                  "	for (size_t i = 0; i < n; i++)\n		y[i] = 3 * x[i];", gate.source)
+    for ends in (lambda: server.save("k/k.c", times("2.0f")), lambda: server.stop(signal.SIGKILL)):
+        root.write("k/k.c", times(2))
+        server = Server(root, "--gate", "golden", log=root.path.parent / "stderr")
+        server.wait_listening().wait_ready()
+        assert server.save("k/k.c", waits)["outcome"] == "trial-failed"
+        gate.shut()
+        client = server.new_client()
+        client.token = server.run_json()["token"]
+        assert client.call("POST", "/-/accept?deployment=k", b"").status == 200
+        while not gate.visitors(server):
+            pass
+        assert lies_in(root.path / "k/golden") == files
+        ends()
+        gate.open()
+        assert lies_in(root.path / "k/golden") == files
+        server.stop()
+
+
+def test_what_is_accepted_is_written_from_another_file_system_too(serve, root):
+    golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
+    root.write("k/k.c", times(2))
+    files = lies_in(root.path / "k/golden")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as far:
+        if os.stat(far).st_dev == os.stat(root.path).st_dev:
+            pytest.skip("there is one file system")
+        server = serve("--gate", "golden", "--state-dir", far)
+        assert server.save("k/k.c", times(3))["outcome"] == "trial-failed"
+        server.run_json = lambda: json.loads(pathlib.Path(far, "run.json").read_text())
+        assert accept(server)[1]["outcome"] == "swapped"
+        server.stop()
     assert np.load(root.path / "k/golden/ones/out/Y.npy").tolist() == [3, 3, 3]
+    assert lies_in(root.path / "k/golden") == files
 
 
 def test_what_nobody_wrote_and_nan_are_never_accepted(serve, root):
