@@ -28,6 +28,8 @@
 
 struct rollback {
 	LIST_ENTRY(rollback) entry;
+	struct plugins *plugins;
+	char *name; /* of its deployment */
 	struct exchange *exchange; /* NULL: who asked has gone */
 	uint64_t since_ns;
 	struct generation_search *search; /* while it is looked for; then: */
@@ -46,6 +48,7 @@ static void rollback_free(struct rollback *r)
 	LIST_REMOVE(r, entry);
 	generation_cancel(r->search);
 	weights_set_unref(r->weights);
+	free(r->name);
 	free(r);
 }
 
@@ -69,6 +72,17 @@ static void fail(struct rollback *r, int status, const char *sentence)
 	if (r->exchange)
 		reply_refuse(r->exchange, status, sentence);
 	rollback_free(r);
+}
+
+/* Whoever looks at the server's terminal may be somebody else than who asked. */
+static void refuse(struct rollback *r, const char *sentence)
+{
+	_cleanup_free_ char *reason = xasprintf("not rolled back: %s", sentence);
+	const struct plugin *p = plugins_find(r->plugins, r->name);
+
+	events_emit(r->plugins->events, &(struct event){ .kind = EVENT_NOTICE, .deployment = r->name,
+							 .generation = p ? p->generation : 0, .reason = reason });
+	fail(r, 409, sentence);
 }
 
 static void on_gone(void *context)
@@ -106,7 +120,7 @@ static void on_rolled(void *context, const struct rollout_result *result)
 	uint64_t took_ns = clock_ns() - r->since_ns;
 
 	if (result->outcome != ROLLOUT_SWAPPED) {
-		fail(r, 409, result->sentence);
+		refuse(r, result->sentence);
 		plugin_resume(p);
 		return;
 	}
@@ -132,7 +146,7 @@ static void on_found(void *context, const struct generation *g, const char *erro
 
 	r->search = NULL;
 	if (error || g->plugin->generation == g->rollout.generation) {
-		fail(r, 409, error ? error : serves);
+		refuse(r, error ? error : serves);
 		return;
 	}
 	r->plugin = g->plugin;
@@ -167,6 +181,8 @@ void rollbacks_on_asked(void *context, struct exchange *x)
 		reply_refuse(x, 404, "there is no deployment of that name");
 	} else {
 		r = xcalloc(1, sizeof(*r));
+		r->plugins = all->plugins;
+		r->name = xstrdup(name);
 		r->exchange = x;
 		r->since_ns = clock_ns();
 		LIST_INSERT_HEAD(&all->list, r, entry);

@@ -151,6 +151,20 @@ def test_what_served_goes_on_where_it_cannot_be(root, third):
     assert third.infer("one").generation == 3
 
 
+def test_that_one_was_refused_is_told_by_the_server_too(root, serve, tmp_path):
+    flag = tmp_path / "flag"
+    root.write("one/one.c", with_create(constant(11, FAILS_IF.replace("FLAG", str(flag)))))
+    server = serve()
+    server.save("one/one.c", constant(12))
+    for number in ("9", "2", "1"):
+        mark = server.mark()
+        flag.touch()
+        said = refused(root, "one", number).split(": ", 1)[1].strip()
+        notice = server.wait("notice", mark, deployment="one")
+        assert notice["reason"] == f"not rolled back: {said}", said
+        assert notice["generation"] == 2
+
+
 FAILS_IF = """
 #include <unistd.h>
 static int create(const struct devserve_host *host, void **ret)
