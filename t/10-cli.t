@@ -208,9 +208,9 @@ run_file($url, $server);
 is_deeply([run('devserve status')], [0, <<'END', ''], 'status is a table');
 devserve 0.1.0  http://127.0.0.1:1  /p  pid 42  up 62 s
 
-NAME     STATE        GEN  STALE         REPLICAS  REQUESTS  FAILED  QUEUE    MEAN  LAST SAVE
-matmul   ready          8  -                    1      1200       3      0  1.2 ms  swapped
-softmax  unavailable    0  build-failed         0         -       -      -       -  -
+NAME     STATE        GEN  STALE  REPLICAS  REQUESTS  FAILED  QUEUE    MEAN  LAST SAVE
+matmul   ready          8  -             1      1200       3      0  1.2 ms  swapped
+softmax  unavailable    0  -             0         -       -      -       -  -
 
 matmul: num_replicas: 2, request_timeout_s: 2.5, idempotent: true, state: {checkpoint_ms: 50}
 

@@ -50,12 +50,22 @@ static char *time_cell(const struct json_reader *r, size_t i, const char *key)
 	return ns < 1e6 ? xasprintf("%.1f us", ns / 1e3) : xasprintf("%.1f ms", ns / 1e6);
 }
 
+/* Where nothing serves, nothing is stale. */
+static char *stale_cell(const struct json_reader *r, size_t i)
+{
+	double generation;
+
+	if (json_reader_number(r, &generation, "/deployments/%zu/generation", i) && generation == 0)
+		return xstrdup("-");
+	return string_cell(r, i, "stale");
+}
+
 static void put_row(char *cells[N_COLUMNS], const struct json_reader *r, size_t i)
 {
 	cells[NAME] = string_cell(r, i, "name");
 	cells[STATE] = string_cell(r, i, "state");
 	cells[GENERATION] = number_cell(r, i, "generation");
-	cells[STALE] = string_cell(r, i, "stale");
+	cells[STALE] = stale_cell(r, i);
 	cells[REPLICAS] = xasprintf("%zu", json_reader_count(r, "/deployments/%zu/workers", i));
 	cells[REQUESTS] = number_cell(r, i, "requests");
 	cells[FAILED] = number_cell(r, i, "failures");

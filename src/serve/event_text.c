@@ -157,9 +157,14 @@ static void put_tried(const struct style *s, struct buffer *b, const struct even
 	put_kernels(s, b, e);
 }
 
+static uint32_t still_serving(const struct event *e)
+{
+	return e->from ? e->from : e->generation;
+}
+
 static void put_serving(struct buffer *b, const struct event *e)
 {
-	uint32_t generation = e->from ? e->from : e->generation;
+	uint32_t generation = still_serving(e);
 
 	if (generation)
 		buffer_printf(b, "; generation %" PRIu32 " still serves\n", generation);
@@ -217,10 +222,11 @@ static void put_failed_build(const struct style *s, struct buffer *b, const stru
 	buffer_putc(b, '\n');
 }
 
+/* A deployment is unavailable for want of a GPU, not a save. */
 static void put_failure(const struct style *s, struct buffer *b, const struct event *e)
 {
 	style_head(s, b, e->deployment);
-	if (e->no_device)
+	if (e->no_device && !still_serving(e))
 		buffer_printf(b, "%sunavailable%s", YELLOW(s), PLAIN(s));
 	else
 		buffer_printf(b, "%s%s%s", RED(s), e->kind == EVENT_TRIAL_FAILED ? "trial failed" : "swap refused",

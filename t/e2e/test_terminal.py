@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from devserve import BUILD, PATIENCE, TREE, Client, constant, deployment, x
+from devserve import BUILD, PATIENCE, TREE, Client, constant, deployment, devserve, x
+from gpu import without_gpu
 
 pytest.importorskip("pyte")
 from terminal import Terminal  # noqa: E402
@@ -65,6 +66,25 @@ def test_a_save_is_one_line_and_the_screen_shows_each_once(root, open_terminal):
     t.wait(lambda: not any("building" in line for line in t.lines), "no live line")
     assert [line.split()[0] for line in t.lines if "gen" not in line] == ["devserve", "ready", "h"], t.lines
     assert sum("gen 1 " in line for line in t.lines) == 1
+
+
+@without_gpu
+def test_unavailable_is_a_deployment_that_nothing_serves_and_not_a_save(root, open_terminal):
+    """Both saves need a GPU: their trials fail. One deployment goes on serving what it served."""
+    needs_gpu = constant(1, "#include <devserve/ext/cuda.h>\nDEVSERVE_CUDA()\n")
+    needs_gpu = needs_gpu.replace(".infer = infer,", ".infer = infer, .extensions = { DEVSERVE_CUDA_EXTENSION },")
+    root.write("one/one.c", constant(1))
+    root.write("two/two.c", needs_gpu)
+    t = open_terminal()
+    assert "two  unavailable: this deployment needs CUDA" in t.wait_line("two ")
+    assert "trial failed" not in t.text and "nothing serves yet" in t.text.replace("\r\n    ", " "), t.text
+    root.rename_over("one/one.c", needs_gpu)
+    assert "one  trial failed: this deployment needs CUDA" in t.wait_line("one  trial")
+    status = devserve("status", root.path).stdout
+    rows = [line.split() for line in status.splitlines() if line.startswith(("NAME", "one ", "two "))]
+    titles = {title: i for i, title in enumerate(rows[0])}
+    one, two = ([row[titles[title]] for title in ("STATE", "GEN", "STALE")] for row in rows[1:3])
+    assert (one, two) == (["ready", "1", "trial-failed"], ["unavailable", "0", "-"]), status
 
 
 def test_an_error_is_as_the_compiler_wrote_it_with_a_summary(root, open_terminal):
