@@ -111,6 +111,10 @@ void plugin_resume(struct plugin *p)
 
 void plugin_sanitize(struct plugin *p, bool yes)
 {
+	if (yes && !p->sanitize) {
+		p->plain = save_is_under_way(p) ? (struct hash){ .high = 0 } : p->attempted;
+		p->plain_stale = p->deployment ? deployment_handle(p->deployment)->stale : NULL;
+	}
 	p->sanitize = yes;
 	plugin_check(p, clock_ns(), true);
 }

@@ -74,6 +74,8 @@ struct plugin {
 	LIST_HEAD(, save) saves;       /* under way, the newest first (serve/save.c) */
 	uint64_t newest;               /* number of the newest save, or of when the clash was told */
 	struct hash attempted;         /* fingerprint of the newest save; zero: none yet */
+	struct hash plain;             /* that, before sanitizers were asked for; zero: it had not been tried to its end */
+	const char *plain_stale;       /* what its deployment's `stale` was then */
 	bool tried;                    /* its first attempt has ended */
 	bool rebuild;                  /* asked for, not started yet */
 	bool sanitize;                 /* its builds are to find their own mistakes (build/sanitizer.h) */

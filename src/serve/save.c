@@ -217,17 +217,25 @@ static void tell_diagnostics(struct save *s, enum event_kind kind, const char *r
 	save_emit(s, &e);
 }
 
-/* It can't be had: what lies on disk serves as it would without, and so do the saves to come. */
+/*
+ * It can't be had: what lies on disk serves as it would without, and so do the saves to come. Where nothing
+ * serves, it was tried without already; the want of a GPU would be the next reason.
+ */
 static void refuse_sanitizer(struct save *s, const char *reason)
 {
 	struct plugin *p = s->plugin;
+	const struct handle *h = deployment_handle(p->deployment);
+	_cleanup_free_ char *both = h->no_device ? xasprintf("%s; besides, %s", reason, h->reason) : NULL;
 	bool newest = save_is_newest(s);
 
-	if (newest) {
+	if (newest && h->generation) {
 		p->attempted = p->code.source;
 		deployment_set_stale(p->deployment, NULL);
+	} else if (newest) {
+		p->attempted = p->plain;
+		deployment_set_stale(p->deployment, p->plain_stale);
 	}
-	save_end(s, "build-failed", reason, NULL);
+	save_end(s, "build-failed", both ? both : reason, NULL);
 	if (newest)
 		plugin_sanitize(p, false);
 }

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from devserve import TREE, devserve, wait_until_gone, x
+from devserve import TREE, constant, devserve, wait_until_gone, x
 from gpu import FAKE, NVCC, needs_toolkit, with_gpu, without_gpu
 from test_cuda import LAUNCH, host, kernel, wild, write
 
@@ -158,6 +158,23 @@ def test_where_it_is_not_there_a_sentence_says_what_to_install(root, serve, tmp_
     assert server.infer("one", x(1)).status == 200 and "sanitizer" not in entry(server)
     done = server.save("one/kernel.cu", kernel(3))
     assert done["outcome"] == "swapped" and "sanitized" not in done, done
+
+
+@without_gpu
+def test_where_neither_it_nor_a_gpu_is_there_both_are_said_once(root, serve):
+    write(root)
+    server = serve(ready=False)
+    server.wait("server.ready")
+    mark = server.mark()
+    for _ in range(2):
+        said = devserve("asan", "one", "--root", root.path)
+        assert said.returncode == 4 and "neither in the CUDA toolkit" in said.stderr, said
+        assert "; besides, this deployment needs CUDA" in said.stderr, said
+    root.write("other.c", constant(1))
+    server.wait("swap.done", mark, deployment="other")
+    assert [e["outcome"] for e in server.seen("save.done", mark, deployment="one")] == ["build-failed"] * 2
+    (one, _) = server.status()["deployments"]
+    assert (one["state"], one["stale"]) == ("unavailable", "trial-failed") and "needs CUDA" in one["reason"], one
 
 
 @without_gpu
