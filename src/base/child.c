@@ -41,6 +41,7 @@ struct stream {
 struct child {
 	pid_t pid;
 	int pidfd;
+	int leash; /* ours, of a pipe; -1: none */
 	bool reaped, ending, abandoned, timed_out;
 	int n_handles;
 	uv_poll_t poll;
@@ -60,6 +61,8 @@ static void on_handle_closed(uv_handle_t *handle)
 	if (--c->n_handles)
 		return;
 	close(c->pidfd);
+	if (c->leash >= 0)
+		close(c->leash);
 	if (!c->abandoned)
 		c->on_end(c->context, &c->end);
 	free(c);
@@ -195,6 +198,22 @@ static int open_pipes(const struct child_options *o, int ours[2], int theirs[2])
 	return 0;
 }
 
+/*
+ * A parent's end is told to its children only (PR_SET_PDEATHSIG), and gcc's are not ours. So a pipe tells: the
+ * group holds one end, whose owner it is and whose signal is SIGKILL, and we the other, which closes with us.
+ */
+static int open_leash(const struct child_options *o, int ret[2])
+{
+	ret[0] = ret[1] = -1;
+	return o->leashed && pipe2(ret, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static void tie_leash(int theirs, pid_t group)
+{
+	if (theirs >= 0 && fcntl(theirs, F_SETOWN, -group) == 0 && fcntl(theirs, F_SETSIG, SIGKILL) == 0)
+		fcntl(theirs, F_SETFL, O_ASYNC);
+}
+
 static void close_both(const int fds[2])
 {
 	for (int i = 0; i < 2; i++)
@@ -207,15 +226,17 @@ static void close_both(const int fds[2])
  * of them could be overwritten before its turn.
  */
 static int arrange_descriptors(posix_spawn_file_actions_t *actions, const struct child_options *o,
-			       const int theirs[2])
+			       const int theirs[2], int leash)
 {
-	int from[2 + ARRAY_SIZE(o->fds)];
+	int from[3 + ARRAY_SIZE(o->fds)];
 	int n = 2 + o->n_fds, scratch = 100, r = 0;
 
 	from[0] = o->output_fd ? o->output_fd : theirs[0];
 	from[1] = theirs[1];
 	for (int i = 0; i < o->n_fds; i++)
 		from[2 + i] = o->fds[i];
+	if (leash >= 0)
+		from[n++] = leash;
 	for (int i = 0; i < n; i++)
 		scratch = from[i] >= scratch ? from[i] + 1 : scratch;
 	r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
@@ -233,7 +254,7 @@ static int arrange_descriptors(posix_spawn_file_actions_t *actions, const struct
 	return -r;
 }
 
-static int spawn(const struct child_options *o, const int theirs[2], pid_t *ret)
+static int spawn(const struct child_options *o, const int theirs[2], int leash, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -249,7 +270,7 @@ static int spawn(const struct child_options *o, const int theirs[2], pid_t *ret)
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
 						      POSIX_SPAWN_SETSIGDEF);
-	r = arrange_descriptors(&actions, o, theirs);
+	r = arrange_descriptors(&actions, o, theirs, leash);
 	if (r == 0)
 		r = -posix_spawnp(ret, o->argv[0], &actions, &attributes, (char *const *)o->argv,
 				  o->env ? (char *const *)o->env : environ);
@@ -269,18 +290,24 @@ static void limit(pid_t pid, enum __rlimit_resource what, uint64_t value)
 
 int child_start(uv_loop_t *loop, const struct child_options *o, struct child **ret)
 {
-	int ours[2], theirs[2], r;
+	int ours[2], theirs[2], leash[2], r;
 	struct child *c;
 	pid_t pid = -1;
 
+	r = open_leash(o, leash);
+	if (r < 0)
+		return r;
 	r = open_pipes(o, ours, theirs);
 	if (r == 0)
-		r = spawn(o, theirs, &pid);
+		r = spawn(o, theirs, leash[0], &pid);
 	close_both(theirs);
 	if (r < 0) {
 		close_both(ours);
+		close_both(leash);
 		return r;
 	}
+	tie_leash(leash[0], pid);
+	close_both((const int[]){ leash[0], -1 });
 	limit(pid, RLIMIT_AS, o->memory_limit);
 	limit(pid, RLIMIT_CPU, o->cpu_limit_s);
 	if (o->idle)
@@ -288,6 +315,7 @@ int child_start(uv_loop_t *loop, const struct child_options *o, struct child **r
 
 	c = xcalloc(1, sizeof(*c));
 	c->pid = pid;
+	c->leash = leash[1];
 	c->end.started_ns = clock_ns();
 	c->on_text = o->on_text;
 	c->on_end = o->on_end;
@@ -298,6 +326,7 @@ int child_start(uv_loop_t *loop, const struct child_options *o, struct child **r
 		kill(-pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		close_both(ours);
+		close_both((const int[]){ c->leash, -1 });
 		free(c);
 		return r;
 	}

@@ -51,6 +51,7 @@ struct child_options {
 	uint64_t cpu_limit_s;        /* seconds of CPU time; 0: none */
 	uint64_t time_limit_ms;      /* killed after that; 0: never */
 	bool idle;                   /* runs when nobody else wants to */
+	bool leashed;                /* its group is killed when our process ends, however that is; takes a descriptor of it */
 	child_text_fn on_text;       /* NULL: both streams go to /dev/null */
 	child_end_fn on_end;
 	void *context;

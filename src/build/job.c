@@ -196,6 +196,7 @@ static int start_process(struct job *j, int which, int output_fd, int input_fd)
 		.memory_limit = j->memory_limit,
 		.time_limit_ms = j->time_limit_ms,
 		.idle = j->idle,
+		.leashed = true,
 		.on_text = on_process_text,
 		.on_end = on_process_end,
 		.context = &j->processes[which],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The helper processes die, the server dies, the disk is full: what is kept, what is said."""
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -87,6 +88,30 @@ def test_everything_ends_with_a_server_that_is_killed_and_the_next_one_goes_on(r
         answer = second.infer(name)
         assert (answer.value, answer.generation) == (value, generation)
     assert os.listdir(root.path / ".devserve/generations") == [str(second.process.pid)]  # the first one's are gone
+
+
+def test_a_compiler_ends_with_a_server_that_is_killed_and_what_it_started_too(root, serve, tmp_path):
+    """As gcc starts cc1, this one starts something, and waits for it."""
+    pids, script = tmp_path / "pids", tmp_path / "cc"
+    script.write_text(f"""#!/bin/sh
+case " $* " in *" -### "*) exit 1 ;; *" -c "*) sleep 1000 & echo $$ $! >'{pids}.new'; mv '{pids}.new' '{pids}'; wait ;; esac
+exec gcc "$@"
+""")
+    script.chmod(0o755)
+    root.write("one/one.c", constant(1))
+    server = serve(ready=False, env={"CC": str(script)})
+    while not pids.exists():
+        pass
+    started = [int(pid) for pid in pids.read_text().split()]
+    server.process.kill()
+    server.process.wait()
+    server.process.returncode = 0  # the fixture need not wonder
+    try:
+        for pid in started:
+            wait_until_gone(pid)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started[0], signal.SIGKILL)
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost_by_it(root, serve, small_disk):
