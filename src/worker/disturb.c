@@ -33,12 +33,16 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-static timer_t timers[MOST_TIMERS];
-static _Atomic bool made[MOST_TIMERS];
-static _Atomic unsigned n_timers; /* asked for */
+/* A thread may begin while its call ends, and go on in the next one: what it makes then is nobody's but its own. */
+enum { FREE, IN_THE_MAKING, MADE, UNWANTED };
+
+static struct timer {
+	timer_t timer;
+	_Atomic int stage;
+} timers[MOST_TIMERS];
+
 static _Atomic bool active, tainted;
-static _Atomic uint64_t chance = 1;
-static uint64_t call_time_ns;
+static _Atomic uint64_t chance = 1, call_time_ns;
 
 static uint64_t draw(void)
 {
@@ -117,26 +121,58 @@ static bool have_handler(void)
 	return !(before.sa_flags & SA_SIGINFO) && before.sa_handler == SIG_DFL && sigaction(SIGRTMAX, &action, NULL) == 0;
 }
 
+static struct timer *take_free(void)
+{
+	for (unsigned i = 0; i < MOST_TIMERS; i++) {
+		int expected = FREE;
+
+		if (atomic_compare_exchange_strong(&timers[i].stage, &expected, IN_THE_MAKING))
+			return &timers[i];
+	}
+	return NULL;
+}
+
+static int make(struct timer *t)
+{
+	return timer_create(CLOCK_MONOTONIC,
+			    &(struct sigevent){ .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMAX,
+						.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid) }, &t->timer);
+}
+
 void disturb_thread(void)
 {
+	struct timer *t = atomic_load(&active) ? take_free() : NULL;
+	int expected = IN_THE_MAKING;
 	uint64_t delay_ns;
-	unsigned i;
 
-	if (!atomic_load(&active) || (i = atomic_fetch_add(&n_timers, 1)) >= MOST_TIMERS)
+	if (!t)
 		return;
-	delay_ns = draw_up_to(call_time_ns);
-	if (timer_create(CLOCK_MONOTONIC,
-			 &(struct sigevent){ .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMAX,
-					     .sigev_notify_thread_id = (pid_t)syscall(SYS_gettid) }, &timers[i]) < 0)
+	if (make(t) < 0) {
+		atomic_store(&t->stage, FREE);
 		return;
-	atomic_store(&made[i], true);
-	timer_settime(timers[i], 0, &(struct itimerspec){ .it_value = { .tv_nsec = (long)(delay_ns % NS_PER_S) } }, NULL);
+	}
+	delay_ns = draw_up_to(atomic_load(&call_time_ns));
+	timer_settime(t->timer, 0, &(struct itimerspec){ .it_value = { .tv_nsec = (long)(delay_ns % NS_PER_S) } }, NULL);
+	if (!atomic_compare_exchange_strong(&t->stage, &expected, MADE)) {
+		timer_delete(t->timer);
+		atomic_store(&t->stage, FREE);
+	}
+}
+
+/* Whose thread is making it removes it himself. */
+static void drop(struct timer *t)
+{
+	int expected = IN_THE_MAKING;
+
+	if (atomic_compare_exchange_strong(&t->stage, &expected, UNWANTED) || expected != MADE)
+		return;
+	timer_delete(t->timer);
+	atomic_store(&t->stage, FREE);
 }
 
 void disturb_begin(uint64_t call_ns)
 {
-	call_time_ns = call_ns < NS_PER_S / 4 ? call_ns : NS_PER_S / 4;
-	atomic_store(&n_timers, 0);
+	atomic_store(&call_time_ns, call_ns < NS_PER_S / 4 ? call_ns : NS_PER_S / 4);
 	atomic_store(&tainted, false);
 	atomic_store(&active, have_handler());
 	disturb_thread();
@@ -146,7 +182,6 @@ bool disturb_end(void)
 {
 	atomic_store(&active, false);
 	for (unsigned i = 0; i < MOST_TIMERS; i++)
-		if (atomic_exchange(&made[i], false))
-			timer_delete(timers[i]);
+		drop(&timers[i]);
 	return !atomic_load(&tainted);
 }
