@@ -32,6 +32,7 @@ struct measurement_order {
 
 struct measurement_clocks { /* of the GPU while it was measured; zeros: not known */
 	uint32_t low_mhz, high_mhz; /* of its multiprocessors, as seen now and then */
+	uint64_t slowdowns;         /* what was seen to slow it down, by bits (cuda/nvml.h): the worker's own notes */
 	char slowed_by[128];        /* "power cap, heat"; "": nothing was seen */
 };
 

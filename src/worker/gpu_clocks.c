@@ -2,7 +2,6 @@
 #include "worker/gpu_clocks.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "cuda/nvml.h"
@@ -10,14 +9,16 @@
 
 #define PERIOD_NS (20 * NS_PER_MS)
 
-static void note_slowdowns(uint64_t slowdowns, struct measurement_clocks *c)
+void gpu_clocks_add(uint64_t slowdowns, struct measurement_clocks *c)
 {
-	for (unsigned i = 0; i < NVML_SLOWDOWNS; i++) {
-		const char *what = slowdowns >> i & 1 ? nvml_slowdown(i) : NULL;
-		size_t n = strlen(c->slowed_by);
+	size_t n = 0;
 
-		if (what && !strstr(c->slowed_by, what))
-			snprintf(c->slowed_by + n, sizeof(c->slowed_by) - n, "%s%s", n ? ", " : "", what);
+	c->slowdowns |= slowdowns;
+	for (unsigned i = 0; i < NVML_SLOWDOWNS && n < sizeof(c->slowed_by); i++) {
+		const char *what = c->slowdowns >> i & 1 ? nvml_slowdown(i) : NULL;
+
+		if (what)
+			n += (size_t)snprintf(c->slowed_by + n, sizeof(c->slowed_by) - n, "%s%s", n ? ", " : "", what);
 	}
 }
 
@@ -44,5 +45,5 @@ void gpu_clocks_note(const struct gpu *g, struct measurement_clocks *clocks)
 	if (nvml_open(why, sizeof(why)) < 0 || !nvml_read_at(g->device->bus, &state))
 		return;
 	note_clock(state.sm_mhz, clocks);
-	note_slowdowns(state.slowdowns, clocks);
+	gpu_clocks_add(state.slowdowns, clocks);
 }
