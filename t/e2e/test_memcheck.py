@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -52,11 +53,11 @@ def tool(serve, root, tmp_path):
     log = tmp_path / "sanitizer.log"
     log.write_text("")
 
-    def start(*args, fault="", refusal="", **kw):
+    def start(*args, fault="", refusal="", finding=REPORT, **kw):
         server = serve(*args, env={"PATH": f"{where}:{os.environ['PATH']}", "LD_LIBRARY_PATH": str(FAKE),
                                    "FAKE_CUDA_LOG": str(tmp_path / "cuda.log"), "FAKE_CUDA_FAULT": fault,
                                    "FAKE_SANITIZER_LOG": str(log), "FAKE_REFUSAL": refusal,
-                                   "FAKE_FINDING": REPORT.format(path=root.path)}, **kw)
+                                   "FAKE_FINDING": finding.format(path=root.path)}, **kw)
         server.runs = lambda: [line.split() for line in log.read_text().splitlines()]
         return server
 
@@ -146,6 +147,26 @@ def test_loading_that_hangs_under_it_is_told_with_the_time_that_it_had(root, too
     said = toggle(server)
     assert said.returncode == 1 and "did not return within 6 s" in said.stderr, said
     assert server.infer("one", x(1)).status == 200 and "sanitizer" not in entry(server)
+
+
+@without_gpu
+def test_requests_that_are_asked_once_more_under_it_have_as_long_to_wait_for_a_worker(root, tool):
+    """Two in one batch crash, and each alone doesn't; loading takes longer than --create-timeout, which it may there."""
+    crashes = "\tif (n == 2 && getpgrp() != getpid()) /* a worker leads its group, unless the tool does */\n\t\tabort();\n"
+    source = "#include <stdlib.h>\n#include <unistd.h>\n" + host(crashes + LAUNCH)
+    source = source.replace("\t*self =", "\tif (getpgrp() != getpid())\n\t\tusleep(1500000);\n\t*self =")
+    write(root)
+    root.write("one/one.c", source.replace("\t.create =", "\t.max_batch_size = 2,\n\t.max_queue_delay_microseconds = 20000000,\n"
+                                                          "\t.create ="))
+    server = tool("--create-timeout=1", finding="")
+    said = toggle(server)
+    assert said.returncode == 0, said
+    runs, mark = len(server.runs()), server.mark()
+    request = {"inputs": [{"name": "X", "datatype": "INT32", "shape": [1, 1], "data": [21]}]}
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: server.new_client().infer("one", request), range(2)))
+    assert [a.status for a in answers] == [200, 200], answers
+    assert server.seen("crash.report", mark) and len(server.runs()) > runs
 
 
 @without_gpu
