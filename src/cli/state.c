@@ -3,7 +3,8 @@
 /*
  * Reads the checkpoint itself, so it needs no server. A state of at most 64 KiB is in there as the
  * last answered call left it; where calls come one upon the other, it is read until nothing came
- * between.
+ * between. A swap leaves it alone, for what it makes of it counts only once a call has ended on that; which
+ * generation serves is asked of the history.
  */
 
 #include <dirent.h>
@@ -22,6 +23,8 @@
 #include "cli/cli.h"
 #include "cli/names.h"
 #include "cli/state_file.h"
+#include "cli/written.h"
+#include "history/reader.h"
 #include "serve/options.h"
 #include "serve/style.h"
 
@@ -61,6 +64,7 @@ static const struct example examples[] = {
 
 struct view {
 	const struct state_options *o;
+	uint32_t serving; /* generation, or that which did last; 0: not known */
 	struct state_file file;
 	struct buffer out;
 };
@@ -127,6 +131,8 @@ static void put_json(struct view *v)
 	json_string(b, "deployment", v->o->name);
 	json_uint(b, "replica", v->o->replica);
 	json_uint(b, "generation", v->file.checkpoint.generation);
+	if (v->serving)
+		json_uint(b, "serving", v->serving);
 	json_uint(b, "size", v->file.checkpoint.size);
 	json_uint(b, "version", v->file.checkpoint.version);
 	json_uint(b, "checkpoints", v->file.checkpoint.sequence);
@@ -209,6 +215,13 @@ static void put_table(struct view *v)
 	free(types);
 }
 
+static bool is_left_to_another(const struct view *v)
+{
+	uint32_t generation = v->file.checkpoint.generation;
+
+	return !v->o->before && generation && v->serving && v->serving != generation;
+}
+
 static void put_page(struct view *v)
 {
 	struct buffer *b = &v->out;
@@ -218,8 +231,12 @@ static void put_page(struct view *v)
 		buffer_printf(b, "  gen %" PRIu32, v->file.checkpoint.generation);
 	if (v->o->replica)
 		buffer_printf(b, "  replica %u", v->o->replica);
-	buffer_printf(b, "  %" PRIu64 " bytes, version %" PRIu32 "\n\n", v->file.checkpoint.size,
+	buffer_printf(b, "  %" PRIu64 " bytes, version %" PRIu32 "\n", v->file.checkpoint.size,
 		      v->file.checkpoint.version);
+	if (is_left_to_another(v))
+		buffer_printf(b, "generation %" PRIu32 " has come to serve since, and no call has ended on it: this is what "
+			      "was left to it\n", v->serving);
+	buffer_putc(b, '\n');
 	if (v->file.layout)
 		put_table(v);
 	else
@@ -227,6 +244,25 @@ static void put_page(struct view *v)
 }
 
 /* Finding it */
+
+static void take_serving(void *context, const struct history_serving *s)
+{
+	struct view *v = context;
+
+	v->serving = s->generation;
+}
+
+/* Without a history it isn't told. */
+static void ask_history(struct view *v, const char *directory)
+{
+	_cleanup_buffer_ struct buffer ignored = BUFFER_NULL;
+	struct history_reader *reader = NULL;
+
+	cli_await_history(v->o->root, v->o->state_dir);
+	if (history_reader_open(directory, &reader, &ignored) == 0)
+		history_reader_servings(reader, v->o->name, 1, take_serving, v, &ignored);
+	history_reader_close(reader);
+}
 
 static int find_none(struct view *v, const char *directory, struct buffer *why)
 {
@@ -257,10 +293,11 @@ static int read_once(struct view *v, const char *path, struct buffer *why)
 	return 0;
 }
 
-static int show(struct view *v, const char *path, struct buffer *why)
+static int show(struct view *v, const char *directory, const char *path, struct buffer *why)
 {
 	bool whole = false;
 
+	ask_history(v, directory);
 	for (unsigned i = 0; i < TRIES && !whole; i++) {
 		int r = read_once(v, path, why);
 
@@ -284,7 +321,7 @@ static int run(void *options)
 						    o->before ? ".before" : "");
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
 	struct view v = { .o = o, .file = STATE_FILE_NULL };
-	int r = !strchr(o->name, '/') && file_exists(path) ? show(&v, path, &why) : find_none(&v, directory, &why);
+	int r = !strchr(o->name, '/') && file_exists(path) ? show(&v, directory, path, &why) : find_none(&v, directory, &why);
 
 	buffer_fini(&v.out);
 	return r == EXIT_SUCCESS ? r : cli_error(&why);
@@ -294,7 +331,8 @@ const struct command cli_state = {
 	.name = "state",
 	.help = "show the state that a deployment keeps",
 	.about = "Show what the deployment NAME keeps in its state (devserve/ext/state.h), by the names of its struct, "
-		 "as the last answered call left it; where it is larger than 64 KiB, as it was at the last checkpoint. "
+		 "as the last answered call left it, and by the struct that this one had: where a generation has come to "
+		 "serve since, that is said. What is larger than 64 KiB is as it was at the last checkpoint. "
 		 "No server is needed.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),

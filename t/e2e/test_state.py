@@ -799,6 +799,25 @@ def test_a_state_is_shown_by_the_names_of_its_struct_with_and_without_a_server(r
     assert "[0, 0.5] …" in show(root, "counter", "--elements", "2").stdout
 
 
+def test_a_state_that_the_generation_before_left_says_so(root, serve):
+    root.write("counter/counter.c", source())
+    server = serve()
+    assert add(server, 7) == 7
+    server.save("counter/counter.c", source("int64_t count, more;", step="counter->count += *delta; counter->more = 2;"))
+    note = "generation 2 has come to serve since, and no call has ended on it: this is what was left to it"
+    for _ in "with a server", "without one":
+        shown = show(root, "counter")
+        assert shown.stdout.splitlines() == ["counter  gen 1  8 bytes, version 1", note, "", "count  int64_t  7"], shown
+        told = json.loads(show(root, "counter", "--json").stdout)
+        assert (told["generation"], told["serving"], told["values"]) == (1, 2, {"count": 7})
+        server.stop()
+    server = serve()
+    assert add(server, 1) == 8
+    assert "has come to serve" not in show(root, "counter").stdout + show(root, "counter", "--before").stdout
+    assert devserve("rollback", "counter", "--root", str(root.path)).returncode == 0
+    assert "generation 1 has come to serve since" in show(root, "counter").stdout
+
+
 def test_the_state_of_another_replica_and_of_none_is_asked_for_with_a_sentence(root, serve):
     root.copy("counter")
     server = serve()
