@@ -143,15 +143,15 @@ static struct tolerance tolerance_for(const struct json_reader *golden, const ch
 static void say_difference(const struct array *expected, const struct array *got, const struct comparison *c,
 			   struct buffer *b)
 {
-	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " elements %s off; the first at ", c->n_beyond, c->n,
-		      c->n_beyond == 1 ? "is" : "are");
-	compare_put_place(b, c->first, expected->shape, expected->rank);
+	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " elements %s off; the %s at ", c->n_beyond, c->n,
+		      c->n_beyond == 1 ? "is" : "are", expected->dtype == DEVSERVE_BYTES ? "first" : "worst");
+	compare_put_place(b, c->worst, expected->shape, expected->rank);
 	if (expected->dtype == DEVSERVE_BYTES)
 		return;
 	buffer_puts(b, ": expected ");
-	compare_put_element(b, expected->dtype, expected->data, expected->size, c->first);
+	compare_put_element(b, expected->dtype, expected->data, expected->size, c->worst);
 	buffer_puts(b, ", got ");
-	compare_put_element(b, got->dtype, got->data, got->size, c->first);
+	compare_put_element(b, got->dtype, got->data, got->size, c->worst);
 }
 
 static void judge(const struct array *expected, const struct array *got, struct tolerance t, struct case_output *ret)

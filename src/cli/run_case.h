@@ -29,7 +29,7 @@ enum case_outcome {
 
 struct case_output {
 	char *name, *type; /* "FP32[8,4]" */
-	char *sentence;    /* "3 of 32 elements are off; the first at [0,3]: expected 1, got 2" */
+	char *sentence;    /* "3 of 32 elements are off; the worst at [0,3]: expected 1, got 2" */
 	enum case_outcome outcome; /* SAME, CLOSE or DIFFERS */
 	struct comparison comparison; /* n is 0 where it isn't of the same shape */
 };

@@ -82,14 +82,14 @@ static void put_values(const struct difference *d, const struct batch *expected,
 	const struct comparison *c = &d->comparison;
 
 	buffer_printf(b, "%s", port->name);
-	compare_put_place(b, c->first, e->shape, e->rank);
+	compare_put_place(b, c->worst, e->shape, e->rank);
 	buffer_puts(b, " is ");
 	if (port->dtype == DEVSERVE_BYTES) {
 		buffer_printf(b, "not what generation %u answered", expected->generation);
 	} else {
-		compare_put_element(b, port->dtype, data_of(got, d->output), got->outputs[d->output].size, c->first);
+		compare_put_element(b, port->dtype, data_of(got, d->output), got->outputs[d->output].size, c->worst);
 		buffer_printf(b, " where generation %u answered ", expected->generation);
-		compare_put_element(b, port->dtype, data_of(expected, d->output), e->size, c->first);
+		compare_put_element(b, port->dtype, data_of(expected, d->output), e->size, c->worst);
 	}
 	buffer_printf(b, "; %" PRIu64 " of %" PRIu64 " elements differ", c->n_beyond, c->n);
 	if (c->max_abs > 0)

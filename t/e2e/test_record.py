@@ -302,7 +302,7 @@ def test_replay_says_which_element_is_another(twice, root, tmp_path):
     (tmp_path / "off").touch()
     result = command(root, "replay", "1")
     assert result.returncode == 1
-    assert "1 of 3 elements is off; the first at [2]: expected 6, got 7" in result.stdout
+    assert "1 of 3 elements is off; the worst at [2]: expected 6, got 7" in result.stdout
     told = json.loads(command(root, "replay", "1", "--json").stdout)
     assert [o["outcome"] for o in told["outputs"]] == ["differs", "same"]
 
@@ -419,8 +419,23 @@ def test_what_another_save_answers_otherwise_takes_its_place(proved, root):
     refuse(proved, TWICE.replace("if (access(", "if (n == 3 || access("))
     command(root, "replay", 1)
     fault = refuse(proved, TWICE.replace("2 * x[i]", "2 * x[i] + (i == 1)"))
-    while "first at [1]: expected 4, got 5" not in (result := command(root, "replay", fault["replay"])).stdout:
+    while "worst at [1]: expected 4, got 5" not in (result := command(root, "replay", fault["replay"])).stdout:
         assert "crashed" in result.stdout  # it is being written
+
+
+def test_the_trial_the_replay_and_a_shadow_name_the_same_element_the_worst(proved, root):
+    worse = TWICE.replace("2 * x[i]", "2 * x[i] + (i < 2 ? 1 + 10 * (float)i : 0)")
+    fault = refuse(proved, worse)
+    assert fault["reason"].startswith("request 1 (X FP32[3]): Y[1] is 15 and was 4; 2 of 3 elements"), fault
+    result = command(root, "replay", fault["replay"])
+    assert "2 of 3 elements are off; the worst at [1]: expected 4, got 15" in result.stdout, result
+    (root.path / "twice/deployment.yaml").write_text("gate: load\n")
+    mark = proved.mark()
+    root.rename_over("twice/twice.c", worse)
+    proved.wait("save.done", mark, outcome="swapped")
+    assert command(root, "shadow", "twice", 1).returncode == 0
+    ask(proved, [1, 2, 3])
+    assert "Y[1] is 4 where generation 2 answered 15" in proved.wait("shadow.differs")["reason"]
 
 
 def test_a_golden_case_that_a_save_failed_gets_a_number(proved, root):
@@ -432,7 +447,7 @@ def test_a_golden_case_that_a_save_failed_gets_a_number(proved, root):
     assert fault["golden"] == case.name and fault["replay"] == 2
     result = command(root, "replay", 2)
     assert result.returncode == 1, result
-    assert "1 of 3 elements is off; the first at [2]: expected 6.5, got 6" in result.stdout
+    assert "1 of 3 elements is off; the worst at [2]: expected 6.5, got 6" in result.stdout
     golden = root.path / ".devserve/cases/2/golden.json"
     golden.write_text(golden.read_text().replace("0.25", "0.5"))
     assert command(root, "replay", 2).returncode == 0
@@ -460,7 +475,7 @@ def test_a_state_is_copied_with_the_request_and_a_golden_case_begins_with_none(r
         assert server.infer("counter", {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1],
                                                     "data": [10]}]}).output("COUNT") == [10 * (i + 1)]
     result = command(root, "replay", 1)
-    assert "the first at [0]: expected 10, got 40" in result.stdout and "moved on since" in result.stdout, result
+    assert "the worst at [0]: expected 10, got 40" in result.stdout and "moved on since" in result.stdout, result
     assert json.loads(command(root, "replay", 1, "--json").stdout)["stateful"]
 
     assert command(root, "record", "counter", "--id", 1).returncode == 0
@@ -469,7 +484,7 @@ def test_a_state_is_copied_with_the_request_and_a_golden_case_begins_with_none(r
     root.rename_over("counter/counter.c", source.replace("counter->count, *delta", "counter->count + 1, *delta"))
     number = server.wait("trial.failed", mark)["proof"]["fault"]["replay"]
     result = command(root, "replay", number)
-    assert "the first at [0]: expected 10, got 11" in result.stdout and "moved on" not in result.stdout, result
+    assert "the worst at [0]: expected 10, got 11" in result.stdout and "moved on" not in result.stdout, result
 
 
 def test_golden_cases_want_a_directory(root, serve, tmp_path):
