@@ -117,10 +117,14 @@ static int start(const char *directory, const struct json_reader *facts, const c
 
 /* Comparing */
 
-/* What the golden case says of itself; NULL: nothing, or it isn't one. */
-static struct json_reader *read_golden(const char *directory)
+/* What a case says of tolerances, and the golden case that it is a copy of; NULL: nothing, or it isn't one. */
+struct tolerances {
+	struct json_reader *deployment, *golden;
+};
+
+static struct json_reader *read_json(const char *directory, const char *name)
 {
-	_cleanup_free_ char *path = path_join(directory, "golden.json");
+	_cleanup_free_ char *path = path_join(directory, name);
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	struct json_reader *r = NULL;
 
@@ -129,13 +133,18 @@ static struct json_reader *read_golden(const char *directory)
 	return r;
 }
 
-static struct tolerance tolerance_for(const struct json_reader *golden, const char *name, uint32_t dtype)
+/* As the trial takes it: the deployment's is for floats. */
+static struct tolerance tolerance_for(const struct tolerances *all, const char *name, uint32_t dtype)
 {
 	struct tolerance t = tolerance_of(dtype);
 
-	if (golden) {
-		json_reader_number(golden, &t.rtol, "/tolerance/%s/rtol", name);
-		json_reader_number(golden, &t.atol, "/tolerance/%s/atol", name);
+	if (all->deployment && t.rtol != 0) {
+		json_reader_number(all->deployment, &t.rtol, "/tolerance/rtol");
+		json_reader_number(all->deployment, &t.atol, "/tolerance/atol");
+	}
+	if (all->golden) {
+		json_reader_number(all->golden, &t.rtol, "/tolerance/%s/rtol", name);
+		json_reader_number(all->golden, &t.atol, "/tolerance/%s/atol", name);
 	}
 	return t;
 }
@@ -179,7 +188,7 @@ static bool same_shape(const struct array *a, const struct array *b)
 	       memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape)) == 0;
 }
 
-static void compare_output(const char *directory, const char *got_in, const struct json_reader *golden, uint32_t dtype,
+static void compare_output(const char *directory, const char *got_in, const struct tolerances *tolerances, uint32_t dtype,
 			   struct case_output *o)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL, type = BUFFER_NULL;
@@ -195,7 +204,7 @@ static void compare_output(const char *directory, const char *got_in, const stru
 		buffer_reset(&why);
 		buffer_puts(&why, "not compared: no answer was kept");
 	} else if (r == 0 && same_shape(&expected, &got)) {
-		judge(&expected, &got, tolerance_for(golden, o->name, dtype), o);
+		judge(&expected, &got, tolerance_for(tolerances, o->name, dtype), o);
 	} else if (r == 0) {
 		buffer_puts(&why, "expected was ");
 		array_put_type(&why, expected.dtype, expected.shape, expected.rank);
@@ -209,7 +218,7 @@ static void compare_output(const char *directory, const char *got_in, const stru
 
 static void compare_all(const char *directory, const char *got, const struct json_reader *result, struct case_run *ret)
 {
-	struct json_reader *golden = read_golden(directory);
+	const struct tolerances tolerances = { read_json(directory, "case.json"), read_json(directory, "golden.json") };
 	size_t n = json_reader_count(result, "/outputs");
 
 	for (size_t i = 0; i < n && i < DEVSERVE_MAX_TENSORS; i++) {
@@ -221,11 +230,12 @@ static void compare_all(const char *directory, const char *got, const struct jso
 			break;
 		ret->n_outputs++;
 		o->name = xstrdup(name);
-		compare_output(directory, got, golden, dtype_from_name(type, strlen(type)), o);
+		compare_output(directory, got, &tolerances, dtype_from_name(type, strlen(type)), o);
 		if (o->outcome > ret->outcome)
 			ret->outcome = o->outcome;
 	}
-	json_reader_free(golden);
+	json_reader_free(tolerances.deployment);
+	json_reader_free(tolerances.golden);
 }
 
 /* What came of it */

@@ -169,6 +169,16 @@ static void tidy(const char *directory)
 
 /* Writing one */
 
+static void describe_tolerance(const struct case_facts *f, struct buffer *json)
+{
+	json_object(json, "tolerance");
+	if (f->rtol >= 0)
+		json_double(json, "rtol", f->rtol);
+	if (f->atol >= 0)
+		json_double(json, "atol", f->atol);
+	json_object_end(json);
+}
+
 static void describe(const struct keeping *k, const struct case_facts *f, struct buffer *json)
 {
 	const struct recording *r = k->golden ? NULL : recorder_at(&k->view, 0);
@@ -192,6 +202,7 @@ static void describe(const struct keeping *k, const struct case_facts *f, struct
 	json_string(json, "weights", f->weights);
 	json_string(json, "runtime", f->runtime);
 	json_bool(json, "cuda", f->cuda);
+	describe_tolerance(f, json);
 	json_object_end(json);
 	buffer_putc(json, '\n');
 }

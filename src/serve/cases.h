@@ -33,6 +33,7 @@ struct case_facts {
 	const char *image;     /* path */
 	const char *weights, *device, *state, *runtime; /* paths, or NULL */
 	bool cuda;
+	double rtol, atol;     /* of the deployment's floating outputs; < 0: by datatype */
 	const char *sentence;  /* what is wrong with the image, or NULL */
 	struct history_build **built; /* its sources, which are taken (then NULL); NULL: the history has them */
 };

@@ -264,9 +264,11 @@ static int keep(const struct plugin *p, uint64_t id, struct asker *a)
 {
 	struct deployment_image image = { .path = NULL };
 	_cleanup_free_ char *state = NULL;
+	struct deployment_stats stats;
 
 	if (!deployment_get_image(p->deployment, &image))
 		return -ENOEXEC;
+	deployment_get_stats(p->deployment, &stats);
 	if (image.has_state)
 		state = xasprintf("%s/state/%s/0", p->plugins->state_dir, p->name);
 	return cases_keep(p->plugins->cases, p->deployment, id, &(struct case_facts){
@@ -278,6 +280,8 @@ static int keep(const struct plugin *p, uint64_t id, struct asker *a)
 		.state = state,
 		.runtime = image.runtime,
 		.cuda = image.cuda,
+		.rtol = stats.settings.rtol,
+		.atol = stats.settings.atol,
 	}, on_kept, a);
 }
 

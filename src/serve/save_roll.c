@@ -104,6 +104,8 @@ static void trial_failed(struct save *s, const struct rollout_result *result)
 						    .runtime = s->runtime,
 						    .state = s->signature->state.size ? state : NULL,
 						    .cuda = s->signature->cuda,
+						    .rtol = s->settings.rtol,
+						    .atol = s->settings.atol,
 						    .sentence = result->sentence,
 						    .built = &s->built }, &proof);
 	mine.proof = result->proof ? &proof : NULL;

@@ -438,6 +438,23 @@ def test_the_trial_the_replay_and_a_shadow_name_the_same_element_the_worst(prove
     assert "Y[1] is 4 where generation 2 answered 15" in proved.wait("shadow.differs")["reason"]
 
 
+def test_a_replay_has_the_tolerance_that_the_trial_had(proved, root):
+    mark = proved.mark()
+    root.write("twice/deployment.yaml", "tolerance: {rtol: 0.1}\n")
+    proved.wait("save.done", mark, outcome="swapped")
+    off = "2 * x[i] + {} * x[i]"
+    fault = refuse(proved, TWICE.replace("2 * x[i]", off.format("(i == 0 ? 0.3f : 0.1f)")))
+    assert fault["reason"].startswith("request 1 (X FP32[3]): Y[0] is 2.29999995 and was 2; 1 of 3 elements"), fault
+    result = command(root, "replay", fault["replay"])
+    assert "1 of 3 elements is off; the worst at [0]: expected 2" in result.stdout, result
+    mark = proved.mark()
+    root.rename_over("twice/twice.c", TWICE.replace("2 * x[i]", off.format("0.1f")))
+    proved.wait("save.done", mark, outcome="swapped")
+    number = listed(root)[0]["id"]
+    shutil.rmtree(root.path / ".devserve/cases")
+    assert command(root, "replay", number).returncode == 0
+
+
 def test_a_golden_case_that_a_save_failed_gets_a_number(proved, root):
     assert command(root, "record", "twice").returncode == 0
     [case] = cases(root.path / "twice/golden")
