@@ -322,11 +322,6 @@ struct batch *batch_new(struct deployment *d, struct signature *signature);
 void batch_discard(struct batch *b);
 /* The request of @w as one more member; both stay where they are. */
 void batch_add(struct batch *b, struct waiting *w);
-/*
- * Memory for its call. To be joined, inputs are copied: where there is no room for that the first
- * member goes alone, as it lies, and the others are members no more. 0, -EOVERFLOW or -ENOMEM.
- */
-int batch_reserve(struct batch *b, uint64_t *ret_spill);
 /* To the worker of @seat, which has room; @r: what batch_reserve() returned. If that failed, its members are told. */
 void batch_submit(struct batch *b, struct seat *seat, int r, uint64_t spill);
 void batch_done(struct batch *b);
@@ -345,20 +340,26 @@ void batch_put_back(struct batch *b, bool begun);
 void batch_put_apart(struct batch *b, uint32_t blamed, bool begun);
 /* One call of @w alone, on @seat. */
 void batch_submit_alone(struct deployment *d, struct seat *seat, struct waiting *w);
+/* A call that is written, to the worker of @seat, which has room. */
+void batch_launch(struct batch *b, struct seat *seat);
 /* "INPUT0 FP32[8,16], INPUT1 FP32[16,4]" */
 void batch_describe(const struct batch *b, struct buffer *ret);
 
+/*
+ * call.c: memory for its call. To be joined, inputs are copied: where there is no room for that the first
+ * member goes alone, as it lies, and the others are members no more. 0, -EOVERFLOW or -ENOMEM.
+ */
+int batch_reserve(struct batch *b, uint64_t *ret_spill);
+/* That memory is what the worker reads from here on. */
+void batch_write(struct batch *b, uint64_t spill);
+/* Where the inputs of several members lie, one after the other, each aligned. */
+uint64_t batch_inputs_at(const struct batch *b);
 /*
  * The same call for a worker of @signature's, in @arena, all but the bytes of its inputs; while the
  * members of @of are there. NULL: no memory. batch_drop_user() frees it.
  */
 struct batch *batch_copy(const struct batch *of, struct shadow_copy *copy, struct arena *arena,
 			 struct signature *signature);
-/* A call that is written, to the worker of @seat, which has room. */
-void batch_launch(struct batch *b, struct seat *seat);
-
-/* Where the inputs of several members lie, one after the other, each aligned. */
-uint64_t batch_inputs_at(const struct batch *b);
 
 /* keep.c: nobody has cancelled. */
 bool batch_is_whole(const struct batch *b);

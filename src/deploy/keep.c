@@ -31,7 +31,7 @@ static uint64_t joined_size(const struct batch *b, uint32_t i)
 	return size;
 }
 
-/* As batch.c placed them. */
+/* As call.c placed them. */
 void batch_inputs(const struct batch *b, struct call_tensor *ret)
 {
 	uint64_t at = batch_inputs_at(b);

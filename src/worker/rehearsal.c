@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The call is made here as the server makes it (deploy/batch.c, deploy/outputs.c): outputs whose
+ * The call is made here as the server makes it (deploy/call.c, deploy/outputs.c): outputs whose
  * shape is known before get their place, all others are cut from what follows, the spill. So
  * no answer is waited for: the room is as large as outputs may be, and the same pages are used
  * again and again. Images with a GPU get their inputs copied into the room, for pinned memory
