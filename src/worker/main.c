@@ -9,7 +9,6 @@
  * in one go (or after BELL_NS of computing): a wake-up costs more than most kernels.
  */
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -33,6 +32,7 @@
 #include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/libraries.h"
 #include "worker/manners.h"
 #include "worker/measure.h"
 #include "worker/proof.h"
@@ -67,8 +67,7 @@ struct worker {
 	struct image serving; /* dl is NULL until the first swap */
 	struct image loaded;  /* waits for LINK_SWAP */
 	bool has_serving, has_loaded, stopping;
-	void *blas, *openmp; /* libraries that we hold, or NULL */
-	unsigned threads;    /* that they use; 0: their own choice */
+	struct libraries libraries;
 	bool unrung; /* published, and the bell not rung */
 	uint32_t n_grants;
 	uint64_t unrung_ns; /* computed since the bell was last rung */
@@ -202,34 +201,13 @@ static void run_call(struct worker *w, const struct message *m)
 		finish_oldest(w);
 }
 
-static void call_with(void *library, const char *function, unsigned n)
-{
-	void *address = library ? dlsym(library, function) : NULL;
-	void (*call)(int);
-
-	if (!address)
-		return;
-	memcpy(&call, &address, sizeof(call)); /* ISO C has no cast for it */
-	call((int)n);
-}
-
-/* Of the thread that runs the kernels: the cores of other replicas are not ours. */
-static void limit_threads(struct worker *w)
-{
-	if (w->link->threads == w->threads)
-		return;
-	w->threads = w->link->threads;
-	call_with(w->blas, "openblas_set_num_threads", w->threads);
-	call_with(w->openmp, "omp_set_num_threads", w->threads);
-}
-
 static void swap(struct worker *w, const struct message *m)
 {
 	uint64_t started = clock_ns();
 	struct image before = w->serving;
 
 	title_set(w->link->name);
-	limit_threads(w);
+	libraries_limit_threads(&w->libraries, w->link->threads);
 	state_set_period(w->state, w->link->checkpoint_ms);
 	if (m->size)
 		state_keep_private(w->state);
@@ -315,7 +293,7 @@ static void prove(struct worker *w, const struct message *m)
 {
 	int r = -ENOENT;
 
-	limit_threads(w);
+	libraries_limit_threads(&w->libraries, w->link->threads);
 	if (w->has_loaded)
 		r = proof_carry_out(w->link, m->extra, &w->loaded);
 	send(w, &(struct message){ .kind = LINK_PROVED, .extra = (uint64_t)-r });
@@ -325,7 +303,7 @@ static void prove(struct worker *w, const struct message *m)
 static void measure(struct worker *w, const struct message *m)
 {
 	title_set(w->link->name);
-	limit_threads(w);
+	libraries_limit_threads(&w->libraries, w->link->threads);
 	send(w, &(struct message){ .kind = LINK_MEASURED, .extra = (uint64_t)-measure_carry_out(w->link, m->extra) });
 }
 
@@ -444,24 +422,13 @@ static void hide_descriptors(struct worker *w)
 	close(LINK_ARENA);
 }
 
-/*
- * Libraries whose threads and state must outlive every image: mapped once, never unmapped.
- * A plugin that brought libgomp itself would crash the process at its dlclose().
- */
-static void hold_libraries(struct worker *w)
-{
-	setenv("OPENBLAS_THREAD_TIMEOUT", "4", 0); /* or its pool burns a core for 100 ms */
-	w->blas = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	w->openmp = dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-}
-
 /* One call, for somebody who looks (worker/replay.h). A debugger gets the signals, if there is one. */
 static int replay(struct worker *w, int argc, char **argv)
 {
 	size_t size;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	hold_libraries(w);
+	libraries_hold(&w->libraries);
 	threads_hold();
 	if (argc > 1 && strcmp(argv[1], "link=yes") == 0) {
 		w->link = map_descriptor(LINK_FD, PROT_READ | PROT_WRITE, &size);
@@ -488,7 +455,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what a plugin prints is wanted most when it crashes */
-	hold_libraries(&w);
+	libraries_hold(&w.libraries);
 	threads_hold();
 	ring_init(&w.from_server, &w.link->to_worker);
 	ring_init(&w.to_server, &w.link->to_server);
