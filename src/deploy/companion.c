@@ -246,7 +246,7 @@ static int bring(struct seat *s)
 		return r;
 	replica_attach(s->incoming, d->companion.shadow ? shadow_arena(d->companion.shadow) : &d->arena);
 	uv_update_time(d->deploy->hub->loop);
-	uv_timer_start(&s->patience, on_patience_over, d->deploy->create_timeout_ms, 0);
+	uv_timer_start(&s->patience, on_patience_over, spare_patience_ms(d->deploy, d->companion.release.runtime), 0);
 	if (up)
 		on_up(s);
 	return 0;

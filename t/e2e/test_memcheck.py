@@ -149,12 +149,27 @@ def test_loading_that_hangs_under_it_is_told_with_the_time_that_it_had(root, too
     assert server.infer("one", x(1)).status == 200 and "sanitizer" not in entry(server)
 
 
+SLOW = "\tif (getpgrp() != getpid()) /* a worker leads its group, unless the tool does */\n\t\tusleep(1500000);\n\t*self ="
+
+
+@without_gpu
+def test_a_shadow_of_what_serves_under_it_has_as_long_to_start(root, tool):
+    write(root)
+    root.write("one/one.c", "#include <unistd.h>\n" + host().replace("\t*self =", SLOW))
+    server = tool("--create-timeout=1")
+    assert toggle(server).returncode == 0
+    mark = server.mark()
+    said = devserve("shadow", "one", entry(server)["generation"], "--root", root.path)
+    assert said.returncode == 0, said
+    server.wait("shadow.started", mark)
+
+
 @without_gpu
 def test_requests_that_are_asked_once_more_under_it_have_as_long_to_wait_for_a_worker(root, tool):
     """Two in one batch crash, and each alone doesn't; loading takes longer than --create-timeout, which it may there."""
     crashes = "\tif (n == 2 && getpgrp() != getpid()) /* a worker leads its group, unless the tool does */\n\t\tabort();\n"
     source = "#include <stdlib.h>\n#include <unistd.h>\n" + host(crashes + LAUNCH)
-    source = source.replace("\t*self =", "\tif (getpgrp() != getpid())\n\t\tusleep(1500000);\n\t*self =")
+    source = source.replace("\t*self =", SLOW)
     write(root)
     root.write("one/one.c", source.replace("\t.create =", "\t.max_batch_size = 2,\n\t.max_queue_delay_microseconds = 20000000,\n"
                                                           "\t.create ="))
