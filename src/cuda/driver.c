@@ -99,8 +99,25 @@ void driver_describe(const struct driver *d, cuda_result error, char *ret, size_
 	snprintf(ret, size, "%s (%d): %s", name ? name : "CUDA error", error, text ? text : "unknown");
 }
 
+/* Those of which <cuda.h> says that the process is to be terminated, or the context to be destroyed. */
 bool driver_is_sticky(cuda_result error)
 {
-	return error == 214 /* uncorrectable memory */ || error == 700 || error == 702 /* timeout */ ||
-	       (error >= 714 && error <= 719); /* faults of a kernel, from misaligned to illegal */
+	static const cuda_result sticky[] = {
+		214, /* uncorrectable memory */
+		220, /* likewise of a link */
+		226, /* contained */
+		700, /* illegal address */
+		702, /* timeout */
+		709, /* the context is destroyed */
+		710, /* assert() */
+		714, 715, 716, 717, 718, 719, /* faults of a kernel, from its stack to any other */
+		721, /* tensor memory that it kept */
+		810, /* the server of MPS ended us */
+		911, /* an external device */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sticky); i++)
+		if (error == sticky[i])
+			return true;
+	return false;
 }

@@ -289,14 +289,15 @@ def test_a_kernel_that_is_not_there_is_named(root, fake):
     assert answer.status == 500 and 'no kernel "thrice"' in answer.json["error"], answer
 
 
-def test_a_fault_of_the_gpu_costs_the_worker_and_names_the_kernel(root, fake):
+@pytest.mark.parametrize("error, name", [(700, "CUDA_ERROR_ILLEGAL_ADDRESS"), (710, "CUDA_ERROR_ASSERT")])
+def test_a_fault_of_the_gpu_costs_the_worker_and_names_the_kernel(root, fake, error, name):
     write(root, call=wild())
-    server = fake(fault="wild=700")
+    server = fake(fault=f"wild={error}")
     mark = server.mark()
     pids = server.worker_pids("one")
     assert server.infer("one", x(1)).status == 500
     report = server.wait("crash.report", mark, deployment="one")
-    assert "CUDA_ERROR_ILLEGAL_ADDRESS (700)" in report["what"], report
+    assert f"{name} ({error})" in report["what"], report
     assert "kernel wild, grid 3×2×1, block 32×1×1" in report["what"], report
     server.wait("worker.replaced", mark, deployment="one")
     assert server.worker_pids("one") != pids
@@ -486,6 +487,18 @@ def test_an_illegal_address_costs_the_worker_and_another_answers(root, serve):
     report = server.wait("crash.report", mark, deployment="one")
     assert "kernel wild, grid 3×2×1" in report["what"], report
     server.save("one/one.c", host() + "\nint again;\n")
+    assert server.infer("one", x(21)).value == 42
+
+
+@with_gpu
+def test_an_assertion_of_a_kernel_costs_the_worker_and_another_answers(root, serve):
+    write(root, call=wild("untrue"))
+    root.write("one/kernel.cu", kernel(2) + 'extern "C" __global__ void untrue(int *y)\n{\n\tassert(!y);\n}\n')
+    server = serve("--create-timeout=60")
+    mark = server.mark()
+    assert server.infer("one", x(1)).status == 500
+    assert "CUDA_ERROR_ASSERT (710)" in server.wait("crash.report", mark, deployment="one")["what"]
+    server.save("one/one.c", host())
     assert server.infer("one", x(21)).value == 42
 
 

@@ -522,7 +522,11 @@ API int cuGraphLaunch(void *exec, void *stream)
 	note("launch graph %u", g->number);
 	return 0;
 }
-API int cuGetErrorName(int error, const char **ret) { *ret = error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR"; return 0; }
+API int cuGetErrorName(int error, const char **ret)
+{
+	*ret = error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : error == 710 ? "CUDA_ERROR_ASSERT" : "CUDA_ERROR";
+	return 0;
+}
 API int cuGetErrorString(int error, const char **ret) { (void)error; *ret = "a fake error"; return 0; }
 /* NVRTC looks for a cache of the driver's. */
 API int cuGetExportTable(const void **ret, const void *id) { (void)id; *ret = NULL; return 500; }
