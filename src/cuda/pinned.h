@@ -7,7 +7,8 @@
  * Host memory that the GPU reads and writes by itself. A deployment's arena is gigabytes of
  * addresses with little behind them, so it is pinned piece by piece, where tensors come to lie;
  * the allocator uses the same places again and again. Where the system refuses, copies go on
- * from memory as it is, only slower. One thread.
+ * from memory as it is, only slower. The GPU knows pages, not addresses: what is pinned must not
+ * be unmapped, nor its pages be given back to the system. One thread.
  */
 
 #include "cuda/device.h"
@@ -21,7 +22,7 @@ struct pinned {
 	uint8_t *chunks; /* of each: 0 not asked yet, 1 pinned, 2 refused */
 };
 
-/* NULL: none any more; what was pinned is not. */
+/* NULL: none any more; what was pinned is not. Before the memory that was set last is unmapped. */
 void pinned_set(struct pinned *p, const struct device *d, char *base, size_t size);
 
 /* Queue a copy of @size bytes between @host, which lies in the arena, and the device. */

@@ -159,6 +159,12 @@ void gpu_begin(struct gpu *g, const struct devserve_call *call, char *arena, siz
 	pinned_set(&pinned, g->device, arena, size);
 }
 
+void gpu_unpin(const char *arena)
+{
+	if (pinned.base == arena)
+		pinned_set(&pinned, pinned.device, NULL, 0);
+}
+
 bool gpu_has_input(const struct gpu *g, uint32_t index, uint32_t dtype)
 {
 	return g && g->offer && dtype != DEVSERVE_BYTES && !(g->offer->host_inputs >> index & 1);

@@ -61,6 +61,8 @@ bool gpu_may_overlap(const struct gpu *g);
  * @overlaps: another one is under way, or about to begin. [infer]
  */
 void gpu_begin(struct gpu *g, const struct devserve_call *call, char *arena, size_t size, unsigned flight, bool overlaps);
+/* The calls' host memory at @arena is about to be unmapped; none of them is under way. [infer] */
+void gpu_unpin(const char *arena);
 /* Whether input @index goes to the GPU, or output @index comes from there. */
 bool gpu_has_input(const struct gpu *g, uint32_t index, uint32_t dtype);
 bool gpu_has_output(const struct gpu *g, uint32_t index, uint32_t dtype);

@@ -269,6 +269,7 @@ static void *map_descriptor(int fd, int protection, size_t *ret_size)
 static void map_arena(struct worker *w, int fd)
 {
 	if (w->arena) {
+		gpu_unpin(w->arena);
 		munmap(w->arena, w->arena_size);
 		munmap((char *)w->inputs, w->arena_size);
 	}

@@ -25,6 +25,7 @@
 #include "infer/dtype.h"
 #include "infer/tensor.h"
 #include "worker/crash.h"
+#include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/image.h"
 
@@ -80,6 +81,7 @@ struct rehearsal *rehearsal_free(struct rehearsal *r)
 	if (!r)
 		return NULL;
 	invocation_free(r->invocation);
+	gpu_unpin(r->room);
 	munmap(r->room, r->room_size);
 	free(r->call);
 	free(r);
