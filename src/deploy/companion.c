@@ -396,7 +396,7 @@ static void begin(struct deployment *d, enum companion_kind kind, double share, 
 	c->release.image = r->image_hash;
 	c->release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	c->release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
-	d->deploy->any_cuda |= r->signature->cuda;
+	deployment_expect(d, r->signature);
 }
 
 /* A canary's workers have no more to do than the others. */

@@ -119,6 +119,13 @@ static bool is_busy(const struct deployment *d)
 	return companion_drains(d);
 }
 
+/* Its workers pin the arena from now on: pages that go would be others to the GPU than to us. */
+void deployment_expect(struct deployment *d, const struct signature *s)
+{
+	d->deploy->any_cuda |= s->cuda;
+	d->arena.keeps |= s->cuda;
+}
+
 bool deployment_serves(const struct deployment *d)
 {
 	for (unsigned i = 0; i < d->n_seats; i++)

@@ -306,6 +306,8 @@ void deployment_refuse(struct deployment *d, struct infer_request *r, enum infer
 /* Every request that waits is answered so. */
 void deployment_refuse_all(struct deployment *d, enum infer_status status, const char *sentence);
 void deployment_settle_removal(struct deployment *d);
+/* An image of that signature is about to be loaded, here or beside it. */
+void deployment_expect(struct deployment *d, const struct signature *s);
 /* Whether any seat has a worker. */
 bool deployment_serves(const struct deployment *d);
 /* Requests in the queue that were made for another signature are answered with 503. */

@@ -384,7 +384,7 @@ void deployment_roll(struct deployment *d, const struct rollout *r, rollout_done
 	wish.release.image = r->image_hash;
 	wish.accepted = r->accept ? xasprintf("%s.accepted", wish.release.path) : NULL;
 	wish.golden = golden_cases_ref(r->golden);
-	d->deploy->any_cuda |= r->signature->cuda;
+	deployment_expect(d, r->signature);
 	wish.release.weights = r->weights ? xstrdup(r->weights) : NULL;
 	wish.release.runtime = r->runtime ? xstrdup(r->runtime) : NULL;
 	if (d->has_next_wish)

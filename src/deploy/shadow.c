@@ -80,6 +80,7 @@ int shadow_new(struct deployment *d, struct shadow **ret)
 		return r;
 	}
 	s->deployment = d;
+	s->arena.keeps = d->companion.release.signature->cuda;
 	s->saved_ns = MOST_SAVED_NS;
 	s->earned_ns = clock_ns();
 	s->values = !d->companion.release.signature->state.size;

@@ -283,7 +283,7 @@ void arena_trim(struct arena *a)
 	struct arena_books *b = a->books;
 
 	a->dirty = false;
-	for (unsigned order = TRIM_ORDER; order <= b->top; order++)
+	for (unsigned order = TRIM_ORDER; order <= b->top && !a->keeps; order++)
 		for (uint32_t unit = b->heads[order]; unit != NONE; unit = b->next[unit])
 			fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				  (off_t)((uint64_t)unit << UNIT_BITS), (off_t)(UNIT << order));

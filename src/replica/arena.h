@@ -34,6 +34,7 @@ struct arena {
 	uint64_t size;              /* a power of two */
 	struct arena_books *books;
 	bool dirty;                 /* a large block was released since the last trim */
+	bool keeps;                 /* its pages: a GPU's driver may have pinned them (cuda/pinned.h) */
 };
 
 /* An arena that could hold the whole budget; pages come when they are touched. 0 or -errno. */
@@ -50,5 +51,5 @@ void arena_release(struct arena *a, uint64_t offset);
 /* Usable bytes of the block at @offset: at least what was asked for. */
 uint64_t arena_block_size(const struct arena *a, uint64_t offset);
 
-/* Give the pages of free blocks back to the system. For when nothing happens. */
+/* Give the pages of free blocks back to the system, unless it `keeps` them. For when nothing happens. */
 void arena_trim(struct arena *a);

@@ -120,6 +120,17 @@ Test(arena, trimming_keeps_what_is_in_use)
 	cr_assert_eq(arena.base[b], 0, "the free block's pages were not given back");
 }
 
+Test(arena, what_may_be_pinned_is_not_given_back)
+{
+	uint64_t at = arena_reserve(&arena, 8 * MIB);
+
+	arena.keeps = true;
+	memset(arena.base + at, 8, 8 * MIB);
+	arena_release(&arena, at);
+	arena_trim(&arena);
+	cr_assert_eq(arena.base[at], 8, "the GPU still has the page that is gone from here");
+}
+
 Test(arena, large_requests_leave_an_eighth_to_small_ones)
 {
 	struct infer_memory *m = &arena.memory;
