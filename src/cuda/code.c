@@ -45,7 +45,10 @@ static void learn(const struct device *d, struct kernel *k)
 	d->driver->kernel_attribute(&k->dynamic, CUDA_KERNEL_DYNAMIC_SHARED, k->kernel, d->ordinal);
 }
 
-/* Asking for its function is what makes the driver load it. */
+/*
+ * The driver would load it at its first launch, in a call that somebody waits for, or a capture. Why it can't be,
+ * that launch tells, if there ever is one.
+ */
 static cuda_result add_kernel(struct code *c, cuda_kernel kernel)
 {
 	const struct driver *d = c->device->driver;
@@ -58,6 +61,7 @@ static cuda_result add_kernel(struct code *c, cuda_kernel kernel)
 		r = d->kernel_function(&function, kernel);
 	if (r != 0)
 		return r;
+	d->function_load(function);
 	k = xcalloc(1, sizeof(*k));
 	k->next = c->kernels;
 	k->name = k->symbol = xstrdup(name);

@@ -83,6 +83,7 @@ enum { CUDA_STREAM_NON_BLOCKING = 1, CUDA_EVENT_NO_TIMING = 2 };
 	X(library_kernels, cuLibraryEnumerateKernels, (cuda_kernel *ret, unsigned n, cuda_library library)) \
 	X(kernel_name, cuKernelGetName, (const char **ret, cuda_kernel kernel))                 \
 	X(kernel_function, cuKernelGetFunction, (cuda_function *ret, cuda_kernel kernel))       \
+	X(function_load, cuFuncLoad, (cuda_function function))                                  \
 	X(kernel_attribute, cuKernelGetAttribute, (int *ret, int attribute, cuda_kernel kernel, int device)) \
 	X(kernel_set, cuKernelSetAttribute, (int attribute, int value, cuda_kernel kernel, int device)) \
 	X(kernel_parameter, cuKernelGetParamInfo, (cuda_kernel kernel, size_t index, size_t *ret_offset, size_t *ret_size)) \

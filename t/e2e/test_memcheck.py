@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from devserve import TREE, constant, devserve, wait_until_gone, x
-from gpu import FAKE, NVCC, needs_toolkit, with_gpu, without_gpu
+from gpu import FAKE, NVCC, needs_toolkit, refuse_mistakes, with_gpu, without_gpu
 from test_cuda import LAUNCH, host, kernel, wild, write
 
 pytestmark = needs_toolkit
@@ -61,7 +61,8 @@ def tool(serve, root, tmp_path):
         server.runs = lambda: [line.split() for line in log.read_text().splitlines()]
         return server
 
-    return start
+    yield start
+    refuse_mistakes(tmp_path / "cuda.log")
 
 
 @without_gpu

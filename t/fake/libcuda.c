@@ -19,6 +19,12 @@
  *	                 "KERNEL=ERROR@N": once it has run for the Nth time
  *
  * Kernels and their parameters are read from the cubins, which are real.
+ *
+ * What the real one refuses, or what has no meaning there, is refused here, too, and written down as a
+ * line "MISTAKE …", which no test may leave (t/lib/gpu.py): calls without a context, before cuInit() or
+ * in a child; a kernel of a library that is gone, a library that goes while its kernels run; host memory
+ * that is pinned in part, twice, or no longer by the pages that are there; times of events that have
+ * none. Everything is done at once, but counts as done only when somebody has waited for it.
  */
 
 #include <elf.h>
@@ -29,11 +35,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define API __attribute__((visibility("default")))
 
-enum { MAX_KERNELS = 64, MAX_PARAMETERS = 16, MAX_NODES = 64 };
+enum { MAX_KERNELS = 64, MAX_PARAMETERS = 16, MAX_NODES = 64, MAX_STREAMS = 16, MAX_RANGES = 4096 };
+enum { INVALID_VALUE = 1, NOT_INITIALIZED = 3, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_READY = 600 };
+enum { PAGE = 4096 };
+enum { USUAL_SHARED = 49152, MOST_SHARED = 166912, MOST_THREADS = 1024, MOST_BLOCKS = 65535 };
+
+/* How far each stream has come. */
+struct moment {
+	uint64_t at[MAX_STREAMS];
+};
 
 struct library;
 
@@ -42,10 +57,14 @@ struct kernel {
 	char name[128];
 	unsigned n_parameters;
 	size_t sizes[MAX_PARAMETERS];
+	int shared; /* dynamic, that a launch may have */
+	int loaded; /* its code is on the GPU */
 };
 
 struct library {
 	unsigned n;
+	int gone;
+	struct moment used;
 	int adds, takes_ns; /* -1: nothing is said of it */
 	struct kernel kernels[MAX_KERNELS];
 };
@@ -55,24 +74,30 @@ static _Atomic uint64_t gone_ns; /* by the events */
 
 /* What a stream was told while it is captured, which is then done at each replay. */
 struct node {
-	const struct kernel *kernel; /* NULL: a copy */
+	struct kernel *kernel; /* NULL: a copy, or a fill */
 	uint64_t to, from; /* of a kernel: its first parameters, as many as are needed */
 	int n;
 	size_t size;
-};
-
-struct graph {
-	unsigned number, n;
-	struct node nodes[MAX_NODES];
+	int fills; /* with that byte; -1: it copies */
 };
 
 struct stream {
 	unsigned number;
+	struct moment now;
+};
+
+struct graph {
+	unsigned number, n;
+	const struct stream *stream;
+	struct node nodes[MAX_NODES];
 };
 
 struct event {
+	unsigned flags;
+	int gone;
 	uint64_t ns;
 	const struct stream *stream; /* it was recorded on; NULL: none yet */
+	struct moment moment;
 };
 
 static struct graph *captured; /* NULL: no capture is under way */
@@ -82,8 +107,15 @@ static unsigned n_graphs;
 static struct range {
 	uint64_t at;
 	size_t size;
-} ranges[1024]; /* of device memory */
-static pthread_mutex_t ranges_lock = PTHREAD_MUTEX_INITIALIZER;
+	struct moment used;
+} ranges[MAX_RANGES], pinned[MAX_RANGES]; /* of device memory, of the host's */
+static size_t most_ranges; /* that either ever had */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of these, and of what is done */
+static struct moment done;
+static uint64_t n_done; /* that streams were told */
+
+static pid_t started_by;
+static _Thread_local int has_context;
 
 static __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
 {
@@ -116,31 +148,147 @@ static int unsafe(const char *what)
 	return broken;
 }
 
-static void add_range(uint64_t at, size_t size)
+static __attribute__((format(printf, 2, 3))) int mistake(int error, const char *format, ...)
 {
-	pthread_mutex_lock(&ranges_lock);
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
-		if (!ranges[i].at) {
-			ranges[i] = (struct range){ at, size };
-			break;
-		}
-	pthread_mutex_unlock(&ranges_lock);
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	note("MISTAKE %s", text);
+	return error;
 }
 
-/* The one that @at lies in, taken out if @take. */
-static int has_range(uint64_t at, int take)
+/* What every call of a thread needs that asks more than which GPUs there are. */
+static int lacks_context(const char *function)
 {
-	int found = 0;
+	if (!started_by)
+		return mistake(NOT_INITIALIZED, "%s before cuInit", function);
+	if (started_by != getpid())
+		return mistake(NOT_INITIALIZED, "%s in a child of who called cuInit", function);
+	if (!has_context)
+		return mistake(INVALID_CONTEXT, "%s without a context", function);
+	return 0;
+}
 
-	pthread_mutex_lock(&ranges_lock);
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges) && !found; i++)
-		if (ranges[i].at && at - ranges[i].at < ranges[i].size) {
-			found = 1;
-			if (take)
-				ranges[i].at = 0;
+#define NEEDS_CONTEXT()                               \
+	do {                                          \
+		int lacks = lacks_context(__func__);  \
+                                                      \
+		if (lacks)                            \
+			return lacks;                 \
+	} while (0)
+
+/* Time */
+
+static void reach(struct moment *m, const struct moment *other)
+{
+	for (unsigned i = 0; i < MAX_STREAMS; i++)
+		if (other->at[i] > m->at[i])
+			m->at[i] = other->at[i];
+}
+
+static int is_done(const struct moment *m)
+{
+	for (unsigned i = 0; i < MAX_STREAMS; i++)
+		if (m->at[i] > done.at[i])
+			return 0;
+	return 1;
+}
+
+static void wait_until(const struct moment *m)
+{
+	pthread_mutex_lock(&lock);
+	reach(&done, m);
+	pthread_mutex_unlock(&lock);
+}
+
+/* The stream is told one thing more, which uses something. */
+static int advance(struct stream *s, struct moment *used)
+{
+	if (!s)
+		return mistake(INVALID_HANDLE, "the legacy stream");
+	pthread_mutex_lock(&lock);
+	s->now.at[s->number] = ++n_done;
+	if (used)
+		used->at[s->number] = n_done;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+/* Memory */
+
+static void add_range(struct range *in, uint64_t at, size_t size)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < MAX_RANGES; i++)
+		if (!in[i].at) {
+			in[i] = (struct range){ .at = at, .size = size };
+			most_ranges = i < most_ranges ? most_ranges : i + 1;
+			break;
 		}
-	pthread_mutex_unlock(&ranges_lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/* The first that has any of these bytes; NULL: none has. */
+static struct range *find_range(struct range *in, uint64_t at, size_t size)
+{
+	struct range *found = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < most_ranges && !found; i++)
+		if (in[i].at && in[i].at < at + size && at < in[i].at + in[i].size)
+			found = &in[i];
+	pthread_mutex_unlock(&lock);
 	return found;
+}
+
+static int holds(const struct range *r, uint64_t at, size_t size)
+{
+	return at >= r->at && at - r->at <= r->size && size <= r->size - (at - r->at);
+}
+
+/* Pages that were pinned are there as long as they are: one that isn't was given back, and is another now. */
+static int has_all_pages(const struct range *r)
+{
+	unsigned char there[1024];
+
+	for (size_t i = 0; i < r->size; i += sizeof(there) * PAGE) {
+		size_t left = r->size - i, size = left < sizeof(there) * PAGE ? left : sizeof(there) * PAGE;
+
+		if (mincore((void *)(uintptr_t)(r->at + i), size, there) < 0)
+			return 0;
+		for (size_t k = 0; k < (size + PAGE - 1) / PAGE; k++)
+			if (!(there[k] & 1))
+				return 0;
+	}
+	return 1;
+}
+
+/* Memory of the host, or of the device, for what @s is told. */
+static int use(struct stream *s, uint64_t at, size_t size)
+{
+	struct range *device = find_range(ranges, at, size), *host = find_range(pinned, at, size);
+
+	if (!size)
+		return 0;
+	if (device)
+		return holds(device, at, size) ? 0 : mistake(INVALID_VALUE, "%zu bytes past what was allocated", size);
+	if (!host)
+		return 0;
+	if (!holds(host, at, size))
+		return mistake(INVALID_VALUE, "%zu bytes of which some are pinned, or by two calls", size);
+	if (!has_all_pages(host))
+		return mistake(INVALID_VALUE, "the pages that were pinned are no longer those that are there");
+	return advance(s, &host->used);
+}
+
+static int use_device(uint64_t at, size_t size)
+{
+	struct range *r = find_range(ranges, at, size);
+
+	return !size || (r && holds(r, at, size)) ? 0 : mistake(INVALID_VALUE, "%zu bytes that are not on the GPU", size);
 }
 
 /* As the real one's, it never ends. */
@@ -150,15 +298,18 @@ static void *wait_for_ever(void *context)
 	return context;
 }
 
-static int run_or_capture(const struct node *n);
+static int run_or_capture(struct stream *s, const struct node *n);
 
 API int cuInit(unsigned flags)
 {
 	pthread_t thread;
 
 	(void)flags;
+	if (started_by && started_by != getpid())
+		return mistake(NOT_INITIALIZED, "cuInit in a child of who called it");
 	if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0)
 		return 999;
+	started_by = getpid();
 	return NOTE("init");
 }
 API int cuDriverGetVersion(int *ret) { *ret = 13000; return 0; }
@@ -169,19 +320,32 @@ API int cuDeviceGetPCIBusId(char *ret, int size, int device) { (void)device; snp
 API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 {
 	(void)device;
-	*ret = attribute == 75 ? 8 : attribute == 97 ? 166912 : attribute == 38 ? 1 << 20 : 0;
+	*ret = attribute == 75 ? 8 : attribute == 97 ? MOST_SHARED : attribute == 38 ? 1 << 20 : 0;
 	return 0;
 }
 API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
-API int cuCtxSetCurrent(void *context) { (void)context; return fault; }
-API int cuCtxSynchronize(void) { return unsafe("synchronize") ? 900 : NOTE("synchronize"); }
+API int cuCtxSetCurrent(void *context) { has_context = context != NULL; return fault; }
+API int cuCtxSynchronize(void)
+{
+	NEEDS_CONTEXT();
+	if (unsafe("synchronize"))
+		return 900;
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < MAX_STREAMS; i++)
+		done.at[i] = n_done;
+	pthread_mutex_unlock(&lock);
+	return NOTE("synchronize");
+}
 API int cuStreamCreate(void **ret, unsigned flags)
 {
 	static unsigned n;
-	struct stream *s = malloc(sizeof(*s));
+	struct stream *s = calloc(1, sizeof(*s));
 
 	(void)flags;
+	NEEDS_CONTEXT();
 	s->number = ++n;
+	if (n == MAX_STREAMS)
+		return mistake(2, "so many streams");
 	*ret = s;
 	return fault;
 }
@@ -214,56 +378,132 @@ API int cuStreamSynchronize(void *stream)
 {
 	const struct stream *s = stream;
 
+	NEEDS_CONTEXT();
+	if (!s)
+		return mistake(INVALID_HANDLE, "a wait for the legacy stream");
 	let_pass("FAKE_CUDA_WAIT_MS");
-	return unsafe("wait") ? 900 : NOTE("wait%s", s && s->number == 2 ? " by control" : "");
+	if (unsafe("wait"))
+		return 900;
+	wait_until(&s->now);
+	return NOTE("wait%s", s->number == 2 ? " by control" : "");
 }
-API int cuEventCreate(void **ret, unsigned flags) { (void)flags; *ret = calloc(1, sizeof(struct event)); return fault; }
+API int cuEventCreate(void **ret, unsigned flags)
+{
+	struct event *e = calloc(1, sizeof(*e));
+
+	NEEDS_CONTEXT();
+	e->flags = flags;
+	*ret = e;
+	return fault;
+}
+static int is_gone(const struct event *e)
+{
+	return !e || e->gone ? mistake(INVALID_HANDLE, "an event that was destroyed") : 0;
+}
 API int cuEventRecord(void *event, void *stream)
 {
 	struct event *e = event;
+	struct stream *s = stream;
 
+	NEEDS_CONTEXT();
+	if (is_gone(e) || advance(s, NULL))
+		return INVALID_HANDLE;
 	e->ns = gone_ns;
-	e->stream = stream;
+	e->stream = s;
+	e->moment = s->now;
 	return NOTE("record%s", on(stream));
 }
 API int cuStreamWaitEvent(void *stream, void *event, unsigned flags)
 {
+	struct stream *s = stream;
+	const struct event *e = event;
+
 	(void)flags;
-	return NOTE("%u waits for %u", ((struct stream *)stream)->number, ((struct event *)event)->stream->number);
+	NEEDS_CONTEXT();
+	if (is_gone(e))
+		return INVALID_HANDLE;
+	pthread_mutex_lock(&lock);
+	reach(&s->now, &e->moment);
+	pthread_mutex_unlock(&lock);
+	return NOTE("%u waits for %u", s->number, e->stream ? e->stream->number : 0);
 }
 API int cuStreamWriteValue32_v2(void *stream, uint64_t at, uint32_t value, unsigned flags)
 {
-	(void)stream, (void)flags;
+	(void)flags;
+	NEEDS_CONTEXT();
+	if (advance(stream, NULL))
+		return INVALID_HANDLE;
 	if (!fault)
 		memcpy((void *)(uintptr_t)at, &value, sizeof(value));
 	return NOTE("progress%s", on(stream));
 }
-API int cuMemAllocHost_v2(void **ret, size_t size) { *ret = calloc(1, size); return fault; }
+API int cuMemAllocHost_v2(void **ret, size_t size)
+{
+	NEEDS_CONTEXT();
+	if (unsafe("allocate of the host"))
+		return 900;
+	*ret = calloc(1, size);
+	return fault;
+}
 API int cuEventElapsedTime(float *ret, void *from, void *to)
 {
-	*ret = (float)(((struct event *)to)->ns - ((struct event *)from)->ns) / 1e6f;
+	const struct event *a = from, *b = to;
+
+	NEEDS_CONTEXT();
+	if (is_gone(a) || is_gone(b))
+		return INVALID_HANDLE;
+	if ((a->flags | b->flags) & 2 || !a->stream || !b->stream)
+		return mistake(INVALID_HANDLE, "a time between events that have none");
+	if (!is_done(&a->moment) || !is_done(&b->moment))
+		return mistake(NOT_READY, "a time that nobody has waited for");
+	*ret = (float)(b->ns - a->ns) / 1e6f;
 	return NOTE("elapsed");
 }
 API int cuEventSynchronize(void *event)
 {
+	const struct event *e = event;
+
+	NEEDS_CONTEXT();
+	if (is_gone(e))
+		return INVALID_HANDLE;
 	let_pass("FAKE_CUDA_WAIT_MS");
-	return unsafe("wait for event") ? 900 : NOTE("wait for event%s", on(((struct event *)event)->stream));
+	if (unsafe("wait for event"))
+		return 900;
+	wait_until(&e->moment);
+	return NOTE("wait for event%s", on(e->stream));
 }
-API int cuEventDestroy_v2(void *event) { free(event); return fault; }
+API int cuEventDestroy_v2(void *event)
+{
+	struct event *e = event;
+
+	NEEDS_CONTEXT();
+	if (is_gone(e))
+		return INVALID_HANDLE;
+	e->gone = 1;
+	return fault;
+}
 API int cuMemAlloc_v2(uint64_t *ret, size_t size)
 {
+	NEEDS_CONTEXT();
 	if (unsafe("allocate"))
 		return 900;
+	if (!size)
+		return INVALID_VALUE;
 	*ret = (uintptr_t)aligned_alloc(256, (size + 255) & ~(size_t)255);
-	add_range(*ret, size);
+	add_range(ranges, *ret, size);
 	memset((void *)(uintptr_t)*ret, 0, size);
 	return NOTE("allocate %zu", size);
 }
 API int cuMemFree_v2(uint64_t at)
 {
+	struct range *r = find_range(ranges, at, 1);
+
+	NEEDS_CONTEXT();
 	if (unsafe("free"))
 		return 900;
-	has_range(at, 1);
+	if (!r || r->at != at)
+		return mistake(INVALID_VALUE, "memory that nobody allocated is freed");
+	r->at = 0;
 	free((void *)(uintptr_t)at);
 	return NOTE("free");
 }
@@ -271,36 +511,77 @@ API int cuPointerGetAttribute(void *ret, int attribute, uint64_t at)
 {
 	unsigned device = 2;
 
-	if (attribute != 2 || !has_range(at, 0))
-		return 1;
+	NEEDS_CONTEXT();
+	if (attribute != 2 || !find_range(ranges, at, 1))
+		return INVALID_VALUE;
 	memcpy(ret, &device, sizeof(device));
 	return fault;
 }
 API int cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total) { *ret_free = *ret_total = 1 << 30; return 0; }
 API int cuMemcpyAsync(uint64_t to, uint64_t from, size_t size, void *stream)
 {
-	(void)stream;
-	run_or_capture(&(struct node){ .to = to, .from = from, .size = size });
+	NEEDS_CONTEXT();
+	if (use(stream, to, size) || use(stream, from, size))
+		return INVALID_VALUE;
+	run_or_capture(stream, &(struct node){ .to = to, .from = from, .size = size, .fills = -1 });
 	return NOTE("copy %zu", size);
 }
 API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream)
 {
-	memcpy((void *)(uintptr_t)to, from, size);
+	NEEDS_CONTEXT();
+	if (use_device(to, size) || use(stream, (uintptr_t)from, size))
+		return INVALID_VALUE;
+	run_or_capture(stream, &(struct node){ .to = to, .from = (uintptr_t)from, .size = size, .fills = -1 });
 	return NOTE("copy in %zu%s", size, on(stream));
 }
 API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream)
 {
-	memcpy(to, (const void *)(uintptr_t)from, size);
+	NEEDS_CONTEXT();
+	if (use_device(from, size) || use(stream, (uintptr_t)to, size))
+		return INVALID_VALUE;
+	run_or_capture(stream, &(struct node){ .to = (uintptr_t)to, .from = from, .size = size, .fills = -1 });
 	return NOTE("copy out %zu%s", size, on(stream));
 }
 API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t size, void *stream)
 {
-	(void)stream;
-	memset((void *)(uintptr_t)to, value, size);
+	NEEDS_CONTEXT();
+	if (use_device(to, size))
+		return INVALID_VALUE;
+	run_or_capture(stream, &(struct node){ .to = to, .size = size, .fills = value });
 	return NOTE("fill %zu with %d", size, value);
 }
-API int cuMemHostRegister_v2(void *at, size_t size, unsigned flags) { (void)at, (void)flags; return NOTE("pin %zu", size); }
-API int cuMemHostUnregister(void *at) { (void)at; return NOTE("unpin"); }
+API int cuMemHostRegister_v2(void *at, size_t size, unsigned flags)
+{
+	(void)flags;
+	NEEDS_CONTEXT();
+	if (unsafe("pin"))
+		return 900;
+	if (find_range(pinned, (uintptr_t)at, size))
+		return mistake(712, "memory is pinned that is pinned");
+	for (size_t i = 0; i < size; i += PAGE)
+		(void)((volatile char *)at)[i]; /* all of its pages are there from now on */
+	add_range(pinned, (uintptr_t)at, size);
+	return NOTE("pin %zu", size);
+}
+API int cuMemHostUnregister(void *at)
+{
+	struct range *r = find_range(pinned, (uintptr_t)at, 1);
+	int gone, used;
+
+	NEEDS_CONTEXT();
+	if (unsafe("unpin"))
+		return 900;
+	if (!r || r->at != (uintptr_t)at)
+		return mistake(713, "memory is unpinned that is not pinned");
+	gone = !has_all_pages(r);
+	used = !is_done(&r->used);
+	r->at = 0;
+	if (gone)
+		mistake(0, "memory is unpinned that is no longer there");
+	if (used)
+		mistake(0, "memory is unpinned that is being copied");
+	return NOTE("unpin");
+}
 
 static const Elf64_Shdr *section(const Elf64_Ehdr *e, unsigned i)
 {
@@ -343,6 +624,8 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 	struct library *l = calloc(1, sizeof(*l));
 
 	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+	if (!started_by || started_by != getpid())
+		return mistake(NOT_INITIALIZED, "a library is loaded without a driver");
 	for (unsigned long ms = milliseconds("FAKE_CUDA_LOAD_MS"); ms > 0; ms--) {
 		usleep(1000);
 		unsafe("load library");
@@ -355,6 +638,7 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 		if (strncmp(name, ".text.", 6) != 0)
 			continue;
 		l->kernels[l->n].library = l;
+		l->kernels[l->n].shared = USUAL_SHARED;
 		snprintf(l->kernels[l->n].name, sizeof(l->kernels->name), "%s", name + 6);
 		snprintf(info, sizeof(info), ".nv.info.%s", name + 6);
 		for (unsigned j = 0; j < elf->e_shnum; j++)
@@ -370,8 +654,14 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 }
 API int cuLibraryUnload(void *library)
 {
+	struct library *l = library;
+
 	unsafe("unload library");
-	free(library);
+	if (l->gone)
+		return mistake(INVALID_HANDLE, "a library goes twice");
+	if (!fault && !is_done(&l->used))
+		mistake(0, "a library goes whose kernels run");
+	l->gone = 1;
 	return NOTE("unload library");
 }
 API int cuLibraryGetKernelCount(unsigned *ret, void *library) { *ret = ((struct library *)library)->n; return fault; }
@@ -382,24 +672,40 @@ API int cuLibraryEnumerateKernels(void **ret, unsigned n, void *library)
 	return fault;
 }
 API int cuKernelGetName(const char **ret, void *kernel) { *ret = ((struct kernel *)kernel)->name; return fault; }
-API int cuKernelGetFunction(void **ret, void *kernel) { *ret = kernel; return fault; }
+API int cuKernelGetFunction(void **ret, void *kernel)
+{
+	NEEDS_CONTEXT();
+	*ret = kernel;
+	return fault;
+}
+API int cuFuncLoad(void *function)
+{
+	NEEDS_CONTEXT();
+	((struct kernel *)function)->loaded = 1;
+	return fault;
+}
 API int cuKernelGetAttribute(int *ret, int attribute, void *kernel, int device)
 {
-	(void)attribute, (void)kernel, (void)device;
-	*ret = 0;
+	(void)device;
+	*ret = attribute == 8 ? ((struct kernel *)kernel)->shared : 0;
 	return fault;
 }
 API int cuKernelSetAttribute(int attribute, int value, void *kernel, int device)
 {
+	struct kernel *k = kernel;
+
 	(void)device;
-	return NOTE("set %d of %s to %d", attribute, ((struct kernel *)kernel)->name, value);
+	if (attribute != 8 || value > MOST_SHARED)
+		return INVALID_VALUE;
+	k->shared = value;
+	return NOTE("set %d of %s to %d", attribute, k->name, value);
 }
 API int cuKernelGetParamInfo(void *kernel, size_t index, size_t *ret_offset, size_t *ret_size)
 {
 	const struct kernel *k = kernel;
 
 	if (index >= k->n_parameters)
-		return 1;
+		return INVALID_VALUE;
 	*ret_offset = 0;
 	*ret_size = k->sizes[index];
 	return fault;
@@ -433,14 +739,19 @@ static void fail_if_told(const struct kernel *k)
 		fault = (int)error;
 }
 
-static void run(const struct node *n)
+static void run(struct stream *s, const struct node *n)
 {
-	const struct library *l = n->kernel ? n->kernel->library : NULL;
+	struct library *l = n->kernel ? n->kernel->library : NULL;
 
-	if (!l) {
+	advance(s, l ? &l->used : NULL);
+	if (!l && n->fills >= 0)
+		memset((void *)(uintptr_t)n->to, n->fills, n->size);
+	else if (!l)
 		memcpy((void *)(uintptr_t)n->to, (const void *)(uintptr_t)n->from, n->size);
+	if (!l)
 		return;
-	}
+	if (l->gone)
+		mistake(0, "kernel %s runs, whose library is gone", n->kernel->name);
 	if (l->adds >= 0 && n->kernel->n_parameters >= 3)
 		add(n, l->adds);
 	if (l->takes_ns >= 0)
@@ -449,13 +760,18 @@ static void run(const struct node *n)
 }
 
 /* It is asynchronous: a fault shows later. */
-static int run_or_capture(const struct node *n)
+static int run_or_capture(struct stream *s, const struct node *n)
 {
-	if (captured && captured->n < MAX_NODES)
+	if (captured && captured->stream == s && captured->n < MAX_NODES)
 		captured->nodes[captured->n++] = *n;
 	else
-		run(n);
+		run(s, n);
 	return 0;
+}
+
+static int fits(unsigned x, unsigned y, unsigned z, unsigned most_x, unsigned most)
+{
+	return x && y && z && x <= most_x && y <= most && z <= most;
 }
 
 API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
@@ -463,25 +779,38 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
 {
 	struct node n = { .kernel = function };
 
-	(void)stream, (void)extra;
+	(void)extra;
+	NEEDS_CONTEXT();
+	if (n.kernel->library->gone)
+		return mistake(INVALID_HANDLE, "kernel %s is launched, whose library is gone", n.kernel->name);
+	if (!n.kernel->loaded)
+		mistake(0, "kernel %s is loaded by its launch", n.kernel->name);
+	if (!fits(gx, gy, gz, INT32_MAX, MOST_BLOCKS) || !fits(bx, by, bz, MOST_THREADS, MOST_THREADS) ||
+	    (uint64_t)bx * by * bz > MOST_THREADS || shared > (unsigned)n.kernel->shared)
+		return INVALID_VALUE;
 	if (n.kernel->n_parameters >= 3) {
 		memcpy(&n.to, arguments[0], n.kernel->sizes[0] < 8 ? n.kernel->sizes[0] : 8);
 		memcpy(&n.from, arguments[1], n.kernel->sizes[1] < 8 ? n.kernel->sizes[1] : 8);
 		memcpy(&n.n, arguments[2], sizeof(n.n));
 	}
 	note("launch %s %ux%ux%u %ux%ux%u %u", n.kernel->name, gx, gy, gz, bx, by, bz, shared);
-	return run_or_capture(&n);
+	return run_or_capture(stream, &n);
 }
 API int cuStreamBeginCapture_v2(void *stream, int mode)
 {
-	(void)stream;
+	NEEDS_CONTEXT();
+	if (!stream || captured)
+		return mistake(INVALID_VALUE, "a capture in a capture, or of the legacy stream");
 	captured = calloc(1, sizeof(*captured));
+	captured->stream = stream;
 	broken = 0;
 	return NOTE("begin capture %d", mode);
 }
 API int cuStreamEndCapture(void *stream, void **ret)
 {
-	(void)stream;
+	NEEDS_CONTEXT();
+	if (!captured || captured->stream != stream)
+		return mistake(INVALID_VALUE, "the end of a capture that never began");
 	*ret = captured;
 	captured = NULL;
 	note("end capture");
@@ -516,9 +845,9 @@ API int cuGraphLaunch(void *exec, void *stream)
 {
 	const struct graph *g = exec;
 
-	(void)stream;
+	NEEDS_CONTEXT();
 	for (unsigned i = 0; i < g->n; i++)
-		run(&g->nodes[i]);
+		run(stream, &g->nodes[i]);
 	note("launch graph %u", g->number);
 	return 0;
 }

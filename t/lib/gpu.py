@@ -30,7 +30,8 @@ with_gpu = pytest.mark.skipif(not GPU, reason="there is no GPU")
 
 @pytest.fixture
 def fake(serve, tmp_path):
-    """A server whose workers find the fake driver; `.calls(pid)` is what they called, in order."""
+    """A server whose workers find the fake driver; `.calls(pid)` is what they called, in order. Nothing that the
+    real one would refuse may be among it."""
     log = tmp_path / "cuda.log"
 
     def start(*args, fault="", env=(), **kw):
@@ -40,7 +41,14 @@ def fake(serve, tmp_path):
                                     if line.split(" ", 1)[0] == str(pid)]
         return server
 
-    return start
+    yield start
+    refuse_mistakes(log)
+
+
+def refuse_mistakes(log):
+    """The fake driver writes down what the real one would refuse."""
+    mistakes = [line for line in (log.read_text().splitlines() if log.exists() else []) if " MISTAKE " in line]
+    assert not mistakes, "\n".join(mistakes[:9])
 
 
 @pytest.fixture
