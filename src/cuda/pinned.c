@@ -76,3 +76,25 @@ cuda_result pinned_copy_out(struct pinned *p, char *host, cuda_address from, siz
 	}
 	return r;
 }
+
+/* How much of the @size bytes at @at one copy may take. */
+static size_t uncut(const struct pinned *p, cuda_address at, size_t size)
+{
+	cuda_address base = (uintptr_t)p->base;
+	size_t left = PINNED_CHUNK - (size_t)(at - base) % PINNED_CHUNK;
+
+	return !base || at < base || at - base >= p->size || size < left ? size : left;
+}
+
+cuda_result pinned_copy(const struct pinned *p, cuda_address to, cuda_address from, size_t size, cuda_stream s)
+{
+	cuda_result r = 0;
+	size_t n;
+
+	do {
+		n = uncut(p, to, uncut(p, from, size));
+		r = p->device->driver->copy(to, from, n, s);
+		size -= n, to += n, from += n;
+	} while (size && r == 0);
+	return r;
+}

@@ -28,3 +28,5 @@ void pinned_set(struct pinned *p, const struct device *d, char *base, size_t siz
 /* Queue a copy of @size bytes between @host, which lies in the arena, and the device. */
 cuda_result pinned_copy_in(struct pinned *p, cuda_address to, const char *host, size_t size, cuda_stream s);
 cuda_result pinned_copy_out(struct pinned *p, char *host, cuda_address from, size_t size, cuda_stream s);
+/* The same between any two places; either may lie in the arena, and nothing is pinned for it. */
+cuda_result pinned_copy(const struct pinned *p, cuda_address to, cuda_address from, size_t size, cuda_stream s);

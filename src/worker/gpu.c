@@ -202,6 +202,15 @@ int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size)
 			 "filling memory of the GPU failed");
 }
 
+/* Who runs create(), destroy() or check() has nothing of the arena. */
+int gpu_copy(struct gpu *g, void *to, const void *from, uint64_t size)
+{
+	const struct pinned none = { .device = g->device };
+
+	return lane_tell(g, pinned_copy(lane_index() == LANE_INFER ? &pinned : &none, (uintptr_t)to, (uintptr_t)from, size,
+					lane_stream(g)), "the copy failed");
+}
+
 int gpu_infer(struct gpu *g, int (*infer)(const struct devserve_call *call))
 {
 	return g->graphs ? graphs_infer(g, infer) : infer(lane_own()->flight->call);

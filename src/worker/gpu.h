@@ -72,6 +72,8 @@ int gpu_bring(struct gpu *g, struct devserve_tensor *t, const char *host);
 void *gpu_make(struct gpu *g, uint64_t size);
 /* Queue that all @size bytes of it become @value. 0 or a negative errno: the sentence is kept. [infer] */
 int gpu_fill(struct gpu *g, void *memory, unsigned char value, uint64_t size);
+/* Queue a copy between any two of device and host. 0 or a negative errno: the sentence is kept. [infer, control] */
+int gpu_copy(struct gpu *g, void *to, const void *from, uint64_t size);
 /* Have infer() queue the call's work, or queue again what it queued the last time. What infer() returned. [infer] */
 int gpu_infer(struct gpu *g, int (*infer)(const struct devserve_call *call));
 /* Queue its way back. 0 or a negative errno. [infer] */

@@ -75,8 +75,7 @@ static int host_copy(const struct devserve_host *host, void *to, const void *fro
 		return -EPERM;
 	if (spoils_copy(g, to, from))
 		return -EBUSY;
-	return lane_tell(g, g->device->driver->copy((uintptr_t)to, (uintptr_t)from, size, lane_stream(g)),
-			 "the copy failed");
+	return gpu_copy(g, to, from, size);
 }
 
 static int host_synchronize(const struct devserve_host *host)

@@ -320,6 +320,16 @@ def test_memory_that_the_gpu_knows_by_its_pages_keeps_them_when_nothing_happens(
     assert server.infer("one", large).status == 200
 
 
+def test_a_copy_to_an_output_on_the_host_is_cut_where_its_memory_is_pinned_in_pieces(root, fake):
+    write(root)
+    root.write("one/one.c", host("	return devserve_cuda_copy(call->host, call->out[0].data, call->in[0].data, 4 * (uint64_t)n);")
+               .replace("DEVSERVE_CUDA()", "DEVSERVE_CUDA(.host_outputs = 1)"))
+    server = fake()
+    for n in 300_000, 3_000_000, 1_200_000, 5_000_000:  # what was an input's place is a part of an output's
+        answer = server.infer("one", {"inputs": [{"name": "X", "datatype": "INT32", "shape": [n], "data": list(range(n))}]})
+        assert answer.status == 200 and answer.json["outputs"][0]["data"][::99_999] == list(range(0, n, 99_999))
+
+
 def test_a_kernel_that_is_not_there_is_named(root, fake):
     write(root, call=LAUNCH.replace('"twice"', '"thrice"'))
     answer = fake().infer("one", x(1))
