@@ -20,7 +20,7 @@ struct cuda {
 	char *library;   /* libnvrtc */
 	char *helper;    /* devserve-cuda */
 	bool has_gpu;
-	char architecture[16]; /* "sm_90" */
+	char architecture[16]; /* "sm_90a" */
 };
 
 /*

@@ -4,7 +4,7 @@
  * devserve-cuda: what devserve needs of CUDA's libraries, so that neither the server nor its
  * memory has anything to do with them. Started by devserve:
  *
- *	devserve-cuda device           "sm_90 NVIDIA H200\n": for which GPU to compile
+ *	devserve-cuda device           "sm_90a NVIDIA H200\n": for which GPU to compile
  *	devserve-cuda gpus             how they are, as JSON (nvrtc/gpus.h)
  *	devserve-cuda compile LIBRARY  one compilation by NVRTC (nvrtc/compile.h)
  */
@@ -27,7 +27,7 @@ static int print_device(void)
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
-	printf("sm_%d%d %s\n", d->major, d->minor, d->name);
+	printf("sm_%d%d%s %s\n", d->major, d->minor, d->major >= 9 ? "a" : "", d->name); /* all that it can */
 	return 0;
 }
 

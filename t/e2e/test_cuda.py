@@ -247,6 +247,14 @@ def test_after_a_rollback_kernels_are_not_compared_with_what_went(root, fake):
     assert done["outcome"] == "swapped" and not any("before" in k for k in done["kernels"]), done
 
 
+@without_gpu
+@pytest.mark.parametrize("env, architecture", [({}, "sm_80"), ({"FAKE_CUDA_HOPPER": "1"}, "sm_90a")])
+def test_kernels_are_compiled_for_all_that_the_gpu_has(env, architecture):
+    told = subprocess.run([BUILD / "devserve-cuda", "device"], env={**os.environ, "LD_LIBRARY_PATH": str(BUILD / "t/fake"), **env},
+                          capture_output=True, text=True, check=True)
+    assert told.stdout == f"{architecture} fake\n", told
+
+
 def test_a_kernel_that_does_not_compile_changes_nothing(root, fake):
     write(root)
     server = fake()
@@ -547,6 +555,17 @@ def test_an_assertion_of_a_kernel_costs_the_worker_and_another_answers(root, ser
     assert "CUDA_ERROR_ASSERT (710)" in server.wait("crash.report", mark, deployment="one")["what"]
     server.save("one/one.c", host())
     assert server.infer("one", x(21)).value == 42
+
+
+@with_gpu
+def test_a_kernel_may_use_what_its_gpu_alone_has(root, serve):
+    write(root, call=LAUNCH)
+    root.write("one/kernel.cu", kernel(2).replace("	if (threadIdx.x < n)", """\
+#if __CUDA_ARCH__ == 900
+	asm volatile("wgmma.fence.sync.aligned;");
+#endif
+	if (threadIdx.x < n)""", 1))
+    assert serve("--create-timeout=60").infer("one", x(21)).value == 42
 
 
 @with_gpu

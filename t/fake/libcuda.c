@@ -12,6 +12,7 @@
  *	fake_takes_2000  by the events, a launch of what stands beside it takes 2000 ns, give or take 1 %
  *
  *	FAKE_CUDA_LOG    file: a line for each call, "PID FUNCTION …"
+ *	FAKE_CUDA_HOPPER     the GPU is an sm_90, not an sm_80
  *	FAKE_CUDA_NO_GRAPHS  no graph can be instantiated
  *	FAKE_CUDA_WAIT_MS    how long a wait for a stream or an event takes
  *	FAKE_CUDA_LOAD_MS    how long it takes to load a library
@@ -320,7 +321,7 @@ API int cuDeviceGetPCIBusId(char *ret, int size, int device) { (void)device; snp
 API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 {
 	(void)device;
-	*ret = attribute == 75 ? 8 : attribute == 97 ? MOST_SHARED : attribute == 38 ? 1 << 20 : 0;
+	*ret = attribute == 75 ? (getenv("FAKE_CUDA_HOPPER") ? 9 : 8) : attribute == 97 ? MOST_SHARED : attribute == 38 ? 1 << 20 : 0;
 	return 0;
 }
 API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
