@@ -31,7 +31,7 @@ bool pool_has(const struct pool *p, size_t size)
 	const struct pool_block *last = p->n_blocks ? &p->blocks[p->n_blocks - 1] : NULL;
 	size_t whole = align(size);
 
-	return last && whole >= size && whole <= last->size - last->used;
+	return !p->apart && last && whole >= size && whole <= last->size - last->used;
 }
 
 cuda_result pool_take(struct pool *p, size_t size, cuda_address *ret)
@@ -42,7 +42,7 @@ cuda_result pool_take(struct pool *p, size_t size, cuda_address *ret)
 	if (whole < size)
 		return 2; /* CUDA_ERROR_OUT_OF_MEMORY */
 	if (!pool_has(p, size)) {
-		cuda_result r = add_block(p, whole > SMALLEST ? whole : SMALLEST);
+		cuda_result r = add_block(p, p->apart ? (size ? size : 1) : whole > SMALLEST ? whole : SMALLEST);
 
 		if (r != 0)
 			return r;
@@ -67,7 +67,7 @@ void pool_reset(struct pool *p)
 {
 	size_t total = 0;
 
-	if (p->n_blocks == 1) {
+	if (p->n_blocks == 1 && !p->apart) {
 		p->blocks[0].used = 0;
 		return;
 	}
@@ -76,7 +76,8 @@ void pool_reset(struct pool *p)
 	if (!total)
 		return;
 	release(p);
-	add_block(p, total); /* else the next call asks for what it needs */
+	if (!p->apart)
+		add_block(p, total); /* else the next call asks for what it needs */
 }
 
 void pool_fini(struct pool *p)

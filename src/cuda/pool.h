@@ -17,6 +17,7 @@ struct pool {
 		size_t size, used;
 	} *blocks;
 	size_t n_blocks;
+	bool apart; /* each piece is an allocation by itself, so that who looks on sees a step past it */
 	uint64_t n_changes; /* of its blocks: until the next, the same pieces lie at the same addresses */
 };
 

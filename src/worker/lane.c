@@ -7,6 +7,7 @@
 
 #include "worker/gpu.h"
 #include "worker/host.h"
+#include "worker/launched.h"
 
 #define CUDA_OUT_OF_MEMORY 2
 
@@ -19,8 +20,10 @@ static _Thread_local enum lane own = LANE_CONTROL;
 void lane_init_all(const struct device *d)
 {
 	for (int i = 0; i < N_LANES; i++)
-		for (int f = 0; f < MAX_FLIGHTS; f++)
+		for (int f = 0; f < MAX_FLIGHTS; f++) {
 			lanes[i].flights[f].pool.device = d;
+			lanes[i].flights[f].pool.apart = launched_is();
+		}
 }
 
 void lane_enter(struct gpu *g, enum lane lane, unsigned flight)

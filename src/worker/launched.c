@@ -17,6 +17,12 @@
 #include <unistd.h>
 
 static struct pollfd ends[2];
+static bool launched;
+
+bool launched_is(void)
+{
+	return launched;
+}
 
 static void *wait_for_an_end(void *context)
 {
@@ -41,6 +47,7 @@ bool launched_init(uint32_t server_pid)
 	if (!value || strcmp(value, "yes") != 0)
 		return false;
 	unsetenv("DEVSERVE_LAUNCHED");
+	launched = true;
 	ends[0] = (struct pollfd){ .fd = open_process((pid_t)server_pid), .events = POLLIN };
 	ends[1] = (struct pollfd){ .fd = open_process(getpgrp()), .events = POLLIN };
 	if (ends[0].fd < 0)

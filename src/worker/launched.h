@@ -13,3 +13,5 @@
 
 /* Whether it is so; then it ends with the server and with that program. Once, at the start. */
 bool launched_init(uint32_t server_pid);
+/* What that said; false before. [any] */
+bool launched_is(void);

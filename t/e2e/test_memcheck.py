@@ -93,6 +93,18 @@ def test_the_worker_is_started_by_it_and_there_and_back_nothing_is_compiled(root
 
 
 @without_gpu
+def test_each_tensor_is_an_allocation_by_itself_so_that_a_step_past_it_is_seen(root, tool, tmp_path):
+    write(root)
+    server = tool()
+    assert toggle(server).returncode == 0
+    (pid,) = server.worker_pids("one")
+    for value in 1, 2:
+        assert server.infer("one", x(value)).status == 200
+    calls = [line.split(" ", 1)[1] for line in (tmp_path / "cuda.log").read_text().splitlines() if line.split(" ", 1)[0] == str(pid)]
+    assert calls.count("allocate 4") >= 4 and calls.count("free") >= 4, calls
+
+
+@without_gpu
 def test_what_it_finds_ends_the_call_and_is_told_by_its_line(root, tool):
     write(root, call=wild())
     server = tool(fault="wild=719")
