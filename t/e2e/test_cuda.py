@@ -312,8 +312,12 @@ DEVSERVE_DEPLOYMENT(
 
 def arena_blocks(server, name):
     """What the memory of a deployment's tensors takes."""
-    places = pathlib.Path(f"/proc/{server.process.pid}/fd")
-    return max(p.stat().st_blocks for p in places.iterdir() if os.readlink(p).startswith(f"/memfd:{name} "))
+    found = 0
+    for place in pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it may be closed meanwhile
+            if os.readlink(place).startswith(f"/memfd:{name} "):
+                found = max(found, place.stat().st_blocks)
+    return found
 
 
 def test_memory_that_the_gpu_knows_by_its_pages_keeps_them_when_nothing_happens(root, fake):

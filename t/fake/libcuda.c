@@ -108,6 +108,7 @@ static unsigned n_graphs;
 static struct range {
 	uint64_t at;
 	size_t size;
+	int is_private;
 	struct moment used;
 } ranges[MAX_RANGES], pinned[MAX_RANGES]; /* of device memory, of the host's */
 static size_t most_ranges; /* that either ever had */
@@ -260,7 +261,7 @@ static int has_all_pages(const struct range *r)
 
 		if (mincore((void *)(uintptr_t)(r->at + i), size, there) < 0)
 			return 0;
-		for (size_t k = 0; k < (size + PAGE - 1) / PAGE; k++)
+		for (size_t k = 0; k < (size + PAGE - 1) / PAGE && !r->is_private; k++)
 			if (!(there[k] & 1))
 				return 0;
 	}
@@ -551,17 +552,26 @@ API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t size, void *str
 	run_or_capture(stream, &(struct node){ .to = to, .size = size, .fills = value });
 	return NOTE("fill %zu with %d", size, value);
 }
+/* Memory of this process alone, whose pages nobody gives back: only that can be made to be wiped in a child. */
+static int is_private(void *at, size_t size)
+{
+	return madvise(at, size, MADV_WIPEONFORK) == 0 && madvise(at, size, MADV_KEEPONFORK) == 0;
+}
+
 API int cuMemHostRegister_v2(void *at, size_t size, unsigned flags)
 {
+	int private = is_private(at, size);
+
 	(void)flags;
 	NEEDS_CONTEXT();
 	if (unsafe("pin"))
 		return 900;
 	if (find_range(pinned, (uintptr_t)at, size))
 		return mistake(712, "memory is pinned that is pinned");
-	for (size_t i = 0; i < size; i += PAGE)
+	for (size_t i = 0; i < size && !private; i += PAGE)
 		(void)((volatile char *)at)[i]; /* all of its pages are there from now on */
 	add_range(pinned, (uintptr_t)at, size);
+	find_range(pinned, (uintptr_t)at, size)->is_private = private;
 	return NOTE("pin %zu", size);
 }
 API int cuMemHostUnregister(void *at)
