@@ -19,6 +19,15 @@
 static struct pollfd ends[2];
 static bool launched;
 
+bool launched_learn(void)
+{
+	const char *value = getenv("DEVSERVE_LAUNCHED");
+
+	launched = value && strcmp(value, "yes") == 0;
+	unsetenv("DEVSERVE_LAUNCHED");
+	return launched;
+}
+
 bool launched_is(void)
 {
 	return launched;
@@ -40,14 +49,11 @@ static int open_process(pid_t pid)
 
 bool launched_init(uint32_t server_pid)
 {
-	const char *value = getenv("DEVSERVE_LAUNCHED");
 	sigset_t all, before;
 	pthread_t thread;
 
-	if (!value || strcmp(value, "yes") != 0)
+	if (!launched_learn())
 		return false;
-	unsetenv("DEVSERVE_LAUNCHED");
-	launched = true;
 	ends[0] = (struct pollfd){ .fd = open_process((pid_t)server_pid), .events = POLLIN };
 	ends[1] = (struct pollfd){ .fd = open_process(getpgrp()), .events = POLLIN };
 	if (ends[0].fd < 0)

@@ -13,5 +13,7 @@
 
 /* Whether it is so; then it ends with the server and with that program. Once, at the start. */
 bool launched_init(uint32_t server_pid);
-/* What that said; false before. [any] */
+/* Whether it is so, for one that ends by itself. Once, at the start, instead of the above. */
+bool launched_learn(void);
+/* What they said; false before. [any] */
 bool launched_is(void);

@@ -32,6 +32,7 @@
 #include "worker/gpu.h"
 #include "worker/host.h"
 #include "worker/image.h"
+#include "worker/launched.h"
 #include "worker/libraries.h"
 #include "worker/manners.h"
 #include "worker/measure.h"
@@ -429,6 +430,7 @@ static int replay(struct worker *w, int argc, char **argv)
 	size_t size;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	launched_learn();
 	libraries_hold(&w->libraries);
 	threads_hold();
 	if (argc > 1 && strcmp(argv[1], "link=yes") == 0) {

@@ -46,7 +46,8 @@ def parent(pid):
 
 @pytest.fixture
 def tool(serve, root, tmp_path):
-    """A server that finds the fakes; `.runs()`: process and options of each time that the tool was started."""
+    """A server that finds the fakes; `.runs()`: process and options of each time that the tool was started;
+    `.env`: how."""
     where = tmp_path / "bin"
     where.mkdir()
     shutil.copy(TREE / "t/fake/compute-sanitizer", where)
@@ -54,10 +55,12 @@ def tool(serve, root, tmp_path):
     log.write_text("")
 
     def start(*args, fault="", refusal="", finding=REPORT, **kw):
-        server = serve(*args, env={"PATH": f"{where}:{os.environ['PATH']}", "LD_LIBRARY_PATH": str(FAKE),
-                                   "FAKE_CUDA_LOG": str(tmp_path / "cuda.log"), "FAKE_CUDA_FAULT": fault,
-                                   "FAKE_SANITIZER_LOG": str(log), "FAKE_REFUSAL": refusal,
-                                   "FAKE_FINDING": finding.format(path=root.path)}, **kw)
+        env = {"PATH": f"{where}:{os.environ['PATH']}", "LD_LIBRARY_PATH": str(FAKE),
+               "FAKE_CUDA_LOG": str(tmp_path / "cuda.log"), "FAKE_CUDA_FAULT": fault,
+               "FAKE_SANITIZER_LOG": str(log), "FAKE_REFUSAL": refusal,
+               "FAKE_FINDING": finding.format(path=root.path)}
+        server = serve(*args, env=env, **kw)
+        server.env = env
         server.runs = lambda: [line.split() for line in log.read_text().splitlines()]
         return server
 
@@ -102,6 +105,18 @@ def test_each_tensor_is_an_allocation_by_itself_so_that_a_step_past_it_is_seen(r
         assert server.infer("one", x(value)).status == 200
     calls = [line.split(" ", 1)[1] for line in (tmp_path / "cuda.log").read_text().splitlines() if line.split(" ", 1)[0] == str(pid)]
     assert calls.count("allocate 4") >= 4 and calls.count("free") >= 4, calls
+
+
+@without_gpu
+def test_a_replay_is_under_it_and_has_allocations_of_their_own_too(root, tool, tmp_path):
+    write(root)
+    server = tool()
+    toggle(server)
+    assert server.infer("one", x(1)).status == 200
+    log = tmp_path / "replay.log"
+    said = devserve("replay", "1", "--root", root.path, env={**server.env, "FAKE_CUDA_LOG": str(log)})
+    assert "expected 0, got -1" in said.stdout, said  # no kernel runs on a fake: it is what the output was filled with
+    assert "COMPUTE-SANITIZER" in said.stderr and " allocate 4\n" in log.read_text(), log.read_text()
 
 
 @without_gpu
