@@ -114,6 +114,12 @@ class Tap:
         return report.outcome, "", ""
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "gpu" in item.fixturenames:
+            item.add_marker("gpu")
+
+
 def pytest_configure(config):
     if "DEVSERVE_TAP" in os.environ:  # else run by hand: pytest -c t/e2e/pytest.ini t/e2e
         config.pluginmanager.register(Tap())

@@ -25,7 +25,11 @@ def has_gpu():
 GPU = has_gpu()
 needs_toolkit = pytest.mark.skipif(not NVCC, reason="there is no CUDA toolkit")
 without_gpu = pytest.mark.skipif(GPU, reason="there is a GPU")
-with_gpu = pytest.mark.skipif(not GPU, reason="there is no GPU")
+
+
+def with_gpu(test):
+    """It wants a real one. `pytest -m gpu` selects these, and those with the fixture below (t/e2e/conftest.py)."""
+    return pytest.mark.gpu(pytest.mark.skipif(not GPU, reason="there is no GPU")(test))
 
 
 @pytest.fixture
