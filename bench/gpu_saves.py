@@ -5,6 +5,8 @@ swaps leave behind. Each has a server of its own; the fake driver runs them, too
 import math
 import threading
 
+from gpu_harness import Row
+
 LOOPS = 100000  # of dependent operations: a fifth of a millisecond or so
 PLANTED = 1.03
 SETTLED = 50  # swaps after which memory is to stay as it is
@@ -65,13 +67,14 @@ def request(x):
 
 
 def write(root, text):
-    root.write("bench_saves/kernel.cu", text)
-    root.write("bench_saves/bench.c", HOST)
+    for name, content in files(text).items():
+        root.write(name, content)
 
 
-def verdicts(server, n):
+def verdicts(server, n, told):
     """Saves whose effect is known, and what was told: of `n` the same, of `n` each 3 % slower and 3 % faster."""
-    told, loops, variant = {"same": [], "slower": [], "faster": []}, LOOPS, 0
+    told.update(same=[], slower=[], faster=[])
+    loops, variant = LOOPS, 0
 
     def save(kind, now):
         nonlocal loops, variant
@@ -88,7 +91,6 @@ def verdicts(server, n):
         save("same", loops)
         save("slower", round(LOOPS * PLANTED))
         save("faster", LOOPS)
-    return told
 
 
 def describe_verdicts(told):
@@ -105,32 +107,62 @@ def describe_verdicts(told):
     return rows
 
 
-def swaps(server, n, used_bytes):
+def swaps(server, n, used_bytes, found):
     """`n` saves of a kernel under a client's closed loop: wrong answers, and `used_bytes()` early and late."""
-    added, wrong, answers, ended, used = {1: 0}, [], [0], threading.Event(), {}
+    found.update(swaps=0, answers=0, wrong=[], used={})
+    added, ended = {1: 0}, threading.Event()
 
     def ask():
-        client = server.new_client()
-        while not ended.is_set():
-            x = answers[0] % 1000
-            answer = client.infer("bench_saves", request(x))
-            answers[0] += 1
-            if answer.status != 200 or answer.value != x + added[answer.generation]:
-                wrong.append(str(answer)[:300])
+        try:
+            client = server.new_client()
+            while not ended.is_set():
+                x = found["answers"] % 1000
+                answer = client.infer("bench_saves", request(x))
+                found["answers"] += 1
+                if answer.status != 200 or answer.value != x + added[answer.generation]:
+                    found["wrong"].append(str(answer)[:300])
+        except Exception as e:  # a thread's own would be told to nobody
+            found["wrong"].append(repr(e)[:300])
 
-    thread = threading.Thread(target=ask)
-    thread.start()
     (pid,) = server.worker_pids("bench_saves")
     early, late = min(SETTLED, n // 2), min(MOST, n - 1)
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
     try:
         for i in range(n):
             added[i + 2] = i + 1
             done = server.save("bench_saves/kernel.cu", adder(i + 1))
             assert (done["outcome"], done["generation"]) == ("swapped", i + 2), done
+            found["swaps"] = i + 1
             if i in (early, late):
                 assert server.worker_pids("bench_saves") == [pid], "it is one worker's memory"
-                used[i] = used_bytes()
+                found["used"][i] = used_bytes()
     finally:
         ended.set()
         thread.join()
-    return {"swaps": n, "answers": answers[0], "wrong": wrong, "used": used, "grown": used[late] - used[early]}
+    found["grown"] = found["used"][late] - found["used"][early]
+
+
+def describe_swaps(found):
+    used = found["used"]
+    return [(f"{found['swaps']} swaps under a client", f"{len(found['wrong'])} of {found['answers']} answers wrong; "
+             f"device memory {found['grown']:+} bytes", f"0 wrong, flat from swap {min(used)} to {max(used)}")]
+
+
+def files(text):
+    return {"bench_saves/kernel.cu": text, "bench_saves/bench.c": HOST}
+
+
+def verdicts_row(bench, found):
+    with bench.serve(files(kernel(LOOPS, 0)), DEVSERVE_NO_VERDICT="no") as server:
+        verdicts(server, bench.rounds(12, 4), found)
+
+
+def swaps_row(bench, found):
+    with bench.serve(files(adder(0))) as server:
+        swaps(server, min(bench.n_swaps, 60) if bench.quick else bench.n_swaps, bench.driver.used_bytes, found)
+
+
+ROWS = [Row("verdicts", "what is told of saves that are 3 % slower, faster, and the same", (80, 35), verdicts_row,
+            lambda told, _: describe_verdicts(told)),
+        Row("swaps", "1000 swaps under a client: wrong answers, memory", (200, 20), swaps_row, lambda found, _: describe_swaps(found))]

@@ -447,6 +447,7 @@ API int cuMemAllocHost_v2(void **ret, size_t size)
 	*ret = calloc(1, size);
 	return fault;
 }
+API int cuMemFreeHost(void *at) { free(at); return fault; }
 API int cuEventElapsedTime(float *ret, void *from, void *to)
 {
 	const struct event *a = from, *b = to;
