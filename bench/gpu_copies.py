@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Rows of bench/gpu about copies between host and device: inputs by themselves, and beside kernels of
-other calls; beside them stand copies of pinned memory by the driver alone."""
+"""Rows of bench/gpu about copies between host and device: each way by itself, and both beside kernels of other calls. Beside
+them stand copies of pinned memory by the driver alone, and a loop of three streams, as a program without devserve has it."""
 
 import array
+import contextlib
+import ctypes
 import json
 import time
 from statistics import median
 
-from gpu_harness import ComputeTime, Row, together
+from gpu_harness import ComputeTime, Nvrtc, Row, together
 
 COPIED = 64 << 20  # bytes, of a copy by itself
 STREAMED = 32 << 20  # each way, of a call among others
 CLIENTS = 4
 # So long that clients keep up: a server's one thread needs some 20 ms for the bytes of a call that has both.
-COMPUTES_NS = 25000000
+COMPUTES_NS, COMPUTES_BOTH_NS = 25000000, 40000000
 
 HOST = """
 #include <devserve/deployment.h>
@@ -116,6 +118,11 @@ def inputs(bench, found):
     alone(bench, found, COPIED, 4, files, lambda driver, device, pinned, n: driver.copy_in(device, pinned, n))
 
 
+def outputs(bench, found):
+    files = {"bench/spin.cu": SPIN, "bench/bench.c": host(launch(0), inputs="1", outputs=str(COPIED // 4))}
+    alone(bench, found, 4, COPIED, files, lambda driver, device, pinned, n: driver.copy_out(pinned, device, n))
+
+
 def in_a_stream(bench, found, server, n_out, rounds):
     """Calls of several clients: the worker's time from the end of one to that of the next, and what passed by the clock."""
     times = ComputeTime(server, "bench")
@@ -162,5 +169,72 @@ def describe_overlap(found, _):
              f"≥ 90 % of {copy:.3f} ms beside a kernel of {found['kernel_ms']:.0f} ms")]
 
 
-NEVER_KEPT = [Row("overlap", "inputs of 32 MiB beside a kernel of another call", (25, 12), overlap, describe_overlap)]
+class ThreeStreams:
+    """A copy there, a kernel and a copy back in streams of their own, with three sets of memory that take turns."""
+
+    SETS = 3
+
+    def __init__(self, stack, driver, size, ns):
+        self.driver, self.size = driver, size
+        self.function = driver.function(Nvrtc(driver.architecture()).cubin(SPIN), "spin")
+        self.into, self.compute, self.back = (driver.new_stream() for _ in range(3))
+        self.hosts, self.answers = ([stack.enter_context(driver.pinned(size)) for _ in range(self.SETS)] for _ in range(2))
+        self.x, self.y = ([stack.enter_context(driver.memory(size)) for _ in range(self.SETS)] for _ in range(2))
+        self.ns = ctypes.c_longlong(ns)
+
+    def ms(self, n):
+        """Of a call, from the end of the first to that of the last."""
+        driver, (copied, computed, done) = self.driver, ([self.driver.new_event() for _ in range(n)] for _ in range(3))
+
+        def wait(stream, event):
+            driver("cuStreamWaitEvent", stream, event, 0)
+
+        for i in range(n):
+            k, before = i % self.SETS, i - self.SETS
+            if before >= 0:
+                wait(self.into, computed[before])  # it has read these inputs
+                wait(self.compute, done[before])   # and these outputs are out
+            driver.copy_in(self.x[k], self.hosts[k], self.size, self.into)
+            driver("cuEventRecord", copied[i], self.into)
+            wait(self.compute, copied[i])
+            driver.launch(self.function, (self.y[k], self.x[k], ctypes.c_int(1), self.ns), self.compute)
+            driver("cuEventRecord", computed[i], self.compute)
+            wait(self.back, computed[i])
+            driver.copy_out(self.answers[k], self.y[k], self.size, self.back)
+            driver("cuEventRecord", done[i], self.back)
+        driver("cuEventSynchronize", done[-1])
+        ms = driver.elapsed_ms(done[0], done[-1]) / (n - 1)
+        for event in copied + computed + done:
+            driver("cuEventDestroy_v2", event)
+        return ms
+
+
+def stream(bench, found):
+    """Calls that have as much for the device as for the host, and compute, of several clients; and the loop by turns."""
+    found.update(ms=[], wall_ms=[], bare_ms=[], in_ms=[], out_ms=[], kernel_ms=COMPUTES_BOTH_NS / 1e6)
+    files = {"bench/spin.cu": SPIN, "bench/bench.c": host(launch(COMPUTES_BOTH_NS), outputs="-1", shape=".shape = DEVSERVE_SAME_SHAPE,")}
+    driver, n = bench.driver, bench.rounds(20, 8)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(bench.serve(files))
+        bare = ThreeStreams(stack, driver, STREAMED, COMPUTES_BOTH_NS)
+        bare.ms(4)
+        for _ in in_a_stream(bench, found, server, STREAMED, bench.rounds(6, 2)):
+            found["bare_ms"].append(bare.ms(n))
+            for _ in range(4):
+                found["in_ms"].append(driver.time(lambda: driver.copy_in(bare.x[0], bare.hosts[0], STREAMED)))
+                found["out_ms"].append(driver.time(lambda: driver.copy_out(bare.answers[0], bare.y[0], STREAMED)))
+
+
+def describe_stream(found, _):
+    ours, bare = median(found["ms"]), median(found["bare_ms"])
+    copies = median(found["in_ms"]) + median(found["out_ms"])
+    return [("inputs and outputs in a stream", f"{ours:.3f} ms a call, {100 * bare / ours:.1f} % of the bare loop's rate; "
+             f"{hidden(found, ours, copies):.0f} % of both copies hidden{late(found)}",
+             f"≥ 90 % of {copies:.3f} ms beside a kernel of {found['kernel_ms']:.0f} ms; "
+             f"a loop of three streams: {bare:.3f} ms, {hidden(found, bare, copies):.0f} % hidden")]
+
+
+NEVER_KEPT = [Row("overlap", "inputs of 32 MiB beside a kernel of another call", (25, 12), overlap, describe_overlap),
+              Row("stream", "inputs and outputs of 32 MiB beside kernels, and a bare loop of three streams", (35, 15), stream, describe_stream),
+              Row("outputs", "outputs of 64 MiB, beside pinned memory", (12, 10), outputs, describe_alone("outputs of 64 MiB from the GPU"))]
 ROWS = [Row("inputs", "inputs of 64 MiB, beside pinned memory", (12, 10), inputs, describe_alone("inputs of 64 MiB to the GPU"))]

@@ -18,6 +18,7 @@ from gpu import FAKE, GPU, fake, gpu, needs_toolkit, without_gpu  # noqa: F401, 
 sys.path.insert(0, str(TREE / "bench"))
 
 import cuda_driver  # noqa: E402
+import gpu_copies  # noqa: E402
 import gpu_edits  # noqa: E402
 import gpu_results  # noqa: E402
 import gpu_saves  # noqa: E402
@@ -99,6 +100,14 @@ def test_the_client_of_a_save_ends_with_its_row(root, fake, breaks):
         assert "settle" in save[1] and "at most" in pause[1] and len(found["ms"]) == 2, (save, pause)
 
 
+def test_hidden_copies_and_late_clients_are_told_as_such():
+    found = {"ms": [40.2, 40.2], "bare_ms": [40.1], "wall_ms": [40.3], "in_ms": [1], "out_ms": [1], "kernel_ms": 40}
+    ((_, value, goal),) = gpu_copies.describe_stream(found, {})
+    assert value == "40.200 ms a call, 99.8 % of the bare loop's rate; 90 % of both copies hidden" and "40.100 ms, 95 % hidden" in goal
+    ((_, value, _),) = gpu_copies.describe_stream({**found, "wall_ms": [55]}, {})
+    assert value.endswith("CLIENTS WERE LATE: 55.0 ms a call by the clock")
+
+
 def test_quartiles_are_those_of_short_lists_too():
     assert quartiles([3]) == [3, 3, 3] and quartiles([1, 2]) == [1.25, 1.5, 1.75] and quartiles([5, 1, 3, 2, 4]) == [2, 3, 4]
 
@@ -174,10 +183,10 @@ def test_a_failed_row_leaves_the_others_and_the_status_tells(tmp_path):
 
 @without_gpu
 def test_rows_with_copies_ask_and_check_all_that_they_claim(tmp_path):
-    run(tmp_path, "--only", "overlap,inputs").communicate()
+    run(tmp_path, "--only", "overlap,stream,outputs,inputs").communicate()
     told = kept(tmp_path)
     assert all(why.startswith("ZeroDivisionError") for why in told["missing"].values()), told["missing"]  # as above
-    assert len(told["raw"]["overlap"]["ms"]) == 2 and len(told["raw"]["inputs"]["ms"]) == 4, told["raw"]
+    assert len(told["raw"]["stream"]["bare_ms"]) == 2 and len(told["raw"]["outputs"]["ms"]) == 4, told["raw"]
 
 
 @without_gpu
