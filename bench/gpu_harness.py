@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import dataclasses
+import os
 import pathlib
 import sys
 import time
@@ -12,6 +13,9 @@ import typing
 
 from devserve import BUILD, TREE, Root, Server
 import cuda_driver
+
+if not (BUILD.parent / "include/devserve").exists():  # a build elsewhere
+    os.environ.setdefault("DEVSERVE_INCLUDE", str(TREE / "include"))
 
 
 @dataclasses.dataclass
