@@ -288,6 +288,7 @@ def test_a_step_that_takes_too_long_is_ended_and_what_it_said_is_there(session_p
     session = session_program.Session(tmp_path, 100)
     assert session.step("long", ["sh", "-c", "trap 'echo ends; exit' TERM; echo begins; while :; do sleep 0.1; done"], 15, signal.SIGTERM) == -1
     assert (tmp_path / "long.txt").read_text() == "begins\nends\n" and not session.well
+    assert session.step("none", ["sh", "-c", "echo 3 skipped", "pytest"], 50, signal.SIGTERM) == 1, "nothing is proved"
     session.seconds = 10
     assert session.step("late", ["true"], 100, signal.SIGTERM) == -1
     assert "LEFT OUT" in (tmp_path / "session.txt").read_text()
