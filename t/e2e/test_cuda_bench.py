@@ -168,7 +168,7 @@ def test_each_row_is_kept_as_it_ends_and_what_is_missing_is_named(tmp_path):
 
 def run(tmp_path, *args, fault=""):
     return subprocess.Popen([TREE / "bench/gpu", "--quick", "--out", tmp_path, *args], stdout=subprocess.PIPE, text=True,
-                            env={**os.environ, "LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_FAULT": fault})
+                            env={**os.environ, "LD_LIBRARY_PATH": str(FAKE), "FAKE_CUDA_FAULT": fault, "TMPDIR": str(tmp_path)})
 
 
 @without_gpu
