@@ -232,20 +232,20 @@ def test_no_run_writes_over_another(tmp_path):
         gpu_results.replace(f"{path}.json", "")
 
 
-# bench/gpu-session
+# bench/gpu-rented
 
 
 @pytest.fixture
-def session_program():
-    loader = importlib.machinery.SourceFileLoader("gpu_session", str(TREE / "bench/gpu-session"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_session", loader))
+def rented_program():
+    loader = importlib.machinery.SourceFileLoader("gpu_rented", str(TREE / "bench/gpu-rented"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_rented", loader))
     loader.exec_module(module)
     return module
 
 
 @without_gpu
-def test_a_session_runs_tests_and_then_the_bench_from_programs_that_were_packed(tmp_path):
-    program, out, packed = TREE / "bench/gpu-session", tmp_path / "out", tmp_path / "packed"
+def test_a_rental_runs_tests_and_then_the_bench_from_programs_that_were_packed(tmp_path):
+    program, out, packed = TREE / "bench/gpu-rented", tmp_path / "out", tmp_path / "packed"
     subprocess.run([program, "--pack", packed], check=True)
     assert (packed / "lib/libuv.so.1").is_file() and not list(packed.glob("lib/libc.*"))
     ran = subprocess.run([sys.executable, program, "--seconds", "120", "--out", out, "--only", "tests,bench", "--tests", "test_cuda_bench.py",
@@ -254,41 +254,41 @@ def test_a_session_runs_tests_and_then_the_bench_from_programs_that_were_packed(
     assert ran.returncode == 1, ran  # of the fake's attention
     assert "test_swaps_under_a_client_give_no_wrong_answer PASSED" in (out / "tests.txt").read_text(), ran
     assert "2 passed" in (out / "tests.txt").read_text() and list(kept(out)["missing"]) == ["attention"], ran
-    said = (out / "session.txt").read_text()
+    said = (out / "order.txt").read_text()
     assert said.index("tests: ok") < said.index("bench: exit status 1") < said.index("exit status 1\n", len(said) - 20), said
 
 
 @without_gpu
-def test_a_session_without_a_driver_says_so(tmp_path):
-    ran = subprocess.run([TREE / "bench/gpu-session", "--seconds", "120", "--out", tmp_path / "out"], capture_output=True, text=True)
-    assert ran.returncode == 2 and "there is no GPU: " in (tmp_path / "out/session.txt").read_text(), ran
+def test_a_rental_without_a_driver_says_so(tmp_path):
+    ran = subprocess.run([TREE / "bench/gpu-rented", "--seconds", "120", "--out", tmp_path / "out"], capture_output=True, text=True)
+    assert ran.returncode == 2 and "there is no GPU: " in (tmp_path / "out/order.txt").read_text(), ran
 
 
-def test_only_libraries_that_are_missing_are_lent(session_program, tmp_path, monkeypatch):
+def test_only_libraries_that_are_missing_are_brought(rented_program, tmp_path, monkeypatch):
     (tmp_path / "build/lib").mkdir(parents=True)
     for name in ("libone.so.1", "libtwo.so.2", "libhere.so.3"):
         (tmp_path / "build/lib" / name).touch()
-    lent = tmp_path / "lib"
+    brought = tmp_path / "lib"
 
     def libraries(program):
-        yield "libone.so.1", (lent / "libone.so.1").exists() or None
+        yield "libone.so.1", (brought / "libone.so.1").exists() or None
         yield "libhere.so.3", "/lib/libhere.so.3"
-        if (lent / "libone.so.1").exists():  # which wants another
-            yield "libtwo.so.2", (lent / "libtwo.so.2").exists() or None
+        if (brought / "libone.so.1").exists():  # which wants another
+            yield "libtwo.so.2", (brought / "libtwo.so.2").exists() or None
 
-    monkeypatch.setattr(session_program, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(session_program, "libraries", libraries)
+    monkeypatch.setattr(rented_program, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(rented_program, "libraries", libraries)
     monkeypatch.setenv("LD_LIBRARY_PATH", "/elsewhere")
-    assert session_program.lend_libraries(tmp_path) == ["libone.so.1", "libtwo.so.2"]
-    assert os.environ["LD_LIBRARY_PATH"] == f"{lent}:/elsewhere"
+    assert rented_program.bring_libraries(tmp_path) == ["libone.so.1", "libtwo.so.2"]
+    assert os.environ["LD_LIBRARY_PATH"] == f"{brought}:/elsewhere"
 
 
-def test_a_step_that_takes_too_long_is_ended_and_what_it_said_is_there(session_program, tmp_path, monkeypatch):
-    monkeypatch.setattr(session_program, "GRACE_S", 14.5)
-    session = session_program.Session(tmp_path, 100)
-    assert session.step("long", ["sh", "-c", "trap 'echo ends; exit' TERM; echo begins; while :; do sleep 0.1; done"], 15, signal.SIGTERM) == -1
-    assert (tmp_path / "long.txt").read_text() == "begins\nends\n" and not session.well
-    assert session.step("none", ["sh", "-c", "echo 3 skipped", "pytest"], 50, signal.SIGTERM) == 1, "nothing is proved"
-    session.seconds = 10
-    assert session.step("late", ["true"], 100, signal.SIGTERM) == -1
-    assert "LEFT OUT" in (tmp_path / "session.txt").read_text()
+def test_a_step_that_takes_too_long_is_ended_and_what_it_said_is_there(rented_program, tmp_path, monkeypatch):
+    monkeypatch.setattr(rented_program, "GRACE_S", 14.5)
+    rental = rented_program.Rental(tmp_path, 100)
+    assert rental.step("long", ["sh", "-c", "trap 'echo ends; exit' TERM; echo begins; while :; do sleep 0.1; done"], 15, signal.SIGTERM) == -1
+    assert (tmp_path / "long.txt").read_text() == "begins\nends\n" and not rental.well
+    assert rental.step("none", ["sh", "-c", "echo 3 skipped", "pytest"], 50, signal.SIGTERM) == 1, "nothing is proved"
+    rental.seconds = 10
+    assert rental.step("late", ["true"], 100, signal.SIGTERM) == -1
+    assert "LEFT OUT" in (tmp_path / "order.txt").read_text()
