@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/advice.h"
 #include "build/internal.h"
 #include "build/program.h"
 #include "build/sanitizer.h"
@@ -277,7 +278,7 @@ void build_linked(struct build *b)
 /* What ptxas tells are figures, not messages. */
 static void say_of(struct build *b, const struct unit *u)
 {
-	_cleanup_buffer_ struct buffer others = BUFFER_NULL, rest = BUFFER_NULL;
+	_cleanup_buffer_ struct buffer others = BUFFER_NULL, rest = BUFFER_NULL, advised = BUFFER_NULL;
 
 	if (u->language != LANGUAGE_CUDA && u->language != LANGUAGE_DEVICE) {
 		build_say(b, u->entry.text);
@@ -285,7 +286,8 @@ static void say_of(struct build *b, const struct unit *u)
 	}
 	names_read(&b->names, u->entry.text, &others);
 	figures_read(&b->figures, buffer_text(&others), &b->names, &rest);
-	build_say(b, buffer_text(&rest));
+	advice_add(buffer_text(&rest), u->source, &advised);
+	build_say(b, buffer_text(&advised));
 }
 
 /* A compiler that dislikes a flag names no file; ours is where the flag is from. */

@@ -143,7 +143,20 @@ static int write_depends(const char *path, const char *object, const char *sourc
 	return file_write(path, text.data, text.size, 0644);
 }
 
-/* free() */
+/* Of several parts, each with its NUL, one text. */
+static void join(char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < size; i++)
+		if (text[i])
+			text[n++] = text[i];
+		else if (n && text[n - 1] != '\n')
+			text[n++] = '\n';
+	text[n] = '\0';
+}
+
+/* The front end's part, and ptxas' figures and its complaints; free() */
 static char *log_of(program p)
 {
 	size_t size = 0;
@@ -154,6 +167,7 @@ static char *log_of(program p)
 	text = xcalloc(size + 1, 1);
 	if (size)
 		nvrtc.log(p, text);
+	join(text, size);
 	return text;
 }
 

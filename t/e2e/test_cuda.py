@@ -264,6 +264,38 @@ def test_a_kernel_that_does_not_compile_changes_nothing(root, fake):
     assert server.infer("one", x(1)).stale == "build-failed"
 
 
+def test_what_ptxas_refuses_is_said_with_the_source_it_is_of(root, fake):
+    write(root)
+    server = fake()
+    done = server.save("one/more.cu", """\
+extern "C" __global__ void big(float *y)
+{
+	__shared__ float s[20000];
+
+	s[threadIdx.x] = y[0];
+	__syncthreads();
+	y[1] = s[3];
+}
+""")
+    assert done["outcome"] == "build-failed", done
+    assert done["reason"].startswith("more.cu: Entry function 'big' uses too much shared data"), done
+    done = server.save("one/more.cu", """\
+__device__ float elsewhere(float);
+
+extern "C" __global__ void k(float *y)
+{
+	y[0] = elsewhere(y[1]);
+}
+""")
+    assert done["reason"].startswith("more.cu: Unresolved extern function"), done
+    failed = server.seen("build.failed", deployment="one")[-1]
+    (note,) = [d["message"] for d in failed["diagnostics"] if d["severity"] == "note"]
+    assert note == "each .cu is compiled alone: include the file that has elsewhere(float)", failed
+    server.save("one/more.cu", "extern \"C\" __global__ void bad(float *y) { asm volatile(\"bogus.op;\"); }\n")
+    failed = server.seen("build.failed", deployment="one")[-1]
+    assert {pathlib.Path(d["file"]).name for d in failed["diagnostics"]} == {"more.cu"}, failed
+
+
 def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     write(root, call=LAUNCH.replace("1.0f", "1.0"))
     answer = fake().infer("one", x(1))

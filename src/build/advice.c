@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * ptxas says one of
+ *
+ *	ptxas error   : Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)
+ *	ptxas fatal   : Unresolved extern function '_Z9elsewheref'
+ *	ptxas application ptx input, line 23; error   : Unknown modifier '.op'
+ *
+ * The line is one of its own input, which nobody sees.
+ */
+
+#include "build/advice.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+
+#define UNRESOLVED "Unresolved extern function '"
+
+/* Of libstdc++; its header is for C++ alone. */
+char *__cxa_demangle(const char *mangled, char *ret, size_t *size, int *ret_status);
+
+/* Where a message of ptxas starts in @line, NULL: it's none. @ret_severity: how bad it is. */
+static const char *complaint(const char *line, const char **ret_severity)
+{
+	static const char *const words[][2] = { { "error", "error" }, { "fatal", "error" }, { "warning", "warning" } };
+	const char *colon = strncmp(line, "ptxas ", 6) == 0 ? strstr(line, " : ") : NULL, *end = colon;
+
+	while (end && end[-1] == ' ')
+		end--;
+	for (size_t i = 0; end && i < ARRAY_SIZE(words); i++) {
+		size_t size = strlen(words[i][0]);
+
+		if ((size_t)(end - line) <= size || memcmp(end - size, words[i][0], size) != 0 ||
+		    end[-(ptrdiff_t)size - 1] != ' ')
+			continue;
+		*ret_severity = words[i][1];
+		return colon + 3;
+	}
+	return NULL;
+}
+
+static void advise_unresolved(const char *message, const char *source, struct buffer *ret)
+{
+	_cleanup_free_ char *symbol = NULL, *plain = NULL;
+
+	if (strncmp(message, UNRESOLVED, strlen(UNRESOLVED)) != 0)
+		return;
+	message += strlen(UNRESOLVED);
+	symbol = xstrndup(message, strcspn(message, "'"));
+	plain = strncmp(symbol, "_Z", 2) == 0 ? __cxa_demangle(symbol, NULL, NULL, NULL) : NULL;
+	buffer_printf(ret, "%s: note: each .cu is compiled alone: include the file that has %s\n", source,
+		      plain ? plain : symbol);
+}
+
+static void put_line(const char *line, const char *source, struct buffer *ret, struct buffer *notes)
+{
+	const char *severity, *message = complaint(line, &severity);
+
+	if (!message) {
+		buffer_printf(ret, "%s\n", line);
+		return;
+	}
+	buffer_printf(ret, "%s: %s: %s\n", source, severity, message);
+	advise_unresolved(message, source, notes);
+}
+
+void advice_add(const char *text, const char *source, struct buffer *ret)
+{
+	_cleanup_buffer_ struct buffer notes = BUFFER_NULL;
+
+	while (*text) {
+		size_t size = strcspn(text, "\n");
+		_cleanup_free_ char *line = xstrndup(text, size);
+
+		text += size + (text[size] == '\n');
+		put_line(line, source, ret, &notes);
+	}
+	buffer_puts(ret, buffer_text(&notes));
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+
+#include "base/buffer.h"
+#include "build/advice.h"
+
+static void check(const char *said, const char *expected)
+{
+	struct buffer b = BUFFER_NULL;
+
+	advice_add(said, "/r/a/k.cu", &b);
+	cr_expect_str_eq(buffer_text(&b), expected);
+	buffer_fini(&b);
+}
+
+Test(advice, what_ptxas_complains_of_is_of_a_source)
+{
+	check("ptxas error   : Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)\n",
+	      "/r/a/k.cu: error: Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)\n");
+	check("ptxas application ptx input, line 23; error   : Unknown modifier '.op'\n"
+	      "ptxas fatal   : Ptx assembly aborted due to errors\n",
+	      "/r/a/k.cu: error: Unknown modifier '.op'\n"
+	      "/r/a/k.cu: error: Ptx assembly aborted due to errors\n");
+	check("ptxas warning : Stack size for entry function 'k' cannot be statically determined\n",
+	      "/r/a/k.cu: warning: Stack size for entry function 'k' cannot be statically determined\n");
+}
+
+Test(advice, a_function_of_another_source_must_be_included)
+{
+	check("ptxas fatal   : Unresolved extern function '_Z9elsewheref'\n",
+	      "/r/a/k.cu: error: Unresolved extern function '_Z9elsewheref'\n"
+	      "/r/a/k.cu: note: each .cu is compiled alone: include the file that has elsewhere(float)\n");
+	check("ptxas fatal   : Unresolved extern function 'plain'\n",
+	      "/r/a/k.cu: error: Unresolved extern function 'plain'\n"
+	      "/r/a/k.cu: note: each .cu is compiled alone: include the file that has plain\n");
+}
+
+Test(advice, all_else_stays_as_it_is)
+{
+	static const char text[] = "k.cu(3): error: identifier \"x\" is undefined\n  x;\n  ^\n\nptxas info    : Used 3 registers\n"
+				   "ptxas : x\nptxas error\nptxaserror : x\n";
+
+	check(text, text);
+	check("", "");
+}
