@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "build/language.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -46,37 +47,79 @@ static char *skip(char *p)
 	return p + (*p == '"');
 }
 
-/* Overwrite comments and strings, but not those of directives, with blanks. */
+/* Overwrite comments and strings, but not the strings of directives, with blanks. */
 static void blank_out(char *p)
 {
-	while (*p) {
-		char *end = skip(p);
+	bool directive = false;
 
-		if (*p == '#')
-			p += strcspn(p, "\n");
-		else if (end == p)
+	while (*p) {
+		char *end = directive && *p != '/' ? p : skip(p);
+
+		directive = *p == '#' || (directive && *p != '\n');
+		if (end == p)
 			p++;
 		for (; p < end; p++)
 			*p = *p == '\n' ? '\n' : ' ';
 	}
 }
 
-static bool includes_host_header(const char *text)
+static bool starts_with_any(const char *text, const char *const *words)
 {
-	static const char *const names[] = { "devserve/", "cuda_runtime", "cublas", "cudnn", "cufft", "curand.h",
-					     "cusparse", "cusolver", "nccl" };
+	for (; *words; words++)
+		if (strncmp(text, *words, strlen(*words)) == 0)
+			return true;
+	return false;
+}
 
-	for (const char *p = text; (p = strstr(p, "#")); p++) {
+static bool includes(const char *text, const char *const *names, const char *const *but)
+{
+	for (const char *p = text; (p = strchr(p, '#')); p++) {
 		const char *name = p + 1 + strspn(p + 1, " \t");
 
 		if (strncmp(name, "include", 7) != 0)
 			continue;
 		name += 7 + strspn(name + 7, " \t<\"");
-		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-			if (strncmp(name, names[i], strlen(names[i])) == 0)
-				return true;
+		if (starts_with_any(name, names) && !starts_with_any(name, but))
+			return true;
 	}
 	return false;
+}
+
+static bool includes_host_library(const char *text)
+{
+	static const char *const names[] = { "devserve/", "cublas", "cudnn", "cufft", "curand.h", "cusparse",
+					     "cusolver", "nccl", NULL };
+	static const char *const of_the_device[] = { "cublasdx", "cufftdx", "cusolverdx", "nccl_device", NULL };
+
+	return includes(text, names, of_the_device);
+}
+
+/* Of CUDA's runtime; two of its functions are for kernels. */
+static bool calls_runtime(const char *text)
+{
+	static const char *const of_the_device[] = { "cudaGridDependencySynchronize",
+						     "cudaTriggerProgrammaticLaunchCompletion", NULL };
+
+	for (const char *p = text; (p = strstr(p, "cuda")); p += 4) {
+		const char *end = p + 4;
+
+		if (!isupper((unsigned char)*end) || (p > text && (isalnum((unsigned char)p[-1]) || p[-1] == '_')))
+			continue;
+		while (isalnum((unsigned char)*end) || *end == '_')
+			end++;
+		if (end[strspn(end, " \t\n")] == '(' && !starts_with_any(p, of_the_device))
+			return true;
+	}
+	return false;
+}
+
+/* NVRTC takes the runtime's header, too, and many a kernel includes it without need. */
+static bool has_host_code(const char *text)
+{
+	static const char *const runtime[] = { "cuda_runtime.h", "cuda_runtime_api.h", NULL }, *const nothing[] = { NULL };
+
+	return strstr(text, "<<<") || includes_host_library(text) ||
+	       (includes(text, runtime, nothing) && calls_runtime(text));
 }
 
 enum language language_of_source(const char *path)
@@ -89,7 +132,7 @@ enum language language_of_source(const char *path)
 	if (file_read(path, &text) < 0 || !text.size)
 		return l;
 	blank_out(text.data);
-	return strstr(text.data, "<<<") || includes_host_header(text.data) ? LANGUAGE_CUDA : LANGUAGE_DEVICE;
+	return has_host_code(text.data) ? LANGUAGE_CUDA : LANGUAGE_DEVICE;
 }
 
 const char *language_name(enum language l)

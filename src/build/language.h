@@ -18,8 +18,9 @@ enum language {
 
 enum language language_of(const char *path);
 /*
- * The same, and a .cu is looked into: LANGUAGE_DEVICE unless it launches kernels with <<<>>> or
- * includes the headers of devserve, or of CUDA's libraries for the host.
+ * The same, and a .cu is looked into: LANGUAGE_DEVICE unless it launches kernels with <<<>>>,
+ * includes the headers of devserve or of CUDA's libraries for the host, or includes the CUDA runtime's
+ * and calls its functions.
  */
 enum language language_of_source(const char *path);
 /* "C", "C++", "assembler", "CUDA" */

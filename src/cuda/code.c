@@ -223,6 +223,11 @@ struct kernel *code_find(struct code *c, const char *name)
 	return c->aliases ? find_alias(c, name) : NULL;
 }
 
+const struct kernel *code_kernels(const struct code *c)
+{
+	return c->kernels;
+}
+
 void code_mark(struct code *c, cuda_stream s)
 {
 	c->device->driver->event_record(c->last, s);

@@ -33,6 +33,9 @@ struct code;
 /* Load the pack (base/pack.h) of cubins at @path. 0, or -1 with a sentence. [control] */
 int code_load(const struct device *d, const char *path, struct code **ret, char *why, size_t size);
 
+/* All of them: the first, NULL if there are none. [any] */
+const struct kernel *code_kernels(const struct code *c);
+
 /* When what was launched has ended. NULL is fine. Returns NULL. [control] */
 struct code *code_unload(struct code *c);
 

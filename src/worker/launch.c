@@ -2,22 +2,81 @@
 #include "worker/launch.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/suggestion.h"
 #include "cuda/code.h"
 #include "worker/gpu.h"
 #include "worker/lane.h"
 
 #define USUAL_SHARED 49152
+#define MAX_LISTED 5
+
+/* A kernel called @name that isn't extern "C": its symbol starts so, and goes on with its parameters. */
+static bool is_mangled(const char *symbol, const char *name)
+{
+	char start[256];
+	int n = snprintf(start, sizeof(start), "_Z%zu%s", strlen(name), name);
+
+	return n < (int)sizeof(start) && strncmp(symbol, start, (size_t)n) == 0;
+}
+
+/* The nearest to @name first. */
+static void put_kernels(const struct kernel *all, const char *name, struct buffer *ret)
+{
+	struct suggestion s = { .word = name };
+	unsigned n = 0, n_more = 0;
+
+	for (const struct kernel *k = all; k; k = k->next)
+		suggestion_consider(&s, k->name);
+	if (s.best) {
+		buffer_puts(ret, s.best);
+		n++;
+	}
+	for (const struct kernel *k = all; k; k = k->next) {
+		if (k->name == s.best)
+			continue;
+		if (n >= MAX_LISTED)
+			n_more++;
+		else
+			buffer_printf(ret, n++ ? ", %.60s" : "%.60s", k->name);
+	}
+	if (n_more)
+		buffer_printf(ret, " and %u more", n_more);
+}
+
+static void complain_of(const struct code *c, const char *name)
+{
+	_cleanup_buffer_ struct buffer list = BUFFER_NULL;
+
+	if (!c) {
+		lane_complain(EIO, "there is no kernel \"%s\": no .cu here is without host code; one that has <<<>>>, a header of "
+				   "devserve or of CUDA's libraries, or calls of the CUDA runtime is compiled by nvcc "
+				   "into the image, where no kernel is found by its name", name);
+		return;
+	}
+	for (const struct kernel *k = code_kernels(c); k; k = k->next) {
+		if (!is_mangled(k->symbol, name))
+			continue;
+		lane_complain(EIO, "there is no kernel \"%s\", but a %s that isn't extern \"C\"; make it so, or name it "
+				   "in 'kernels' of deployment.yaml", name, name);
+		return;
+	}
+	put_kernels(code_kernels(c), name, &list);
+	lane_complain(EIO, "there is no kernel \"%s\"; those that there are: %s. It must be extern \"C\" __global__, in a .cu "
+			   "without host code, or named by 'kernels' of deployment.yaml",
+		      name, list.size ? buffer_text(&list) : "none");
+}
 
 static struct kernel *find_kernel(struct gpu *g, const char *name)
 {
 	struct kernel *k = g->code ? code_find(g->code, name) : NULL;
 
 	if (!k)
-		lane_complain(EIO, g->code ? "there is no kernel \"%s\"; it must be extern \"C\" __global__, in a .cu "
-					"without host code, or named by 'kernels' of deployment.yaml"
-				      : "there is no kernel \"%s\": no .cu without host code is beside this source",
-			 name);
+		complain_of(g->code, name);
 	return k;
 }
 

@@ -375,10 +375,30 @@ def test_a_copy_to_an_output_on_the_host_is_cut_where_its_memory_is_pinned_in_pi
         assert answer.status == 200 and answer.json["outputs"][0]["data"][::99_999] == list(range(0, n, 99_999))
 
 
-def test_a_kernel_that_is_not_there_is_named(root, fake):
-    write(root, call=LAUNCH.replace('"twice"', '"thrice"'))
-    answer = fake().infer("one", x(1))
-    assert answer.status == 500 and 'no kernel "thrice"' in answer.json["error"], answer
+def test_a_kernel_that_is_not_there_is_named_with_those_that_are(root, fake):
+    write(root, call=LAUNCH.replace('"twice"', '"twcie"'))
+    root.write("hidden/kernel.cu", kernel(2).replace('extern "C" __global__ void twice', "__global__ void twice"))
+    root.write("hidden/hidden.c", host())
+    root.write("host/kernel.cu", "#include <cublas_v2.h>\n" + kernel(2))
+    root.write("host/host.c", host())
+    server = fake()
+    answer = server.infer("one", x(1))
+    assert answer.status == 500 and 'no kernel "twcie"; those that there are: twice, ' in answer.json["error"], answer
+    assert "wild" in answer.json["error"] and "forever" in answer.json["error"], answer
+    answer = server.infer("hidden", x(1))
+    assert answer.status == 500 and 'a twice that isn\'t extern "C"' in answer.json["error"], answer
+    answer = server.infer("host", x(1))
+    assert answer.status == 500 and "a header of devserve or of CUDA's libraries" in answer.json["error"], answer
+
+
+@pytest.mark.parametrize("header", ["cuda_runtime.h", "cuda_runtime_api.h", "cuda_fp16.h"])
+def test_a_header_of_cuda_alone_makes_no_host_code(root, fake, header):
+    write(root)
+    root.write("one/kernel.cu", f"#include <{header}>\n" + kernel(2))
+    server = fake()
+    assert server.infer("one", x(1)).status == 200
+    (done,) = server.seen("save.done", deployment="one")
+    assert "nvcc" not in {s["name"] for s in done["stages"]}, done
 
 
 @pytest.mark.parametrize("error, name", [(700, "CUDA_ERROR_ILLEGAL_ADDRESS"), (710, "CUDA_ERROR_ASSERT")])
