@@ -7,7 +7,9 @@
  *	ptxas fatal   : Unresolved extern function '_Z9elsewheref'
  *	ptxas application ptx input, line 23; error   : Unknown modifier '.op'
  *
- * The line is one of its own input, which nobody sees.
+ * The line is one of its own input, which nobody sees. And NVRTC:
+ *
+ *	k.cu(1): catastrophic error: cannot open source file "vector"
  */
 
 #include "build/advice.h"
@@ -19,6 +21,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 
+#define MISSING " open source file \"" /* cannot, or could not */
 #define UNRESOLVED "Unresolved extern function '"
 
 /* Of libstdc++; its header is for C++ alone. */
@@ -57,12 +60,35 @@ static void advise_unresolved(const char *message, const char *source, struct bu
 		      plain ? plain : symbol);
 }
 
+/* C++ names its headers without a suffix. Of C's ours stand in for most (nvrtc/headers.h). */
+static bool is_of_host(const char *header)
+{
+	static const char *const names[] = { "stdlib.h", "time.h", "errno.h", "unistd.h", "pthread.h" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(header, names[i]) == 0)
+			return true;
+	return !strpbrk(header, "./");
+}
+
+static void advise_missing(const char *line, const char *source, struct buffer *ret)
+{
+	const char *name = strstr(line, "error: could not" MISSING) || strstr(line, "error: cannot" MISSING)
+				   ? strstr(line, MISSING) + strlen(MISSING) : NULL;
+	_cleanup_free_ char *header = name ? xstrndup(name, strcspn(name, "\"")) : NULL;
+
+	if (header && is_of_host(header))
+		buffer_printf(ret, "%s: note: NVRTC, which compiles kernels, has no library of the host: include what there is "
+				   "in <cuda/std/…> instead of <%s>, or move what needs it to the host's source\n", source, header);
+}
+
 static void put_line(const char *line, const char *source, struct buffer *ret, struct buffer *notes)
 {
 	const char *severity, *message = complaint(line, &severity);
 
 	if (!message) {
 		buffer_printf(ret, "%s\n", line);
+		advise_missing(line, source, notes);
 		return;
 	}
 	buffer_printf(ret, "%s: %s: %s\n", source, severity, message);

@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "nvrtc/headers.h"
 #include "nvrtc/names.h"
 
 #define REQUEST_FD 3
@@ -189,8 +190,11 @@ static int write_cubin(program p, const char *path)
 static int try(const char *text, const char *source, const char *const *options, size_t n,
 	       const struct names *names, program *ret, char **ret_log)
 {
-	int r = nvrtc.create(ret, text, source, 0, NULL, NULL);
+	struct headers h;
+	int r;
 
+	headers_choose(&h, source, options, n);
+	r = nvrtc.create(ret, text, source, (int)h.n, h.texts, h.names);
 	if (r != 0)
 		return r;
 	for (size_t i = 0; i < names->n; i++)

@@ -296,6 +296,54 @@ extern "C" __global__ void k(float *y)
     assert {pathlib.Path(d["file"]).name for d in failed["diagnostics"]} == {"more.cu"}, failed
 
 
+STANDARD = ["stdint.h", "cstdint", "stddef.h", "cstddef", "stdio.h", "cstdio", "assert.h", "cassert", "math.h", "cmath", "limits.h",
+            "climits", "float.h", "cfloat", "string.h", "cstring", "stdbool.h"]
+USES_STANDARD = """\
+struct pair {
+	int a, b;
+};
+
+extern "C" __global__ void all(float *x)
+{
+	uint32_t a = UINT32_MAX;
+	std::uint64_t b = SIZE_MAX + UINT64_C(3);
+	std::size_t c = offsetof(struct pair, b);
+	std::nullptr_t nothing = nullptr;
+
+	assert(x != nothing);
+	printf("%d\\n", (int)c);
+	x[0] = a + b + c + INFINITY + NAN + FLT_MAX + M_PI + CHAR_BIT;
+	x[1] = std::sqrt(x[1]) + std::pow(x[1], 2.f) + std::fabs(x[2]) + std::isnan(x[0]) + isnan(x[1]) + std::abs(INT8_MIN);
+	std::memcpy(x, x + 3, 4);
+#if INT_MAX != 2147483647 || UINT32_MAX != 4294967295u || LONG_MAX < 9223372036854775807 || CHAR_MIN != -128
+#error the limits are wrong
+#endif
+}
+"""
+
+
+def test_a_kernel_may_include_the_usual_headers(root, fake):
+    ours = "".join(f"#include <{h}>\n" for h in STANDARD)
+    theirs = "".join(f"#include <cuda/std/{h}>\n" for h in STANDARD if "." not in h and h != "cstdio") + "#include <cuda_fp16.h>\n"
+    for name, text in (("one", ours), ("before", ours + theirs), ("behind", theirs + ours)):
+        write(root, name=name)
+        root.write(f"{name}/all.cu", text + USES_STANDARD)
+    write(root, name="traits")
+    root.write("traits/all.cu", '#include <type_traits>\nstatic_assert(std::is_same_v<std::conditional_t<true, int, float>, int>);\n'
+                                'extern "C" __global__ void all() {}\n')
+    server = fake()
+    for name in ("one", "before", "behind", "traits"):
+        (done,) = server.seen("save.done", deployment=name)
+        assert done["outcome"] == "swapped" and "all" in {k["name"] for k in done["kernels"]}, done
+        assert not server.seen("build.warned", deployment=name)
+    done = server.save("one/math.h", '#define FACTOR 3\n')
+    done = server.save("one/all.cu", '#include <math.h>\nextern "C" __global__ void all(int *y) { *y = FACTOR; }\n')
+    assert done["outcome"] == "swapped", "the author's come first"
+    done = server.save("one/all.cu", "#include <vector>\n")
+    failed = server.seen("build.failed", deployment="one")[-1]
+    assert "no library of the host" in failed["diagnostics"][-1]["message"], failed
+
+
 def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     write(root, call=LAUNCH.replace("1.0f", "1.0"))
     answer = fake().infer("one", x(1))

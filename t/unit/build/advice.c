@@ -35,6 +35,21 @@ Test(advice, a_function_of_another_source_must_be_included)
 	      "/r/a/k.cu: note: each .cu is compiled alone: include the file that has plain\n");
 }
 
+#define NOTE "/r/a/k.cu: note: NVRTC, which compiles kernels, has no library of the host: include what there is in " \
+	"<cuda/std/…> instead of <vector>, or move what needs it to the host's source\n"
+
+Test(advice, the_library_of_the_host_is_none_of_kernels)
+{
+	check("/r/a/k.cu(1): catastrophic error: cannot open source file \"vector\"\n  #include <vector>\n",
+	      "/r/a/k.cu(1): catastrophic error: cannot open source file \"vector\"\n  #include <vector>\n" NOTE);
+	check("k.cu(1): catastrophic error: could not open source file \"vector\" (no directories in search list)\n",
+	      "k.cu(1): catastrophic error: could not open source file \"vector\" (no directories in search list)\n" NOTE);
+	check("k.cu(1): catastrophic error: cannot open source file \"mine.h\"\n",
+	      "k.cu(1): catastrophic error: cannot open source file \"mine.h\"\n");
+	check("k.cu(1): catastrophic error: cannot open source file \"cuda/std/x\"\n",
+	      "k.cu(1): catastrophic error: cannot open source file \"cuda/std/x\"\n");
+}
+
 Test(advice, all_else_stays_as_it_is)
 {
 	static const char text[] = "k.cu(3): error: identifier \"x\" is undefined\n  x;\n  ^\n\nptxas info    : Used 3 registers\n"
