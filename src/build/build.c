@@ -276,7 +276,7 @@ void build_linked(struct build *b)
 }
 
 /* What ptxas tells are figures, not messages. */
-static void say_of(struct build *b, const struct unit *u)
+static void say_of(struct build *b, struct unit *u)
 {
 	_cleanup_buffer_ struct buffer others = BUFFER_NULL, rest = BUFFER_NULL, advised = BUFFER_NULL;
 
@@ -285,7 +285,9 @@ static void say_of(struct build *b, const struct unit *u)
 		return;
 	}
 	names_read(&b->names, u->entry.text, &others);
+	u->first_kernel = b->figures.n;
 	figures_read(&b->figures, buffer_text(&others), &b->names, &rest);
+	u->n_kernels = b->figures.n - u->first_kernel;
 	advice_add(buffer_text(&rest), u->source, &advised);
 	build_say(b, buffer_text(&advised));
 }
@@ -312,7 +314,7 @@ static void end_compiling(struct build *b)
 	uint64_t first = UINT64_MAX, last = 0;
 
 	for (size_t i = 0; i < b->recipe.n_sources; i++) {
-		const struct unit *u = &b->units[i];
+		struct unit *u = &b->units[i];
 
 		if (u->entry.text)
 			say_of(b, u);
@@ -322,8 +324,10 @@ static void end_compiling(struct build *b)
 		last = u->ended_ns > last ? u->ended_ns : last;
 	}
 	b->compile_ns = last ? last - first : 0;
-	if (!b->failed)
+	if (!b->failed) {
 		device_check_names(b);
+		device_check_kernels(b);
+	}
 	if (b->failed) {
 		name_cflags(b);
 		finish(b);

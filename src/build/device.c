@@ -6,6 +6,7 @@
  * as it is.
  */
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,4 +116,83 @@ void device_check_names(struct build *b)
 	for (size_t i = 0; i < b->names.n; i++)
 		if (!b->names.at[i].is_kernel)
 			refuse(b, &b->names.at[i]);
+}
+
+static bool is_named(const struct build *b, const char *kernel)
+{
+	for (size_t i = 0; i < b->names.n; i++)
+		if (strcmp(b->names.at[i].expression, kernel) == 0)
+			return true;
+	return false;
+}
+
+static bool has_kernel(const struct build *b, const struct unit *u, const char *name)
+{
+	for (size_t i = 0; i < u->n_kernels; i++)
+		if (strcmp(b->figures.at[u->first_kernel + i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_part_of_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+/* In its very text, not in that of a header, which others may include as well. */
+static bool writes(const struct unit *u, const char *kernel)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	_cleanup_free_ char *full = xstrndup(kernel, strcspn(kernel, "(<"));
+	const char *word = strrchr(full, ':') ? strrchr(full, ':') + 1 : full, *start;
+
+	if (!*word || file_read(u->source, &text) < 0)
+		return false;
+	start = buffer_text(&text);
+	for (const char *p = start; (p = strstr(p, word)); p++) {
+		const char *end = p + strlen(word);
+
+		if (!(p > start && is_part_of_name(p[-1])) && *(end + strspn(end, " \t\n")) == '(')
+			return true;
+	}
+	return false;
+}
+
+static bool reads(const struct unit *u, const char *path)
+{
+	for (size_t i = 0; i < u->entry.paths.n; i++)
+		if (strcmp(u->entry.paths.at[i], path) == 0)
+			return true;
+	return false;
+}
+
+/* Each has one of its own of that name. A template that both know is the same in both. */
+static bool is_in_both(const struct build *b, const struct unit *one, const struct unit *other, const char *name)
+{
+	return other->language == LANGUAGE_DEVICE && has_kernel(b, other, name) && !is_named(b, name) &&
+	       !reads(one, other->source) && !reads(other, one->source) && writes(one, name) && writes(other, name);
+}
+
+static void check_pair(struct build *b, const struct unit *one, const struct unit *other)
+{
+	const char *path = path_is_below(one->source, b->own) ? one->source + strlen(b->own) + 1 : one->source;
+
+	for (size_t i = 0; i < one->n_kernels; i++) {
+		const char *name = b->figures.at[one->first_kernel + i].name;
+		_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+		if (!is_in_both(b, one, other, name))
+			continue;
+		buffer_printf(&text, "%s: error: kernel '%s' is in %s, too, and a launch finds one of them; "
+				     "give it another name\n", other->source, name, path);
+		build_say(b, buffer_text(&text));
+		b->failed = true;
+	}
+}
+
+void device_check_kernels(struct build *b)
+{
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		for (size_t k = i + 1; b->units[i].language == LANGUAGE_DEVICE && k < b->recipe.n_sources; k++)
+			check_pair(b, &b->units[i], &b->units[k]);
 }

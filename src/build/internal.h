@@ -43,6 +43,7 @@ struct unit {
 	bool found, failed;
 	bool late;                  /* compiled by the later C++ standard */
 	bool stale;                 /* something changed while it was read */
+	size_t first_kernel, n_kernels; /* its own among the build's figures */
 	struct job *job;
 	char *object, *depends;     /* temporary files of the job */
 	char *loops;                /* another, what the compiler told of them; NULL: it wasn't asked */
@@ -142,6 +143,8 @@ int device_compile(struct unit *u, job_done_fn done);
 void device_add_names(const struct recipe *r, struct hash_state *s);
 /* Each kernel that deployment.yaml names is in some source, or the build fails. */
 void device_check_names(struct build *b);
+/* No kernel is in two sources, for one would be launched by the name of the other, or the build fails. */
+void device_check_kernels(struct build *b);
 /* The cubins as one file, b->device; the build fails where that can't be. */
 void device_pack(struct build *b);
 

@@ -344,6 +344,27 @@ def test_a_kernel_may_include_the_usual_headers(root, fake):
     assert "no library of the host" in failed["diagnostics"][-1]["message"], failed
 
 
+def test_a_kernel_of_two_sources_is_refused_with_both(root, fake):
+    write(root)
+    server = fake()
+    done = server.save("one/more.cu", 'extern "C" __global__ void wild(float *y) { *y = 2; }\n')
+    assert done["outcome"] == "build-failed" and "more.cu" in done["reason"] and "kernel.cu" in done["reason"], done
+    assert "kernel 'wild'" in done["reason"], done
+    # Of a text that both include there is one.
+    root.write("one/common.cuh", 'extern "C" __global__ void common(float *y) { *y = 1; }\n')
+    server.save("one/more.cu", '#include "common.cuh"\nextern "C" __global__ void more(float *y) { *y = 2; }\n')
+    done = server.save("one/kernel.cu", '#include "common.cuh"\n' + kernel(3))
+    assert done["outcome"] == "swapped", done
+    done = server.save("one/more.cu", '#include "kernel.cu"\nextern "C" __global__ void more(float *y) { *y = 3; }\n')
+    assert done["outcome"] == "swapped", done
+    # Once refused it is refused again, though nothing is compiled.
+    root.write("two/a.cu", kernel(2))
+    root.write("two/b.cu", kernel(3))
+    server.save("two/two.c", host())
+    done = server.save("two/two.c", host() + "\n")
+    assert done["outcome"] == "build-failed" and "(and 2 more)" in done["reason"], done
+
+
 def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     write(root, call=LAUNCH.replace("1.0f", "1.0"))
     answer = fake().infer("one", x(1))
