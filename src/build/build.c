@@ -188,18 +188,16 @@ static void free_build(struct build *b)
 	free(b);
 }
 
-/* Of the compiler that took the longest way: a .cu beside C++ makes it nvcc's build. */
+/* Of the compiler that had the most to do: all started together. The first source's where none ran. */
 static const char *compiler_name(struct build *b)
 {
-	enum language last = LANGUAGE_C;
+	const struct unit *longest = &b->units[0];
 	const struct compiler *c;
 
-	for (size_t i = 0; i < b->recipe.n_sources; i++)
-		if (b->units[i].language > last)
-			last = b->units[i].language;
-	if (last == LANGUAGE_ASSEMBLER)
-		last = LANGUAGE_C;
-	c = toolchain_compiler(&b->builder->toolchain, last);
+	for (size_t i = 1; i < b->recipe.n_sources; i++)
+		if (b->units[i].ended_ns - b->units[i].started_ns > longest->ended_ns - longest->started_ns)
+			longest = &b->units[i];
+	c = toolchain_compiler(&b->builder->toolchain, longest->language);
 	return c ? c->name : "cc";
 }
 

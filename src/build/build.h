@@ -104,7 +104,7 @@ struct build_result {
 	size_t n_files;
 	uint64_t compile_ns, link_ns; /* 0 when found in the store */
 	const char *runtime;       /* what the sanitizer wants of its worker (build/sanitizer.h), a path; NULL unless asked for */
-	const char *compiler;      /* "gcc", "g++", "nvcc", "nvrtc": the stage's name in the save line */
+	const char *compiler;      /* "gcc", "g++", "nvcc", "nvrtc", the one that took longest: the stage's name in the save line */
 };
 
 /* The result and all it points to live during the callback. Never called for a cancelled build. */

@@ -365,6 +365,17 @@ def test_a_kernel_of_two_sources_is_refused_with_both(root, fake):
     assert done["outcome"] == "build-failed" and "(and 2 more)" in done["reason"], done
 
 
+def test_a_stage_is_called_as_the_compiler_that_took_its_time(root, fake):
+    root.write("mixed/mixed.cu", "#include <devserve/deployment.h>\n__global__ void k() {}\n" + constant(3, "void go() { k<<<1, 1>>>(); }"))
+    root.write("mixed/device.cu", kernel(2))
+    server = fake(ready=False)
+    first = server.wait("save.done", deployment="mixed")
+    assert "nvcc" in {s["name"] for s in first["stages"]}, first
+    server.wait("server.ready")
+    done = server.save("mixed/device.cu", kernel(3))
+    assert "nvrtc" in {s["name"] for s in done["stages"]}, done
+
+
 def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     write(root, call=LAUNCH.replace("1.0f", "1.0"))
     answer = fake().infer("one", x(1))
