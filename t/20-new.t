@@ -39,33 +39,39 @@ sub content {
 
 my $strict = '-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -O2 -fPIC -shared -fvisibility=hidden';
 my %languages = (
-	'c' => ['c', map { "$_ -std=c11 $strict" } 'gcc', 'clang'],
-	'c++' => ['cc', map { "$_ -std=c++20 $strict" } 'g++', 'clang++'],
-	'cuda' => ['cu', 'nvcc -std=c++20 -Werror all-warnings -shared'
-		. ' -Xcompiler -Wall,-Wextra,-Wshadow,-Werror,-fPIC,-fvisibility=hidden'],
+	'c' => { suffixes => ['c'], compilers => [map { "$_ -std=c11 $strict" } 'gcc', 'clang'] },
+	'c++' => { suffixes => ['cc'], compilers => [map { "$_ -std=c++20 $strict" } 'g++', 'clang++'] },
+	'cuda' => { suffixes => ['c', 'cu'], compilers => [map { "$_ -std=c11 $strict" } 'gcc', 'clang'] },
 );
 
 for my $language (sort keys %languages) {
-	my ($suffix, @compilers) = @{$languages{$language}};
-	my $name = "my-$suffix";
-	my $source = "$directory/plugins/$name/$name.$suffix";
+	my ($suffix, @others) = @{$languages{$language}{suffixes}};
+	my $name = 'my-' . ($others[0] // $suffix);
+	my $stem = "$directory/plugins/$name/$name";
 	my ($status, $out, $err) = run($devserve, 'new', $name, '--lang', $language, '--root', "$directory/plugins");
 
 	is($status, 0, "a deployment in $language is written") or diag $err;
-	like($out, qr/^wrote \Q$source\E$/m, 'its file is named');
+	like($out, qr/^wrote \Q$stem.$_\E$/m, "its file .$_ is named") for $suffix, @others;
+	is_deeply([sort glob "$directory/plugins/$name/*"], [sort map { "$stem.$_" } $suffix, @others], 'there is no other');
 	like($out, qr{^  devserve infer $name X=1,2,3 --root \Q$directory\E/plugins$}m, 'and how to try it');
-	for my $command (@compilers) {
+	for my $command (@{$languages{$language}{compilers}}) {
 		my ($compiler) = split / /, $command;
 
 		SKIP: {
 			skip "no $compiler here", 2 if system("$compiler --version >/dev/null 2>&1") != 0;
-			my $said = qx($command -Iinclude -o $directory/image.so $source 2>&1);
+			my $said = qx($command -Iinclude -o $directory/image.so $stem.$suffix 2>&1);
 			is("$?:$said", '0:', "$compiler compiles it without a word");
 			($status, $out, $err) = run($devserve, 'inspect', '--json', "$directory/image.so");
 			like("$status:$out", qr/^0:\{.*"inputs":\[\{"name":"X","datatype":"FP32","shape":\[-1\]\}\]/,
 			     'devserve takes the image') or diag $err;
 		}
 	}
+}
+
+SKIP: { # NVRTC has it in t/e2e/test_cuda.py
+	skip 'no nvcc here', 1 if system('nvcc --version >/dev/null 2>&1') != 0;
+	my $said = qx(nvcc -cubin -Werror all-warnings -o $directory/kernel.cubin $directory/plugins/my-cu/my-cu.cu 2>&1);
+	is("$?:$said", '0:', 'nvcc compiles the kernel without a word');
 }
 
 sub refused {

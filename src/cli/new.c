@@ -2,8 +2,8 @@
 
 /*
  * The directory is made, not only looked for: of two that write the same deployment at the
- * same time, one is refused. The source is renamed into it whole, so that a server which
- * watches sees it once and builds it once.
+ * same time, one is refused. Each source is renamed into it whole, and what comes at once is one
+ * save to a server which watches, so it builds it once.
  */
 
 #include <errno.h>
@@ -42,7 +42,7 @@ static const struct operand operands[] = {
 
 static const struct example examples[] = {
 	{ "devserve new relu", "write ./plugins/relu/relu.c" },
-	{ "devserve new relu --lang cuda", "write ./plugins/relu/relu.cu" },
+	{ "devserve new relu --lang cuda", "write ./plugins/relu/relu.c, and its kernel in relu.cu" },
 };
 
 /* The server ignores names that start with '.' or '_'. */
@@ -89,27 +89,36 @@ static int refuse_errno(struct buffer *why, const char *path, int r)
 	return EXIT_FAILURE;
 }
 
-static int write_source(const struct new_options *o, const struct template *t, struct buffer *why)
+static int write_file(const struct new_options *o, const struct template_file *f, struct buffer *why)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s/%s%s", o->root, o->name, o->name, f->suffix);
+	int r = file_write(path, f->text, strlen(f->text), 0644);
+
+	if (r < 0)
+		return refuse_errno(why, path, r);
+	printf("wrote %s\n", path);
+	return EXIT_SUCCESS;
+}
+
+static int write_all(const struct new_options *o, const struct template *t, struct buffer *why)
 {
 	_cleanup_free_ char *directory = path_join(o->root, o->name);
-	_cleanup_free_ char *path = xasprintf("%s/%s%s", directory, o->name, t->suffix);
 	int r = file_make_directories(o->root);
 
 	if (r == 0 && mkdir(directory, 0777) < 0)
 		r = -errno;
 	if (r < 0)
 		return refuse_errno(why, directory, r);
-	r = file_write(path, t->text, strlen(t->text), 0644);
-	if (r < 0)
-		return refuse_errno(why, path, r);
-	printf("wrote %s\n"
-	       "\n"
-	       "Serve it, and every save from then on:\n"
-	       "  devserve %s\n"
-	       "Ask it, in another terminal:\n"
-	       "  devserve infer %s X=1,2,3 --root %s\n",
-	       path, o->root, o->name, o->root);
-	return EXIT_SUCCESS;
+	for (const struct template_file *f = t->files; r == 0 && f->suffix; f++)
+		r = write_file(o, f, why);
+	if (r == 0)
+		printf("\n"
+		       "Serve it, and every save from then on:\n"
+		       "  devserve %s\n"
+		       "Ask it, in another terminal:\n"
+		       "  devserve infer %s X=1,2,3 --root %s\n",
+		       o->root, o->name, o->root);
+	return r;
 }
 
 static int run(void *options)
@@ -122,14 +131,14 @@ static int run(void *options)
 		return cli_usage_error(&cli_new, &why);
 	r = check_free(o, &why);
 	if (r == 0)
-		r = write_source(o, template_find(o->language), &why);
+		r = write_all(o, template_find(o->language), &why);
 	return r == 0 ? r : cli_error(&why);
 }
 
 const struct command cli_new = {
 	.name = "new",
 	.help = "write a first deployment",
-	.about = "Write the source of a first deployment called NAME, which compiles and answers as "
+	.about = "Write the sources of a first deployment called NAME, which compiles and answers as "
 		 "it is. Existing files are left alone.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),

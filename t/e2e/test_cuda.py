@@ -376,6 +376,20 @@ def test_a_stage_is_called_as_the_compiler_that_took_its_time(root, fake):
     assert "nvrtc" in {s["name"] for s in done["stages"]}, done
 
 
+def test_what_new_writes_serves_and_needs_no_nvcc(root, fake):
+    subprocess.run([BUILD / "devserve", "new", "first", "--lang", "cuda", "--root", root.path], check=True)
+    server = fake()
+    (done,) = server.seen("save.done", deployment="first")
+    assert done["outcome"] == "swapped" and "nvcc" not in {s["name"] for s in done["stages"]}, done
+    assert not server.seen("build.warned")
+    request = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [300], "data": [1.0] * 300}]}
+    assert server.infer("first", request).status == 200
+    (pid,) = server.worker_pids("first")
+    assert "launch twice 2x1x1 256x1x1 0" in server.calls(pid), server.calls(pid)
+    done = server.save("first/first.cu", (root.path / "first/first.cu").read_text().replace("2 * x", "3 * x"))
+    assert done["outcome"] == "swapped" and not {"gcc", "link"} & {s["name"] for s in done["stages"]}, done
+
+
 def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     write(root, call=LAUNCH.replace("1.0f", "1.0"))
     answer = fake().infer("one", x(1))
