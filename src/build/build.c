@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/advice.h"
+#include "build/flags.h"
 #include "build/internal.h"
 #include "build/program.h"
 #include "build/sanitizer.h"
@@ -35,16 +36,16 @@ static void copy_list(char ***to, char *const *from)
 	*to = list.at;
 }
 
-static unsigned *copy_lines(const struct recipe *from)
+static unsigned *copy_lines(char *const *list, const unsigned *from)
 {
 	unsigned *to;
 	size_t n = 0;
 
-	while (from->kernels && from->kernels[n])
+	while (list && list[n])
 		n++;
 	to = xcalloc(n + 1, sizeof(*to));
-	for (size_t i = 0; i < n; i++)
-		to[i] = from->kernel_lines[i];
+	for (size_t i = 0; from && i < n; i++)
+		to[i] = from[i];
 	return to;
 }
 
@@ -62,7 +63,8 @@ struct recipe recipe_copy(const struct recipe *from)
 	copy_list(&to.cflags, from->cflags);
 	copy_list(&to.ldlibs, from->ldlibs);
 	copy_list(&to.kernels, from->kernels);
-	to.kernel_lines = copy_lines(from);
+	to.cflag_lines = copy_lines(from->cflags, from->cflag_lines);
+	to.kernel_lines = copy_lines(from->kernels, from->kernel_lines);
 	return to;
 }
 
@@ -290,15 +292,41 @@ static void say_of(struct build *b, struct unit *u)
 	build_say(b, buffer_text(&advised));
 }
 
+/* Move the message of a compiler that refuses a flag to that flag's line. */
+static void place_at_flag(struct build *b, struct diagnostic *d, struct buffer *places)
+{
+	ssize_t at = flags_find_refused(b->recipe.cflags, d->message);
+	_cleanup_free_ char *note = NULL;
+	char *message = d->message;
+
+	if (at < 0 || !b->recipe.cflag_lines[at])
+		return;
+	d->file = path_join(b->own, "deployment.yaml");
+	d->line = b->recipe.cflag_lines[at];
+	d->message = xasprintf("cflags: '%s': %s", b->recipe.cflags[at], message);
+	note = xasprintf("%s:%u: note: cflags: '%s'\n", d->file, d->line, b->recipe.cflags[at]);
+	if (!strstr(buffer_text(places), note)) /* other sources' compilers said the same */
+		buffer_puts(places, note);
+	free(message);
+}
+
 /* A compiler that dislikes a flag names no file; ours is where the flag is from. */
 static void name_cflags(struct build *b)
 {
 	_cleanup_buffer_ struct buffer note = BUFFER_NULL;
 	bool any = false;
 
-	for (size_t i = 0; i < b->diagnostics.n; i++)
-		any |= !b->diagnostics.at[i].file && strcmp(b->diagnostics.at[i].severity, "error") == 0;
-	if (!any || !b->recipe.cflags || !*b->recipe.cflags)
+	if (!b->recipe.cflags || !*b->recipe.cflags)
+		return;
+	for (size_t i = 0; i < b->diagnostics.n; i++) {
+		struct diagnostic *d = &b->diagnostics.at[i];
+
+		if (d->file || strcmp(d->severity, "error") != 0)
+			continue;
+		any = true;
+		place_at_flag(b, d, &note);
+	}
+	if (!any)
 		return;
 	buffer_puts(&note, "note: cflags of deployment.yaml:");
 	for (char **word = b->recipe.cflags; *word; word++)

@@ -46,7 +46,8 @@ struct recipe {
 	char **sources;  /* absolute, sorted */
 	size_t n_sources;
 	char **weights;  /* all `.safetensors` below @path, sorted, ends with NULL: not built, listed in one go */
-	char **cflags; /* after devserve's own, for every compiler; ends with NULL. NULL: none */
+	char **cflags; /* after devserve's own, for those compilers that know them (build/flags.h); ends with NULL. NULL: none */
+	unsigned *cflag_lines; /* of deployment.yaml, where each stands; NULL: not known */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
 	char **kernels; /* expressions of C++ that name kernels of sources for the device alone; likewise */
 	unsigned *kernel_lines; /* of deployment.yaml, where each stands; NULL without */

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "build/driver.h"
+#include "build/flags.h"
 #include "build/internal.h"
 
 static bool is_for_gcc(const char *word)
@@ -26,21 +27,21 @@ static void add_source(struct buffer *text, struct builder *b, const struct reci
 {
 	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of(source));
 	_cleanup_free_ char *own = recipe_directory(r);
+	_cleanup_words_ struct words flags = WORDS_NULL;
 
 	if (!c)
 		return;
+	flags_add_own(c, r->cflags, &flags);
+	flags_add(c->family, r->cflags, &flags);
 	json_object(text, NULL);
 	json_string(text, "directory", b->root);
 	json_string(text, "file", source);
 	json_array(text, "arguments");
 	for (size_t i = 0; i < c->command.n; i++)
 		json_string(text, NULL, c->command.at[i]);
-	for (size_t i = 0; i < c->flags.n; i++)
-		if (!is_for_gcc(c->flags.at[i]))
-			json_string(text, NULL, strcmp(c->flags.at[i], DRIVER_OWN) == 0 ? own
-											: c->flags.at[i]);
-	for (char **flag = r->cflags; flag && *flag; flag++)
-		json_string(text, NULL, *flag);
+	for (size_t i = 0; i < flags.n; i++)
+		if (!is_for_gcc(flags.at[i]))
+			json_string(text, NULL, strcmp(flags.at[i], DRIVER_OWN) == 0 ? own : flags.at[i]);
 	json_string(text, NULL, "-c");
 	json_string(text, NULL, source);
 	json_array_end(text);

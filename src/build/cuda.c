@@ -197,16 +197,3 @@ bool cuda_has_library(char *const *ldlibs)
 				return true;
 	return false;
 }
-
-void cuda_device_flags(char *const *flags, struct words *ret)
-{
-	static const char *const known[] = { "-D", "-U", "-I", "-std=", "--std=", "--use_fast_math", "-use_fast_math",
-					     "--fmad", "-fmad", "--maxrregcount", "-maxrregcount" };
-
-	for (; flags && *flags; flags++)
-		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-			if (strncmp(*flags, known[i], strlen(known[i])) == 0) {
-				words_add(ret, *flags);
-				break;
-			}
-}

@@ -6,7 +6,7 @@
  *
  * The toolkit of this machine and its two compilers: nvcc for sources with host code, NVRTC, a
  * library in a process of ours (warm.h), for those without. Both compile for one architecture:
- * that of the GPU which is there.
+ * that of the GPU which is there, unless an author says another (flags.h).
  */
 
 #include <stdbool.h>
@@ -39,6 +39,3 @@ bool cuda_add_gpus(struct hash_state *s);
 
 /* Whether a library of the toolkit is among an author's. */
 bool cuda_has_library(char *const *ldlibs);
-
-/* Those of an author's flags that NVRTC knows, too. */
-void cuda_device_flags(char *const *flags, struct words *ret);

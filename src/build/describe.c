@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/flags.h"
 #include "build/internal.h"
 #include "build/sanitizer.h"
 
@@ -52,13 +53,14 @@ void builder_describe(struct builder *b, const struct recipe *r, struct buffer *
 		      struct buffer *ret_flags)
 {
 	const struct compiler *c = toolchain_compiler(&b->toolchain, language_of_source(r->sources[0]));
-	_cleanup_words_ struct words sanitizers = WORDS_NULL;
+	_cleanup_words_ struct words own = WORDS_NULL, sanitizers = WORDS_NULL;
 
 	if (!c)
 		return;
 	buffer_puts(ret_compiler, c->version[0] ? c->version : c->name);
-	for (size_t i = 0; i < c->flags.n; i++) {
-		const char *flag = c->flags.at[i];
+	flags_add_own(c, r->cflags, &own);
+	for (size_t i = 0; i < own.n; i++) {
+		const char *flag = own.at[i];
 
 		if (strcmp(flag, "-I") == 0 || strcmp(flag, "-idirafter") == 0)
 			i++;

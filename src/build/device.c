@@ -15,18 +15,20 @@
 #include "base/memory.h"
 #include "base/pack.h"
 #include "build/driver.h"
+#include "build/flags.h"
 #include "build/internal.h"
 
 int device_compile(struct unit *u, job_done_fn done)
 {
 	struct build *b = u->build;
 	const struct compiler *c = &b->builder->toolchain.cuda.nvrtc;
-	_cleanup_words_ struct words request = WORDS_NULL;
+	_cleanup_words_ struct words request = WORDS_NULL, flags = WORDS_NULL;
 
 	words_add_list(&request, u->source, u->object, u->depends, NULL);
 	words_printf(&request, "%llu", (unsigned long long)b->builder->time_limit_ms);
-	driver_fill(&request, &c->flags, &(struct driver_paths){ u->source, u->object, u->depends, b->own, NULL });
-	cuda_device_flags(b->recipe.cflags, &request);
+	flags_add_own(c, b->recipe.cflags, &flags);
+	flags_add(c->family, b->recipe.cflags, &flags);
+	driver_fill(&request, &flags, &(struct driver_paths){ u->source, u->object, u->depends, b->own, NULL });
 	for (char **name = b->recipe.kernels; name && *name; name++)
 		words_printf(&request, NAME_OPTION "%s", *name);
 	return warm_start(b->builder->warm, &c->command, &request, done, u, &u->job);

@@ -159,7 +159,7 @@ static bool is_program(const char *place)
 	static const char *const names[] = { "cc1",   "cc1plus", "gcc",     "g++",     "cc",
 					     "c++",   "clang",   "clang++", "ld",      "as",
 					     "nvcc",  "ptxas",   "cicc",    "fatbinary", "collect2",
-					     "nvlink", "ld.gold", "ld.bfd",  "clang-14", "cudafe++" };
+					     "nvlink", "ld.gold", "ld.bfd",  "clang-14", "cudafe++", "nvrtc" };
 	const char *name = strrchr(place, '/');
 
 	name = name ? name + 1 : place;

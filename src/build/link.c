@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/flags.h"
 #include "build/internal.h"
 #include "build/program.h"
 #include "build/sanitizer.h"
@@ -171,7 +172,7 @@ static void full_command(struct build *b, struct words *ret)
 	const struct toolchain *t = &b->builder->toolchain;
 
 	words_add_all(ret, &link_driver(b)->command);
-	add_list(ret, b->recipe.cflags);
+	flags_add(link_driver(b)->family, b->recipe.cflags, ret);
 	if (sanitizer_instruments(&b->recipe))
 		sanitizer_add_link_flags(link_driver(b), ret);
 	words_add_list(ret, "-shared", "-o", b->image_temporary, "-Wl,--build-id", "-Wl,-z,defs",
@@ -190,6 +191,7 @@ static void full_command(struct build *b, struct words *ret)
 static struct hash key_of(struct build *b)
 {
 	const struct toolchain *t = &b->builder->toolchain;
+	_cleanup_words_ struct words flags = WORDS_NULL;
 	struct hash_state *s = hash_state_new();
 
 	for (size_t i = 0; i < b->recipe.n_sources; i++)
@@ -199,8 +201,9 @@ static struct hash key_of(struct build *b)
 	hash_state_add(s, &link_driver(b)->identity, sizeof(struct hash));
 	hash_state_add(s, &(bool){ can_be_fast(b) }, sizeof(bool));
 	hash_state_add(s, &(bool){ sanitizer_instruments(&b->recipe) }, sizeof(bool));
-	for (char **word = b->recipe.cflags; word && *word; word++)
-		hash_state_add_string(s, *word);
+	flags_add(link_driver(b)->family, b->recipe.cflags, &flags);
+	for (size_t i = 0; i < flags.n; i++)
+		hash_state_add_string(s, flags.at[i]);
 	hash_state_add_string(s, "");
 	hash_state_add_string(s, t->cuda.libraries ? t->cuda.libraries : "");
 	for (char **word = b->recipe.ldlibs; word && *word; word++) {

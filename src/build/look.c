@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/flags.h"
 #include "build/internal.h"
 #include "build/loops.h"
 #include "build/remarks.h"
@@ -102,8 +103,7 @@ static void put_command(const struct look *l, const struct compiler *c, const ch
 		words_add_list(&command, DRIVER_RECORD_LOOPS, "-foptimization-record-passes=loop-vectorize", NULL);
 	else
 		words_add(&command, DRIVER_TELL_LOOPS);
-	for (char **flag = l->recipe.cflags; flag && *flag; flag++)
-		words_add(&command, *flag);
+	flags_add(c->family, l->recipe.cflags, &command);
 	words_add_list(&command, "-S", "-o", "/dev/null", source, NULL);
 	driver_fill(ret, &command, &paths);
 }

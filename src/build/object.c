@@ -19,13 +19,18 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/depfile.h"
+#include "build/flags.h"
 #include "build/internal.h"
 #include "build/sanitizer.h"
 
-static void add_own(struct words *ret, const struct recipe *r)
+/* Those that its compiler doesn't get make no difference to an object. */
+static void hash_flags(const struct compiler *c, const struct recipe *r, struct hash_state *s)
 {
-	for (char **flag = r->cflags; flag && *flag; flag++)
-		words_add(ret, *flag);
+	_cleanup_words_ struct words words = WORDS_NULL;
+
+	flags_add(c->family, r->cflags, &words);
+	for (size_t i = 0; i < words.n; i++)
+		hash_state_add_string(s, words.at[i]);
 }
 
 static void add_driver(struct words *ret, const struct compiler *c, const struct recipe *r)
@@ -34,22 +39,23 @@ static void add_driver(struct words *ret, const struct compiler *c, const struct
 	words_add(ret, "-c");
 	if (c->family == FAMILY_GCC)
 		words_add(ret, "-pipe");
-	words_add_all(ret, &c->flags);
+	flags_add_own(c, r->cflags, ret);
 	if (sanitizer_instruments(r))
 		sanitizer_add_flags(c, ret);
 	words_add(ret, DRIVER_TELL_LOOPS);
-	add_own(ret, r);
+	flags_add(c->family, r->cflags, ret);
 	words_add_list(ret, "-MD", "-MF", DRIVER_DEPENDS, "-o", DRIVER_OBJECT, DRIVER_SOURCE, NULL);
 }
 
 bool object_command(const struct compiler *c, enum language l, const struct recipe *r,
 		    const struct driver_paths *paths, struct words *command, struct words *reader)
 {
-	_cleanup_words_ struct words words = WORDS_NULL;
-	/* An author's flags mean something to the driver, not to cc1 alone. */
-	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && (!r->cflags || !*r->cflags) &&
-		      !sanitizer_instruments(r);
+	_cleanup_words_ struct words words = WORDS_NULL, authors = WORDS_NULL;
+	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && !sanitizer_instruments(r);
 
+	/* An author's flags mean something to the driver, not to cc1 alone. */
+	flags_add(c->family, r->cflags, &authors);
+	direct = direct && !authors.n;
 	if (direct) {
 		driver_fill(command, &c->cc1, paths);
 		driver_fill(reader, &c->as, paths);
@@ -83,10 +89,10 @@ int object_key(struct builder *b, const struct recipe *r, const char *source, co
 	hash_state_add(s, &content, sizeof(content));
 	hash_state_add_string(s, source);
 	hash_state_add_string(s, own);
-	if (c)
+	if (c) {
 		hash_state_add(s, &c->identity, sizeof(c->identity));
-	for (char **flag = r->cflags; flag && *flag; flag++)
-		hash_state_add_string(s, *flag);
+		hash_flags(c, r, s);
+	}
 	if (sanitizer_instruments(r))
 		hash_state_add_string(s, SANITIZER_NAME);
 	if (language == LANGUAGE_DEVICE)

@@ -88,6 +88,7 @@ void recipe_fini(struct recipe *r)
 	free_list(r->sources);
 	free_list(r->weights);
 	free_list(r->cflags);
+	free(r->cflag_lines);
 	free_list(r->ldlibs);
 	free_list(r->kernels);
 	free(r->kernel_lines);

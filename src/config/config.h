@@ -24,7 +24,8 @@ struct config {
 	unsigned name_line;
 	char **cflags, **ldlibs;
 	char **sources, **weights;     /* paths or patterns, relative to the directory */
-	unsigned cflags_line, sources_line, weights_line;
+	unsigned sources_line, weights_line;
+	unsigned *cflag_lines;         /* of each */
 	char **kernels;                /* expressions: `scale<float, 4>` */
 	unsigned *kernel_lines;        /* of each */
 	unsigned num_replicas;         /* 1 … 16 */

@@ -27,7 +27,8 @@ static const struct key rows[] = {
 	{ "name", KEY_NAME, FIELD(name), .example = "\"matmul\"",
 	  .help = "What clients call the deployment, in place of its directory's name." },
 	{ "cflags", KEY_TEXTS, FIELD(cflags), .example = "[\"-DTILE=32\", \"-ffast-math\"]",
-	  .help = "Flags for every compiler, after devserve's own." },
+	  .help = "Flags for the compilers, after devserve's own; each gets those that it knows: what only nvcc and "
+		  "NVRTC know (-maxrregcount=32) is kept from gcc, what nvcc doesn't know goes to its host compiler." },
 	{ "ldlibs", KEY_TEXTS, FIELD(ldlibs), .example = "[\"-lz\"]",
 	  .help = "Libraries for the linker: -lNAME, or a path." },
 	{ "sources", KEY_TEXTS, FIELD(sources), .example = "[\"*.c\"]",

@@ -193,8 +193,6 @@ static void note_line(struct config *c, const struct key *k, unsigned line)
 {
 	if (k->kind == KEY_NAME)
 		c->name_line = line;
-	else if (k->offset == offsetof(struct config, cflags))
-		c->cflags_line = line;
 	else if (k->offset == offsetof(struct config, sources))
 		c->sources_line = line;
 	else if (k->offset == offsetof(struct config, weights))
@@ -230,6 +228,8 @@ static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys
 	s = read_value(r, value, k);
 	if (s == 0 && k->offset == offsetof(struct config, kernels))
 		r->config->kernel_lines = item_lines(r, value);
+	if (s == 0 && k->offset == offsetof(struct config, cflags))
+		r->config->cflag_lines = item_lines(r, value);
 	return s;
 }
 

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "build/flags.h"
 
 static void free_list(char **list)
 {
@@ -124,12 +125,19 @@ static bool wants_runtime(const char *flag)
 
 static void check_cflags(struct plugin_config *c, struct buffer *why)
 {
-	for (char *const *flag = c->config.cflags; flag && *flag && !why->size; flag++)
-		if (wants_runtime(*flag))
-			buffer_printf(why, "cflags: %s needs a program of its own, for a plugin is loaded into a worker "
-				      "that runs; -fsanitize=undefined works", *flag);
-	if (why->size)
-		set_mistake(c, c->config.cflags_line, why);
+	_cleanup_buffer_ struct buffer said = BUFFER_NULL;
+	ssize_t at = flags_find_mistake(c->config.cflags, &said);
+
+	for (size_t i = 0; at < 0 && c->config.cflags && c->config.cflags[i]; i++)
+		if (wants_runtime(c->config.cflags[i])) {
+			at = (ssize_t)i;
+			buffer_printf(&said, "%s needs a program of its own, for a plugin is loaded into a worker "
+				      "that runs; -fsanitize=undefined works", c->config.cflags[i]);
+		}
+	if (at < 0)
+		return;
+	buffer_printf(why, "cflags: %s", buffer_text(&said));
+	set_mistake(c, c->config.cflag_lines[at], why);
 }
 
 static void check_weights(struct plugin_config *c, const char *directory, struct buffer *why)
@@ -197,16 +205,17 @@ static char **list_weights(const char *directory, char *const *patterns)
 	return list;
 }
 
-static void copy_kernels(const struct config *c, struct recipe *recipe)
+static unsigned *copy_lines(char *const *list, const unsigned *lines)
 {
+	unsigned *copy;
 	size_t n = 0;
 
-	while (c->kernels && c->kernels[n])
+	while (list && list[n])
 		n++;
-	recipe->kernels = copy_list(c->kernels);
-	recipe->kernel_lines = xcalloc(n + 1, sizeof(*recipe->kernel_lines));
+	copy = xcalloc(n + 1, sizeof(*copy));
 	for (size_t i = 0; i < n; i++)
-		recipe->kernel_lines[i] = c->kernel_lines[i];
+		copy[i] = lines[i];
+	return copy;
 }
 
 void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
@@ -234,8 +243,10 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 	if (c->mistake) /* that goes is a change, whatever mends it */
 		c->config.hash = plugin_config_mix(c->config.hash, hash_bytes(c->mistake, strlen(c->mistake)));
 	recipe->cflags = copy_list(c->config.cflags);
+	recipe->cflag_lines = copy_lines(c->config.cflags, c->config.cflag_lines);
 	recipe->ldlibs = copy_list(c->config.ldlibs);
-	copy_kernels(&c->config, recipe);
+	recipe->kernels = copy_list(c->config.kernels);
+	recipe->kernel_lines = copy_lines(c->config.kernels, c->config.kernel_lines);
 	if (c->config.sources && !find_idle(recipe, c->config.sources) && *c->config.sources)
 		restrict_sources(recipe, c->config.sources);
 }

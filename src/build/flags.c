@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * nvcc could be told to forward what it doesn't know (-forward-unknown-opts), but then takes -Og, -Werror
+ * and -std=gnu++20 for its own, refuses them, and before 10.1 had no such option. So each flag that
+ * isn't in the table is wrapped in -Xcompiler=. At commas nvcc divides what follows some options; a
+ * backslash keeps it from that.
+ */
+
+#include "build/flags.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+
+enum { HOST = 1, NVCC = 2, NVRTC = 4, ONE_ARCHITECTURE = 8, NO_OBJECT = 16 };
+
+static const struct option {
+	const char *name, *abbreviation; /* behind two dashes, behind one; NULL: there is none */
+	bool wants_value;                /* after '=', or as the next word */
+	unsigned who;                    /* who gets it; or why nobody does */
+} options[] = {
+	{ "Ofast-compile", "Ofc", true, NVCC | NVRTC },
+	{ "Werror", NULL, true, NVCC }, /* with one dash it's gcc's */
+	{ NULL, "Wdefault-stream-launch", false, NVCC },
+	{ NULL, "Wext-lambda-captures-this", false, NVCC },
+	{ NULL, "Wmissing-launch-bounds", false, NVCC },
+	{ "Wno-deprecated-gpu-targets", "Wno-deprecated-gpu-targets", false, NVCC },
+	{ "allow-unsupported-compiler", "allow-unsupported-compiler", false, NVCC },
+	{ "brief-diagnostics", "brief-diag", true, NVCC | NVRTC },
+	{ "builtin-initializer-list", "builtin-initializer-list", true, NVRTC },
+	{ "builtin-move-forward", "builtin-move-forward", true, NVRTC },
+	{ "compiler-bindir", "ccbin", true, NVCC },
+	{ "compiler-options", "Xcompiler", true, NVCC },
+	{ "compress-mode", "compress-mode", true, NVCC },
+	{ "cubin", "cubin", false, NO_OBJECT },
+	{ "default-stream", "default-stream", true, NVCC },
+	{ "device-as-default-execution-space", "default-device", false, NVRTC },
+	{ "device-c", "dc", false, NO_OBJECT },
+	{ "device-debug", "G", false, NVCC | NVRTC },
+	{ "device-int128", "device-int128", false, NVRTC },
+	{ "device-stack-protector", "device-stack-protector", true, NVCC | NVRTC },
+	{ "diag-error", "diag-error", true, NVCC | NVRTC },
+	{ "diag-suppress", "diag-suppress", true, NVCC | NVRTC },
+	{ "diag-warn", "diag-warn", true, NVCC | NVRTC },
+	{ "display-error-number", "err-no", false, NVCC | NVRTC },
+	{ "dlink-time-opt", "dlto", false, NO_OBJECT },
+	{ "dopt", "dopt", true, NVCC | NVRTC },
+	{ "expt-extended-lambda", "expt-extended-lambda", false, NVCC },
+	{ "expt-relaxed-constexpr", "expt-relaxed-constexpr", false, NVCC },
+	{ "extended-lambda", "extended-lambda", false, NVCC },
+	{ "extra-device-vectorization", "extra-device-vectorization", false, NVCC | NVRTC },
+	{ "fatbin", "fatbin", false, NO_OBJECT },
+	{ "fdevice-time-trace", "fdevice-time-trace", true, NVCC | NVRTC },
+	{ "fmad", "fmad", true, NVCC | NVRTC },
+	{ "ftz", "ftz", true, NVCC | NVRTC },
+	{ "generate-code", "gencode", true, ONE_ARCHITECTURE },
+	{ "generate-line-info", "lineinfo", false, NVCC | NVRTC },
+	{ "gpu-architecture", "arch", true, NVCC | NVRTC },
+	{ "gpu-code", "code", true, ONE_ARCHITECTURE },
+	{ "keep-device-functions", "keep-device-functions", false, NVCC },
+	{ "ltoir", "ltoir", false, NO_OBJECT },
+	{ "maxrregcount", "maxrregcount", true, NVCC | NVRTC },
+	{ "minimal", "minimal", false, NVRTC },
+	{ "modify-stack-limit", "modify-stack-limit", true, NVRTC },
+	{ "no-compress", "no-compress", false, NVCC },
+	{ "no-display-error-number", "no-err-no", false, NVCC },
+	{ "no-source-include", "no-source-include", false, NVRTC },
+	{ "optix-ir", "optix-ir", false, NO_OBJECT },
+	{ "prec-div", "prec-div", true, NVCC | NVRTC },
+	{ "prec-sqrt", "prec-sqrt", true, NVCC | NVRTC },
+	{ "ptx", "ptx", false, NO_OBJECT },
+	{ "ptxas-options", "Xptxas", true, NVCC | NVRTC },
+	{ "relocatable-device-code", "rdc", true, NO_OBJECT },
+	{ "resource-usage", "res-usage", false, NVCC },
+	{ "restrict", "restrict", false, NVCC | NVRTC },
+	{ "source-in-ptx", "src-in-ptx", false, NVCC },
+	{ "split-compile", "split-compile", true, NVCC | NVRTC },
+	{ "threads", NULL, true, NVCC },
+	{ "use_fast_math", "use_fast_math", false, NVCC | NVRTC },
+	/* Of all compilers */
+	{ NULL, "include", true, HOST | NVCC | NVRTC },
+	{ NULL, "isystem", true, HOST | NVCC },
+	{ "disable-warnings", NULL, false, NVCC | NVRTC },
+	{ NULL, "w", false, HOST | NVCC | NVRTC },
+};
+
+struct flag { /* one or two of the author's words */
+	const struct option *option; /* NULL: none of the table's */
+	char letter;                 /* of -D, -I, -U, -O; 0: none of these */
+	bool is_standard;            /* -std=… */
+	const char *word, *next;     /* NULL: it's one word */
+	const char *value;           /* NULL: it has none */
+};
+
+static bool is_named(const char *word, size_t size, const char *name)
+{
+	return name && strlen(name) == size && memcmp(word, name, size) == 0;
+}
+
+static const struct option *find_option(const char *word)
+{
+	bool twice = word[0] == '-' && word[1] == '-';
+	const char *name = word + 1 + twice;
+	size_t size = strcspn(name, "= ");
+
+	for (size_t i = 0; word[0] == '-' && i < ARRAY_SIZE(options); i++)
+		if (is_named(name, size, twice ? options[i].name : options[i].abbreviation))
+			return &options[i];
+	return NULL;
+}
+
+/* The flag at @at, which is moved behind it. */
+static struct flag take(char *const **at)
+{
+	const char *word = *(*at)++, *equals = strchr(word, '=');
+	struct flag f = { .option = find_option(word), .word = word, .value = equals ? equals + 1 : NULL };
+
+	f.is_standard = strncmp(word, "-std=", 5) == 0 || strncmp(word, "--std=", 6) == 0;
+	if (!f.option && word[0] == '-' && word[1] && strchr("DIUO", word[1]))
+		f.letter = word[1];
+	if (**at && ((f.option && f.option->wants_value && !equals) || (f.letter && f.letter != 'O' && !word[2])))
+		f.value = f.next = *(*at)++;
+	return f;
+}
+
+static bool is_option(const struct flag *f, const char *name)
+{
+	return f->option && f->option->name && strcmp(f->option->name, name) == 0;
+}
+
+static bool is_architecture(const struct flag *f)
+{
+	return is_option(f, "gpu-architecture");
+}
+
+static void add_pair(struct words *ret, const struct flag *f)
+{
+	words_add(ret, f->word);
+	if (f->next)
+		words_add(ret, f->next);
+}
+
+/* @before and @word, at whose commas nvcc doesn't divide it. */
+static void add_whole(struct words *ret, const char *before, const char *word)
+{
+	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+
+	buffer_puts(&b, before);
+	for (; *word; word++)
+		buffer_printf(&b, "%s%c", *word == ',' ? "\\" : "", *word);
+	words_add(ret, buffer_text(&b));
+}
+
+/* What isn't a number is an -O of gcc's alone. */
+static bool is_of_gcc(const struct flag *f)
+{
+	return f->letter == 'O' && (!isdigit((unsigned char)f->word[2]) || f->word[3]);
+}
+
+/* GNU's extensions are what nvcc's host compiler has or hasn't; a standard of C is none of these compilers'. */
+static void add_standard(const struct flag *f, struct words *ret)
+{
+	const char *plus = strstr(f->value, "++");
+
+	if (plus)
+		words_printf(ret, "-std=c%s", plus);
+}
+
+static void add_architecture(const struct flag *f, struct words *ret)
+{
+	if (f->value && strcmp(f->value, "native") != 0)
+		words_printf(ret, "-arch=%s", f->value);
+}
+
+static void add_for_nvcc(const struct flag *f, struct words *ret)
+{
+	if (is_architecture(f)) {
+		add_architecture(f, ret);
+	} else if (f->is_standard) {
+		add_standard(f, ret);
+	} else if (f->option) {
+		add_pair(ret, f);
+	} else if (f->letter && !is_of_gcc(f)) {
+		add_whole(ret, "", f->word);
+		if (f->next)
+			add_whole(ret, "", f->next);
+	} else if (strcmp(f->word, "-g") != 0) {
+		add_whole(ret, "-Xcompiler=", f->word);
+	}
+}
+
+/* NVRTC takes one option of ptxas's at a time. */
+static void add_ptxas_options(const char *list, struct words *ret)
+{
+	for (size_t n; *list; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		words_printf(ret, "-Xptxas=%.*s", (int)n, list);
+	}
+}
+
+static void add_for_nvrtc(const struct flag *f, struct words *ret)
+{
+	if (is_architecture(f))
+		add_architecture(f, ret);
+	else if (f->is_standard)
+		add_standard(f, ret);
+	else if (f->value && is_option(f, "ptxas-options"))
+		add_ptxas_options(f->value, ret);
+	else if ((f->option && f->option->who & NVRTC) || (f->letter && f->letter != 'O'))
+		add_pair(ret, f);
+}
+
+void flags_add(enum family family, char *const *cflags, struct words *ret)
+{
+	while (cflags && *cflags) {
+		struct flag f = take(&cflags);
+
+		if (family == FAMILY_NVCC && (!f.option || f.option->who & NVCC))
+			add_for_nvcc(&f, ret);
+		else if (family == FAMILY_NVRTC)
+			add_for_nvrtc(&f, ret);
+		else if (family != FAMILY_NVCC && (!f.option || f.option->who & HOST))
+			add_pair(ret, &f);
+	}
+}
+
+/* The device's compilers warn of an option that is there twice, or beside one that rules it out. */
+static bool is_replaced(const char *own, const struct words *authors)
+{
+	static const struct {
+		const char *own, *author;
+	} pairs[] = {
+		{ "-arch=", "-arch=" }, { "--gpu-architecture=", "-arch=" }, { "-std=", "-std=" }, { "-O", "-O" },
+		{ "-lineinfo", "-G" },  { "-lineinfo", "--device-debug" },   { "-ccbin", "-ccbin" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		for (size_t k = 0; strncmp(own, pairs[i].own, strlen(pairs[i].own)) == 0 && k < authors->n; k++)
+			if (strncmp(authors->at[k], pairs[i].author, strlen(pairs[i].author)) == 0)
+				return true;
+	return false;
+}
+
+void flags_add_own(const struct compiler *c, char *const *cflags, struct words *ret)
+{
+	bool device = c->family == FAMILY_NVCC || c->family == FAMILY_NVRTC;
+	_cleanup_words_ struct words authors = WORDS_NULL;
+
+	flags_add(c->family, cflags, &authors);
+	for (size_t i = 0; i < c->flags.n; i++) {
+		if (!device || !is_replaced(c->flags.at[i], &authors))
+			words_add(ret, c->flags.at[i]);
+		else if (strcmp(c->flags.at[i], "-ccbin") == 0)
+			i++; /* its value */
+	}
+}
+
+/* "sm_90", "sm_90a", "sm_100f" */
+static bool names_processor(const char *value)
+{
+	size_t digits = strncmp(value, "sm_", 3) == 0 ? strspn(value + 3, "0123456789") : 0;
+	const char *end = value + 3 + digits;
+
+	return digits && (!*end || (strchr("af", *end) && !end[1]));
+}
+
+static bool is_mistaken(const struct flag *f, struct buffer *why)
+{
+	if (!f->option)
+		return false;
+	if (f->option->who == ONE_ARCHITECTURE)
+		buffer_printf(why, "%s is for programs that go to many GPUs, and this one is built where it runs: -arch=sm_90a, "
+			      "or no such flag", f->word);
+	else if (f->option->who == NO_OBJECT && (!f->value || strcmp(f->value, "false") != 0))
+		buffer_printf(why, "%s makes what a worker can't load: each source is machine code by itself", f->word);
+	else if (strchr(f->word, ' ') && !strchr(f->word, '='))
+		buffer_printf(why, "'%s' is two words, which are two items, or one with '=' between", f->word);
+	else if (f->option->wants_value && !f->value)
+		buffer_printf(why, "%s wants a value, in the same item after '=', or as the next one", f->word);
+	else if (is_architecture(f) && strcmp(f->value, "native") != 0 && !names_processor(f->value))
+		buffer_printf(why, "%s: '%s' is no GPU's machine code; sm_90a is, and native is that of the GPU which is here",
+			      f->word, f->value);
+	return why->size > 0;
+}
+
+ssize_t flags_find_mistake(char *const *cflags, struct buffer *why)
+{
+	char *const *first = cflags;
+
+	while (cflags && *cflags) {
+		ssize_t at = cflags - first;
+		struct flag f = take(&cflags);
+
+		if (is_mistaken(&f, why))
+			return at;
+	}
+	return -1;
+}
+
+/* Whether @part is in @message, and not as a piece of a longer word. */
+static bool is_said(const char *message, const char *part, size_t size)
+{
+	for (const char *p = message; size && (p = memmem(p, strlen(p), part, size)); p++) {
+		bool starts = p == message || strchr(" '\"(-", p[-1]) || (unsigned char)p[-1] >= 0x80;
+
+		if (starts && !isalnum((unsigned char)p[size]) && p[size] != '_')
+			return true;
+	}
+	return false;
+}
+
+/* How sure it is that @message is about @f: by the whole word, the option's name, the value. */
+static int likeness(const struct flag *f, const char *message)
+{
+	const char *name = f->word + strspn(f->word, "-");
+	size_t size = strcspn(name, "=");
+
+	if (is_said(message, f->word, strlen(f->word)))
+		return 3;
+	if ((size > 1 && is_said(message, name, size)) ||
+	    (f->option && f->option->name && is_said(message, f->option->name, strlen(f->option->name))))
+		return 2;
+	return f->value && is_said(message, f->value + strspn(f->value, "-"), strlen(f->value + strspn(f->value, "-")));
+}
+
+ssize_t flags_find_refused(char *const *cflags, const char *message)
+{
+	char *const *first = cflags;
+	ssize_t best = -1;
+	int most = 0;
+
+	while (cflags && *cflags) {
+		ssize_t at = cflags - first;
+		struct flag f = take(&cflags);
+		int sure = likeness(&f, message);
+
+		if (sure > most) {
+			most = sure;
+			best = at;
+		}
+	}
+	return best;
+}
