@@ -71,6 +71,7 @@ struct diagnostic { /* one message of a compiler, as data */
 
 struct kernel_figures { /* of one CUDA kernel, as ptxas tells */
 	char *name;         /* as the source has it */
+	char architecture[16]; /* what it was compiled for, "sm_90a"; "": not known */
 	unsigned registers; /* of a thread */
 	unsigned spilled;   /* bytes of registers that went to memory, stores and loads */
 	unsigned stack;     /* bytes of a thread's memory */

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/driver.h"
+#include "build/flags.h"
 #include "build/program.h"
 
 /* Of a machine without a GPU: code is checked there, not run. */
@@ -129,7 +130,7 @@ static void set_nvcc_flags(struct cuda *c, const struct compiler *cxx, const cha
 
 	words_fini(f);
 	words_add_list(f, "-O3", "-g", "-lineinfo", "-std=c++20", "-Xptxas", "-v", NULL);
-	words_printf(f, "-arch=%s", c->architecture);
+	flags_add_architecture(FAMILY_NVCC, c->architecture, f);
 	words_add_list(f, "-Xcompiler", cxx->family == FAMILY_CLANG
 			? "-fPIC,-fvisibility=hidden,-march=native"
 			: "-fPIC,-fvisibility=hidden,-fno-gnu-unique,-march=native", NULL);
@@ -143,7 +144,7 @@ static void set_nvrtc_flags(struct cuda *c, const char *root, const char *includ
 	struct words *f = &c->nvrtc.flags;
 
 	words_fini(f);
-	words_printf(f, "--gpu-architecture=%s", c->architecture);
+	flags_add_architecture(FAMILY_NVRTC, c->architecture, f);
 	words_add_list(f, "-lineinfo", "--ptxas-options=-v", NULL);
 	add_directories(f, root, include_dir);
 	if (!c->root)

@@ -60,7 +60,10 @@ static void read_line(struct figures *f, const char *line, struct names *names)
 
 	if (name) {
 		name = strchr(name, '\'') + 1;
-		add(f, name, strcspn(name, "'"), names);
+		last = add(f, name, strcspn(name, "'"), names);
+		name = strstr(name, "' for '");
+		if (name)
+			snprintf(last->architecture, sizeof(last->architecture), "%.*s", (int)strcspn(name + 7, "'"), name + 7);
 	} else if (last) {
 		last->stack += before(line, " bytes stack frame");
 		last->spilled += before(line, " bytes spill stores") + before(line, " bytes spill loads");

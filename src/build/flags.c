@@ -170,16 +170,29 @@ static void add_standard(const struct flag *f, struct words *ret)
 		words_printf(ret, "-std=c%s", plus);
 }
 
-static void add_architecture(const struct flag *f, struct words *ret)
+/*
+ * With -arch=sm_90a nvcc 13 also makes PTX for compute_90, where what sm_90a is there for is a mistake.
+ */
+void flags_add_architecture(enum family family, const char *architecture, struct words *ret)
+{
+	size_t n = strlen(architecture);
+
+	if (family == FAMILY_NVCC && n > 3 && isalpha((unsigned char)architecture[n - 1]))
+		words_printf(ret, "-gencode=arch=compute_%s,code=%s", architecture + 3, architecture);
+	else
+		words_printf(ret, "-arch=%s", architecture);
+}
+
+static void add_architecture(enum family family, const struct flag *f, struct words *ret)
 {
 	if (f->value && strcmp(f->value, "native") != 0)
-		words_printf(ret, "-arch=%s", f->value);
+		flags_add_architecture(family, f->value, ret);
 }
 
 static void add_for_nvcc(const struct flag *f, struct words *ret)
 {
 	if (is_architecture(f)) {
-		add_architecture(f, ret);
+		add_architecture(FAMILY_NVCC, f, ret);
 	} else if (f->is_standard) {
 		add_standard(f, ret);
 	} else if (f->option) {
@@ -205,7 +218,7 @@ static void add_ptxas_options(const char *list, struct words *ret)
 static void add_for_nvrtc(const struct flag *f, struct words *ret)
 {
 	if (is_architecture(f))
-		add_architecture(f, ret);
+		add_architecture(FAMILY_NVRTC, f, ret);
 	else if (f->is_standard)
 		add_standard(f, ret);
 	else if (f->value && is_option(f, "ptxas-options"))
@@ -234,8 +247,9 @@ static bool is_replaced(const char *own, const struct words *authors)
 	static const struct {
 		const char *own, *author;
 	} pairs[] = {
-		{ "-arch=", "-arch=" }, { "--gpu-architecture=", "-arch=" }, { "-std=", "-std=" }, { "-O", "-O" },
-		{ "-lineinfo", "-G" },  { "-lineinfo", "--device-debug" },   { "-ccbin", "-ccbin" },
+		{ "-arch=", "-arch=" }, { "-arch=", "-gencode=" }, { "-gencode=", "-arch=" }, { "-gencode=", "-gencode=" },
+		{ "-std=", "-std=" },   { "-O", "-O" },            { "-lineinfo", "-G" },     { "-lineinfo", "--device-debug" },
+		{ "-ccbin", "-ccbin" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)

@@ -29,9 +29,12 @@ void flags_add(enum family family, char *const *cflags, struct words *ret);
 
 /*
  * Append @c's own flags of every compilation, for flags_add() to follow: without those in whose
- * place the author's come, such as -arch=.
+ * place the author's come, such as an architecture.
  */
 void flags_add_own(const struct compiler *c, char *const *cflags, struct words *ret);
+
+/* Append how a compiler of @family, which is one of CUDA's, is told to compile for "sm_90a". */
+void flags_add_architecture(enum family family, const char *architecture, struct words *ret);
 
 /* The one of @cflags that a compiler's @message is about, as far as that shows in it. -1: none. */
 ssize_t flags_find_refused(char *const *cflags, const char *message);

@@ -3,7 +3,7 @@
 /*
  * Three questions are asked with -###, which answers without compiling: what does `cc`
  * run for a C source, what does `c++` run for a C++ source, what does `cc` run to link. The
- * fourth is asked of devserve-cuda, where there is a toolkit and a GPU: which one that is. The
+ * fourth is asked of devserve-cuda, where there is a toolkit and a GPU: what to compile for. The
  * answers are kept verbatim under a hash of the question and of the programs, so that a warm
  * start runs no compiler; they are read anew each time, which takes microseconds.
  */
@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "build/driver.h"
 #include "build/job.h"
+#include "build/program.h"
 #include "build/store.h"
 #include "build/toolchain.h"
 
@@ -103,7 +104,8 @@ static void put_questions(struct probing *p)
 	words_add_list(&p->questions[ASK_LINK].command, "-###", "-shared", "-o", DRIVER_OBJECT,
 		       "/dev/null", NULL);
 	if (t->cuda.has_gpu && t->cuda.nvcc.command.n)
-		words_add_list(&p->questions[ASK_DEVICE].command, t->cuda.helper, "device", NULL);
+		words_add_list(&p->questions[ASK_DEVICE].command, t->cuda.helper, "device",
+			       t->cuda.library ? t->cuda.library : "", NULL);
 }
 
 static struct hash key_of(const struct question *q, const struct toolchain *t)
@@ -112,6 +114,7 @@ static struct hash key_of(const struct question *q, const struct toolchain *t)
 
 	hash_state_add(s, &t->cc.identity, sizeof(t->cc.identity));
 	hash_state_add(s, &t->cxx.identity, sizeof(t->cxx.identity));
+	identity_add(s, t->cuda.library ? t->cuda.library : "");
 	hash_state_add(s, &t->machine, sizeof(t->machine));
 	for (size_t i = 0; i < q->command.n; i++)
 		hash_state_add_string(s, q->command.at[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cuda/code.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +23,30 @@ struct code {
 	struct kernel *kernels;
 	struct alias *aliases;
 	cuda_event last;
+	unsigned made_for; /* 90: the cubin that was loaded last is for some sm_90 */
 };
 
-static int refuse(const struct device *d, const char *path, cuda_result error, char *why, size_t size)
+/* NVIDIA's ELF header says it in its flags, a byte higher since CUDA 13. 0: that is no cubin. */
+static unsigned made_for(const struct pack_part *p)
+{
+	const unsigned moved = 8; /* the version of its ABI since when */
+	Elf64_Ehdr elf;
+
+	if (p->size < sizeof(elf) || memcmp(p->bytes, ELFMAG, SELFMAG) != 0)
+		return 0;
+	memcpy(&elf, p->bytes, sizeof(elf));
+	return elf.e_flags >> (elf.e_ident[EI_ABIVERSION] >= moved ? 8 : 0) & 0xff;
+}
+
+static int refuse(const struct device *d, unsigned made_for, const char *path, cuda_result error, char *why, size_t size)
 {
 	char text[256];
 
+	if (error == CUDA_ERROR_NO_BINARY_FOR_GPU && made_for) {
+		snprintf(why, size, "the device code is for sm_%u, and the GPU here (%s) is sm_%d%d; without -arch in cflags of "
+			 "deployment.yaml it's built for the one that is here", made_for, d->name, d->major, d->minor);
+		return -1;
+	}
 	driver_describe(d->driver, error, text, sizeof(text));
 	snprintf(why, size, "the GPU (%s, sm_%d%d) does not take the device code of %s: %s", d->name, d->major,
 		 d->minor, path, text);
@@ -142,6 +161,7 @@ static cuda_result load_all(struct code *c, const struct pack *p)
 				   (const char *)p->parts[i].bytes + p->parts[i].size);
 			continue;
 		}
+		c->made_for = made_for(&p->parts[i]);
 		r = d->library_load(library, p->parts[i].bytes, NULL, NULL, 0, NULL, NULL, 0);
 		if (r != 0)
 			return r;
@@ -166,8 +186,10 @@ int code_load(const struct device *d, const char *path, struct code **ret, char 
 	r = load_all(c, &p);
 	pack_fini(&p);
 	if (r != 0) {
+		unsigned last = c->made_for;
+
 		code_unload(c);
-		return refuse(d, path, r, why, size);
+		return refuse(d, last, path, r, why, size);
 	}
 	*ret = c;
 	return 0;

@@ -40,6 +40,8 @@ enum { /* CUfunction_attribute */
 
 enum { CUDA_CAPTURE_THREAD_LOCAL = 1 }; /* CUstreamCaptureMode */
 
+enum { CUDA_ERROR_NO_BINARY_FOR_GPU = 209 };
+
 enum { CUDA_MEMORY_TYPE = 2 }; /* CUpointer_attribute */
 enum { CUDA_MEMORY_DEVICE = 2 }; /* CUmemorytype */
 

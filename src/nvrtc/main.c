@@ -4,7 +4,7 @@
  * devserve-cuda: what devserve needs of CUDA's libraries, so that neither the server nor its
  * memory has anything to do with them. Started by devserve:
  *
- *	devserve-cuda device           "sm_90a NVIDIA H200\n": for which GPU to compile
+ *	devserve-cuda device LIBRARY   "sm_90a NVIDIA H200\n": what this NVRTC is to compile for
  *	devserve-cuda gpus             how they are, as JSON (nvrtc/gpus.h)
  *	devserve-cuda compile LIBRARY  one compilation by NVRTC (nvrtc/compile.h)
  */
@@ -13,29 +13,33 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "cuda/device.h"
+#include "nvrtc/architecture.h"
 #include "nvrtc/compile.h"
 #include "nvrtc/gpus.h"
 
-static int print_device(void)
+static int print_device(const char *library)
 {
-	char why[512];
+	char why[512], architecture[32];
 	const struct device *d = device_find(why, sizeof(why));
 
 	if (!d) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
-	printf("sm_%d%d%s %s\n", d->major, d->minor, d->major >= 9 ? "a" : "", d->name); /* all that it can */
-	return 0;
+	architecture_of(d->major, d->minor, library, architecture, sizeof(architecture));
+	printf("%s %s\n", architecture, d->name);
+	fflush(stdout);
+	_exit(0); /* the library's destructors would take a while */
 }
 
 int main(int argc, char **argv)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a compilation may take minutes */
-	if (argc == 2 && strcmp(argv[1], "device") == 0)
-		return print_device();
+	if (argc == 3 && strcmp(argv[1], "device") == 0)
+		return print_device(argv[2]);
 	if (argc == 2 && strcmp(argv[1], "gpus") == 0)
 		return gpus_print();
 	if (argc == 3 && strcmp(argv[1], "compile") == 0)

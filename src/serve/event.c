@@ -159,6 +159,8 @@ static void put_kernels(struct buffer *b, const struct event *e)
 
 		json_object(b, NULL);
 		json_string(b, "name", e->kernels[i].name);
+		if (e->kernels[i].architecture[0])
+			json_string(b, "architecture", e->kernels[i].architecture);
 		put_figures(b, &e->kernels[i]);
 		if (before) {
 			json_object(b, "before");

@@ -107,7 +107,7 @@ static void put_kernels(const struct style *s, struct buffer *b, const struct ev
 		buffer_printf(b, " bytes shared%s%s", PLAIN(s), k->spilled ? RED(s) : DIM(s));
 		buffer_puts(b, ", ");
 		put_change(b, k->spilled, before ? &before->spilled : NULL);
-		buffer_printf(b, " bytes spilled%s\n", PLAIN(s));
+		buffer_printf(b, " bytes spilled%s%s%s\n", k->architecture[0] ? ", for " : "", k->architecture, PLAIN(s));
 	}
 }
 

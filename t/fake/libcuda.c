@@ -12,7 +12,7 @@
  *	fake_takes_2000  by the events, a launch of what stands beside it takes 2000 ns, give or take 1 %
  *
  *	FAKE_CUDA_LOG    file: a line for each call, "PID FUNCTION …"
- *	FAKE_CUDA_HOPPER     the GPU is an sm_90, not an sm_80
+ *	FAKE_CUDA_CAPABILITY the GPU's: 90 is 9.0; 80 if it isn't there
  *	FAKE_CUDA_NO_GRAPHS  no graph can be instantiated
  *	FAKE_CUDA_WAIT_MS    how long a wait for a stream or an event takes
  *	FAKE_CUDA_LOAD_MS    how long it takes to load a library
@@ -319,10 +319,25 @@ API int cuDeviceGetCount(int *ret) { *ret = 1; return 0; }
 API int cuDeviceGet(int *ret, int ordinal) { *ret = ordinal; return 0; }
 API int cuDeviceGetName(char *ret, int size, int device) { (void)device; snprintf(ret, (size_t)size, "fake"); return 0; }
 API int cuDeviceGetPCIBusId(char *ret, int size, int device) { (void)device; snprintf(ret, (size_t)size, "0000:1B:00.0"); return 0; }
+static int capability(void)
+{
+	const char *text = getenv("FAKE_CUDA_CAPABILITY");
+
+	return text ? (int)strtol(text, NULL, 10) : 80;
+}
+
+/* By the ELF header: machine code is for one major capability, and the minor ones from its own on. */
+static int fits(const Elf64_Ehdr *elf)
+{
+	int made_for = (int)(elf->e_flags >> (elf->e_ident[EI_ABIVERSION] >= 8 ? 8 : 0) & 0xff);
+
+	return made_for / 10 == capability() / 10 && made_for % 10 <= capability() % 10;
+}
+
 API int cuDeviceGetAttribute(int *ret, int attribute, int device)
 {
 	(void)device;
-	*ret = attribute == 75 ? (getenv("FAKE_CUDA_HOPPER") ? 9 : 8) : attribute == 97 ? MOST_SHARED : attribute == 38 ? 1 << 20 : 0;
+	*ret = attribute == 75 ? capability() / 10 : attribute == 76 ? capability() % 10 : attribute == 97 ? MOST_SHARED : attribute == 38 ? 1 << 20 : 0;
 	return 0;
 }
 API int cuDevicePrimaryCtxRetain(void **ret, int device) { (void)device; *ret = &fault; return NOTE("context"); }
@@ -633,11 +648,14 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 {
 	const Elf64_Ehdr *elf = code;
 	const char *names = (const char *)code + section(elf, elf->e_shstrndx)->sh_offset;
-	struct library *l = calloc(1, sizeof(*l));
+	struct library *l;
 
 	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
 	if (!started_by || started_by != getpid())
 		return mistake(NOT_INITIALIZED, "a library is loaded without a driver");
+	if (!fits(elf))
+		return 209;
+	l = calloc(1, sizeof(*l));
 	for (unsigned long ms = milliseconds("FAKE_CUDA_LOAD_MS"); ms > 0; ms--) {
 		usleep(1000);
 		unsafe("load library");

@@ -29,6 +29,7 @@ Test(figures, what_nvrtc_prints_is_read_and_messages_stay)
 	cr_assert_eq(f.n, 1);
 	cr_assert_str_eq(f.at[0].name, "softmax");
 	cr_assert_eq(f.at[0].registers, 12);
+	cr_assert_str_eq(f.at[0].architecture, "sm_90");
 	cr_assert_eq(f.at[0].spilled, 20);
 	cr_assert_eq(f.at[0].stack, 32);
 	cr_assert_eq(f.at[0].shared, 256);

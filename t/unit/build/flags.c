@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "build/flags.h"
 
-#define LIST(...) ((char *const[]){ __VA_ARGS__, NULL })
+#define LIST(...) ((char *const *)(void *)(const char *[]){ __VA_ARGS__, NULL })
 
 static void join(const struct words *words, struct buffer *ret)
 {
@@ -81,8 +81,8 @@ Test(flags, an_option_takes_the_next_word_along)
 
 Test(flags, an_architecture_is_told_in_one_way)
 {
-	check_all(LIST("-arch", "sm_90a"), "", "-arch=sm_90a", "-arch=sm_90a");
-	check_all(LIST("--gpu-architecture=sm_90a"), "", "-arch=sm_90a", "-arch=sm_90a");
+	check_all(LIST("-arch", "sm_90"), "", "-arch=sm_90", "-arch=sm_90");
+	check_all(LIST("--gpu-architecture=sm_90a"), "", "-gencode=arch=compute_90a,code=sm_90a", "-arch=sm_90a");
 	check_all(LIST("-arch=native", "-DX"), "-DX", "-DX", "-DX");
 }
 
@@ -106,8 +106,9 @@ Test(flags, the_authors_take_the_place_of_ours)
 	check_own(FAMILY_NVCC, nvcc, NULL, nvcc);
 	check_own(FAMILY_NVCC, nvcc, LIST("-DX", "-arch=native"), nvcc);
 	check_own(FAMILY_NVCC, nvcc, LIST("-arch", "sm_90a", "-O1", "-std=gnu++17"), "-g -lineinfo -Xptxas -v -ccbin g++ -I x");
+	check_own(FAMILY_NVCC, "-g -gencode=arch=compute_90a,code=sm_90a", LIST("-arch=sm_80"), "-g");
 	check_own(FAMILY_NVCC, nvcc, LIST("-G", "-ccbin=g++-11", "-Og"), "-O3 -g -std=c++20 -Xptxas -v -arch=sm_80 -I x");
-	check_own(FAMILY_NVRTC, "--gpu-architecture=sm_80 -lineinfo", LIST("--gpu-architecture", "sm_90a"), "-lineinfo");
+	check_own(FAMILY_NVRTC, "-arch=sm_80 -lineinfo", LIST("--gpu-architecture", "sm_90a"), "-lineinfo");
 	check_own(FAMILY_GCC, "-O3 -g", LIST("-O2", "-arch=sm_90a"), "-O3 -g");
 }
 
@@ -134,7 +135,7 @@ Test(flags, what_cannot_be_is_said_before_a_compiler_is_run)
 
 Test(flags, what_a_compiler_refuses_is_found_in_its_message)
 {
-	char *const list[] = { "-O2", "-nosuch", "-maxrregcount=banana", "-arch=sm_42", "-Xptxas=--nonsense", "-no", NULL };
+	char *const *list = LIST("-O2", "-nosuch", "-maxrregcount=banana", "-arch=sm_42", "-Xptxas=--nonsense", "-no");
 
 	cr_assert_eq(flags_find_refused(list, "unrecognized command-line option '-nosuch'; did you mean '-no'?"), 1);
 	cr_assert_eq(flags_find_refused(list, "unrecognized command-line option \342\200\230-nosuch\342\200\231"), 1);

@@ -114,12 +114,12 @@ Test(terminal, kernels_stand_below_with_what_changed)
 Test(terminal, kernels_of_what_does_not_serve_are_told_too)
 {
 	char twice[] = "twice";
-	const struct kernel_figures now[] = { { .name = twice, .registers = 10 } };
+	const struct kernel_figures now[] = { { .name = twice, .registers = 10, .architecture = "sm_90a" } };
 
 	expect(&(struct event){ .kind = EVENT_TRIAL_FAILED, .deployment = "m", .reason = "there is no driver",
 				.no_device = true, .kernels = now, .n_kernels = 1 },
 	       "00:00:00 m  unavailable: there is no driver; nothing serves yet\n"
-	       "    twice: 10 registers, 0 bytes shared, 0 bytes spilled\n");
+	       "    twice: 10 registers, 0 bytes shared, 0 bytes spilled, for sm_90a\n");
 }
 
 static struct deploy_verdict verdict_of(enum verdict_kind kind, double ratio)
