@@ -397,6 +397,7 @@ static bool is_supported(struct build *b)
 				    "(https://developer.nvidia.com/cuda-downloads), or build devserve with "
 				    "make CUDA=pip",
 	};
+	const struct cuda *c = &b->builder->toolchain.cuda;
 
 	for (size_t i = 0; i < b->recipe.n_sources; i++) {
 		enum language l = b->units[i].language;
@@ -407,7 +408,11 @@ static bool is_supported(struct build *b)
 		}
 		if (toolchain_compiler(&b->builder->toolchain, l))
 			continue;
-		build_fail(b, b->recipe.sources[i], "%s", hints[l]);
+		if (l == LANGUAGE_DEVICE && c->root)
+			build_fail(b, b->recipe.sources[i], "CUDA sources without host code need NVRTC, and there is no libnvrtc.so "
+				   "of %s's: install cuda-nvrtc of its version (NVIDIA's name)", c->nvcc.command.at[0]);
+		else
+			build_fail(b, b->recipe.sources[i], "%s", hints[l]);
 		b->unsupported = true;
 		return false;
 	}

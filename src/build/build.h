@@ -117,6 +117,9 @@ int builder_new(uv_loop_t *loop, const struct builder_options *o, struct buffer 
 /* Kills what runs; its handles are closed when the loop runs next. NULL is fine. Returns NULL. */
 struct builder *builder_free(struct builder *b);
 
+/* What variables say of the CUDA toolkit and isn't so, a sentence; or NULL. */
+const char *builder_complaint(const struct builder *b);
+
 /* Find the sources below @path; no flags, no libraries. -ENOENT: none (then it is no deployment, only headers). */
 int recipe_scan(const char *name, const char *path, struct recipe *ret);
 void recipe_fini(struct recipe *r);

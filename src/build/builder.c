@@ -125,6 +125,11 @@ struct builder *builder_free(struct builder *b)
 	return NULL;
 }
 
+const char *builder_complaint(const struct builder *b)
+{
+	return b->toolchain.cuda.complaint;
+}
+
 char *builder_image(struct builder *b, struct hash image)
 {
 	return store_has(&b->store, "images", image) ? store_path(&b->store, "images", image) : NULL;

@@ -37,20 +37,9 @@ static char *root_of(const struct compiler *nvcc)
 	return real;
 }
 
-/* lib64 of an installed toolkit, lib of its wheels. */
-static char *libraries_of(const char *root)
+/* The last that @pattern matches; free(), or NULL. */
+static char *find_last(const char *pattern)
 {
-	char *path = path_join(root, "lib64");
-
-	if (file_is_directory(path))
-		return path;
-	free(path);
-	return path_join(root, "lib");
-}
-
-static char *find_nvrtc(const char *libraries)
-{
-	_cleanup_free_ char *pattern = xasprintf("%s/libnvrtc.so*", libraries);
 	glob_t found = { .gl_pathc = 0 };
 	char *ret = NULL;
 
@@ -58,6 +47,38 @@ static char *find_nvrtc(const char *libraries)
 		ret = xstrdup(found.gl_pathv[found.gl_pathc - 1]);
 	globfree(&found);
 	return ret;
+}
+
+static char *find_nvrtc(const char *libraries)
+{
+	_cleanup_free_ char *pattern = xasprintf("%s/libnvrtc.so*", libraries);
+
+	return find_last(pattern);
+}
+
+/* free(), or NULL: there is none, or none of CUDA's libraries is in it. */
+static char *libraries_in(const char *root, const char *place)
+{
+	_cleanup_free_ char *pattern = path_join(root, place), *path = find_last(pattern);
+	_cleanup_free_ char *runtime = path ? path_join(path, "libcudart_static.a") : NULL;
+	_cleanup_free_ char *nvrtc = path ? find_nvrtc(path) : NULL;
+
+	return path && (nvrtc || file_exists(runtime)) ? xstrdup(path) : NULL;
+}
+
+/*
+ * lib64 of an installed toolkit, lib of its wheels; targets/ of NVIDIA's packages and conda's. Debian has
+ * the programs in /usr/lib/nvidia-cuda-toolkit, which a script in /usr/bin leads to, and the libraries
+ * among all others.
+ */
+static char *libraries_of(const char *root)
+{
+	static const char *const places[] = { "lib64", "lib", "targets/*-linux/lib", "lib/*-linux-gnu", "../*-linux-gnu" };
+	char *found = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places) && !found; i++)
+		found = libraries_in(root, places[i]);
+	return found ? found : path_join(root, "lib64");
 }
 
 static void find_libraries(struct cuda *c)
@@ -73,24 +94,50 @@ static void find_libraries(struct cuda *c)
 
 static bool is_there(const char *pattern)
 {
-	glob_t found = { .gl_pathc = 0 };
-	bool any = glob(pattern, 0, NULL, &found) == 0;
+	_cleanup_free_ char *found = find_last(pattern);
 
-	globfree(&found);
-	return any;
+	return found != NULL;
+}
+
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value;
+}
+
+/* A variable that leads nowhere, beside which something else is taken. */
+static void complain(struct cuda *c, bool by_nvcc, bool by_home)
+{
+	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+
+	if (is_set("NVCC") && !by_nvcc)
+		buffer_printf(&b, "NVCC=%s is no program", getenv("NVCC"));
+	if (is_set("CUDA_HOME") && !by_nvcc && !by_home)
+		buffer_printf(&b, "%sCUDA_HOME=%s has no bin/nvcc", b.size ? ", " : "", getenv("CUDA_HOME"));
+	if (!b.size)
+		return;
+	if (c->root)
+		buffer_printf(&b, "; using %s", c->root);
+	else
+		buffer_puts(&b, ", and no other CUDA toolkit is here");
+	c->complaint = buffer_steal(&b);
 }
 
 void cuda_find(struct cuda *c)
 {
 	_cleanup_free_ char *program = path_of_program();
 	_cleanup_free_ char *wheels = program ? path_join(program, "cuda") : NULL;
+	bool by_nvcc, by_home;
 
 	c->has_gpu = is_there("/dev/nvidia[0-9]*") || is_there("/dev/dxg");
 	c->helper = path_of_helper("devserve-cuda");
-	if (!compiler_use(&c->nvcc, getenv("NVCC")) && !use_at(&c->nvcc, getenv("CUDA_HOME")) &&
-	    !use_at(&c->nvcc, wheels) && !compiler_use(&c->nvcc, "nvcc"))
+	by_nvcc = compiler_use(&c->nvcc, getenv("NVCC"));
+	by_home = !by_nvcc && use_at(&c->nvcc, getenv("CUDA_HOME"));
+	if (!by_nvcc && !by_home && !use_at(&c->nvcc, wheels) && !compiler_use(&c->nvcc, "nvcc"))
 		use_at(&c->nvcc, "/usr/local/cuda");
 	find_libraries(c);
+	complain(c, by_nvcc, by_home);
 }
 
 void cuda_fini(struct cuda *c)
@@ -101,6 +148,7 @@ void cuda_fini(struct cuda *c)
 	free(c->libraries);
 	free(c->library);
 	free(c->helper);
+	free(c->complaint);
 	*c = (struct cuda){ .root = NULL };
 }
 
@@ -142,6 +190,7 @@ static void set_nvcc_flags(struct cuda *c, const struct compiler *cxx, const cha
 static void set_nvrtc_flags(struct cuda *c, const char *root, const char *include_dir)
 {
 	struct words *f = &c->nvrtc.flags;
+	_cleanup_free_ char *own = NULL;
 
 	words_fini(f);
 	flags_add_architecture(FAMILY_NVRTC, c->architecture, f);
@@ -149,6 +198,11 @@ static void set_nvrtc_flags(struct cuda *c, const char *root, const char *includ
 	add_directories(f, root, include_dir);
 	if (!c->root)
 		return;
+	own = xasprintf("%s/include/cuda_fp16.h", c->root);
+	if (!file_exists(own)) { /* Debian's are in /usr/include */
+		words_printf(f, "-I%s/../../include", c->root);
+		return;
+	}
 	words_printf(f, "-I%s/include", c->root);
 	words_printf(f, "-I%s/include/cccl", c->root);
 }
@@ -168,8 +222,7 @@ static void identify(struct compiler *c, const char *library, struct hash machin
 	c->identity = hash_state_end(s);
 }
 
-void cuda_learn(struct cuda *c, const char *answer, const struct compiler *cxx, const char *root,
-		const char *include_dir, struct hash machine)
+void cuda_put_architecture(struct cuda *c, const char *answer)
 {
 	size_t n = strcspn(answer, " \n");
 
@@ -177,6 +230,12 @@ void cuda_learn(struct cuda *c, const char *answer, const struct compiler *cxx, 
 		snprintf(c->architecture, sizeof(c->architecture), "%.*s", (int)n, answer);
 	else
 		snprintf(c->architecture, sizeof(c->architecture), USUAL);
+}
+
+void cuda_learn(struct cuda *c, const char *answer, const struct compiler *cxx, const char *root,
+		const char *include_dir, struct hash machine)
+{
+	cuda_put_architecture(c, answer);
 	c->nvcc.family = FAMILY_NVCC;
 	c->nvcc.name = "nvcc";
 	c->nvrtc.family = FAMILY_NVRTC;

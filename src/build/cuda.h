@@ -19,16 +19,21 @@ struct cuda {
 	char *libraries; /* the directory of its libraries */
 	char *library;   /* libnvrtc */
 	char *helper;    /* devserve-cuda */
+	char *complaint; /* "CUDA_HOME=/x has no bin/nvcc; using /usr/local/cuda", NULL: none */
 	bool has_gpu;
 	char architecture[16]; /* "sm_90a" */
 };
 
 /*
- * Look in $NVCC, $CUDA_HOME, beside our program (`make CUDA=pip`), PATH and /usr/local/cuda.
+ * Look in $NVCC, $CUDA_HOME, beside our program (`make CUDA=pip`), PATH and /usr/local/cuda. Its
+ * libraries may lie in a directory of the system's instead, as Debian's do.
  * Runs nothing.
  */
 void cuda_find(struct cuda *c);
 void cuda_fini(struct cuda *c);
+
+/* Take the architecture out of what devserve-cuda says of the GPU; the usual one if it says none. */
+void cuda_put_architecture(struct cuda *c, const char *answer);
 
 /* Set flags and identities. @answer: what devserve-cuda says of the GPU, or "". */
 void cuda_learn(struct cuda *c, const char *answer, const struct compiler *cxx, const char *root,

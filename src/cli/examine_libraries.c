@@ -139,26 +139,50 @@ static char *nvcc_version(const char *nvcc)
 	return at ? xstrndup(at + 8, strcspn(at + 8, ",\n")) : xstrdup("of an unknown version");
 }
 
+/* What code is compiled for, as the server would ask. */
+static void learn_architecture(struct cuda *c)
+{
+	_cleanup_buffer_ struct buffer answer = BUFFER_NULL;
+
+	if (c->has_gpu && c->helper)
+		capture((const char *const[]){ c->helper, "device", c->library ? c->library : "", NULL }, "", TIMEOUT_MS, &answer);
+	cuda_put_architecture(c, buffer_text(&answer));
+}
+
+static char *describe_toolkit(struct cuda *c)
+{
+	_cleanup_free_ char *version = nvcc_version(c->nvcc.command.at[0]), *sanitizer = sanitizer_find_for_gpu(c);
+	_cleanup_buffer_ struct buffer b = BUFFER_NULL;
+
+	learn_architecture(c);
+	if (c->complaint)
+		buffer_printf(&b, "%s; ", c->complaint);
+	buffer_printf(&b, "nvcc %s, %s, ", version, c->nvcc.command.at[0]);
+	if (c->library)
+		buffer_printf(&b, "NVRTC %s", c->library);
+	else
+		buffer_printf(&b, "no NVRTC in %s: .cu sources without host code can't be built", c->libraries);
+	buffer_printf(&b, ", for %s", c->architecture);
+	if (!sanitizer)
+		buffer_puts(&b, "; no compute-sanitizer, which 'devserve asan' starts workers by");
+	return buffer_steal(&b);
+}
+
 static void examine_toolkit(struct findings *f)
 {
 	static const struct package package = { "nvidia-cuda-toolkit", NULL, "cuda" };
-	_cleanup_free_ char *version = NULL, *sanitizer = NULL;
 	struct cuda c = { .root = NULL };
-	const char *without;
 
 	cuda_find(&c);
-	sanitizer = sanitizer_find_for_gpu(&c);
-	without = sanitizer ? "" : "; no compute-sanitizer, which 'devserve asan' starts workers by";
-	if (c.nvcc.command.n) {
-		version = nvcc_version(c.nvcc.command.at[0]);
-		findings_add(f, "CUDA", FINDING_OK, xasprintf("nvcc %s, %s%s", version, c.nvcc.command.at[0], without),
-			     NULL);
-	} else if (c.library) {
-		findings_add(f, "CUDA", FINDING_OK, xasprintf("no nvcc, but NVRTC: %s%s", c.library, without), NULL);
-	} else {
-		findings_add(f, "CUDA", FINDING_NOTE, xstrdup("there is no toolkit: .cu sources can't be built"),
+	if (c.nvcc.command.n)
+		findings_add(f, "CUDA", c.complaint || !c.library ? FINDING_NOTE : FINDING_OK, describe_toolkit(&c),
+			     c.complaint ? xstrdup("unset the variable, or let it name what is there")
+			     : c.library ? NULL : xstrdup("install cuda-nvrtc of that version (NVIDIA's name)"));
+	else
+		findings_add(f, "CUDA", FINDING_NOTE,
+			     xasprintf("%s%sthere is no toolkit: .cu sources can't be built", c.complaint ? c.complaint : "",
+				       c.complaint ? "; " : ""),
 			     package_command(&package));
-	}
 	cuda_fini(&c);
 }
 

@@ -164,6 +164,8 @@ static void tell_listening(struct server *s)
 	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
 						.url = ingress_url(s->ingress),
 						.path = s->root });
+	if (builder_complaint(s->builder))
+		server_notice(s, builder_complaint(s->builder));
 	if (!ingress_is_loopback(s->ingress))
 		server_notice(s, advice);
 	if (s->o->core)
