@@ -327,7 +327,7 @@ static int capability(void)
 }
 
 /* By the ELF header: machine code is for one major capability, and the minor ones from its own on. */
-static int fits(const Elf64_Ehdr *elf)
+static int is_for_us(const Elf64_Ehdr *elf)
 {
 	int made_for = (int)(elf->e_flags >> (elf->e_ident[EI_ABIVERSION] >= 8 ? 8 : 0) & 0xff);
 
@@ -653,7 +653,7 @@ API int cuLibraryLoadData(void **ret, const void *code, void *a, void *b, unsign
 	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
 	if (!started_by || started_by != getpid())
 		return mistake(NOT_INITIALIZED, "a library is loaded without a driver");
-	if (!fits(elf))
+	if (!is_for_us(elf))
 		return 209;
 	l = calloc(1, sizeof(*l));
 	for (unsigned long ms = milliseconds("FAKE_CUDA_LOAD_MS"); ms > 0; ms--) {
