@@ -301,6 +301,7 @@ static void place_at_flag(struct build *b, struct diagnostic *d, struct buffer *
 
 	if (at < 0 || !b->recipe.cflag_lines[at])
 		return;
+	free(d->file);
 	d->file = path_join(b->own, "deployment.yaml");
 	d->line = b->recipe.cflag_lines[at];
 	d->message = xasprintf("cflags: '%s': %s", b->recipe.cflags[at], message);
@@ -310,7 +311,7 @@ static void place_at_flag(struct build *b, struct diagnostic *d, struct buffer *
 	free(message);
 }
 
-/* A compiler that dislikes a flag names no file; ours is where the flag is from. */
+/* A compiler that dislikes a flag names no line; ours is where the flag is from. */
 static void name_cflags(struct build *b)
 {
 	_cleanup_buffer_ struct buffer note = BUFFER_NULL;
@@ -321,12 +322,12 @@ static void name_cflags(struct build *b)
 	for (size_t i = 0; i < b->diagnostics.n; i++) {
 		struct diagnostic *d = &b->diagnostics.at[i];
 
-		if (d->file || strcmp(d->severity, "error") != 0)
+		if (d->line || strcmp(d->severity, "error") != 0)
 			continue;
-		any = true;
+		any |= !d->file;
 		place_at_flag(b, d, &note);
 	}
-	if (!any)
+	if (!any && !note.size)
 		return;
 	buffer_puts(&note, "note: cflags of deployment.yaml:");
 	for (char **word = b->recipe.cflags; *word; word++)
