@@ -196,6 +196,7 @@ struct written {
 	struct buffer json; /* of the paths */
 	struct buffer others; /* of cases that expect another answer */
 	size_t n;
+	bool stateful; /* cases say what is answered from a zeroed state */
 };
 
 static bool agree(const struct array *a, const struct array *b)
@@ -229,6 +230,12 @@ static bool expects(const char *path, const struct recorded_call *c)
 	return same;
 }
 
+static void tell_written(const struct record_options *o, const char *path, uint64_t id, bool other)
+{
+	if (!o->client.json)
+		printf("%s  recording %" PRIu64 "%s\n", path, id, other ? ", as it is answered from a zeroed state" : "");
+}
+
 static void tell_there(const struct record_options *o, const char *path, uint64_t id, const struct recorded_call *c,
 		       struct written *w)
 {
@@ -242,7 +249,7 @@ static void tell_there(const struct record_options *o, const char *path, uint64_
 }
 
 static int write_case(const struct record_options *o, const char *out, uint64_t id, const struct recorded_call *c,
-		      struct written *w, struct buffer *why)
+		      bool other, struct written *w, struct buffer *why)
 {
 	_cleanup_buffer_ struct buffer json = BUFFER_NULL, failure = BUFFER_NULL;
 	_cleanup_free_ char *name = name_of(c), *path = path_join(out, name);
@@ -260,8 +267,7 @@ static int write_case(const struct record_options *o, const char *out, uint64_t 
 	}
 	w->n++;
 	json_string(&w->json, NULL, path);
-	if (!o->client.json)
-		printf("%s  recording %" PRIu64 "\n", path, id);
+	tell_written(o, path, id, other);
 	return 0;
 }
 
@@ -270,9 +276,12 @@ static int write_one(const struct record_options *o, const struct client *c, con
 {
 	struct recorded_call call = RECORDED_CALL_NULL;
 	int r = recorded_ask(c, id, TIMEOUT_MS, &call, why);
+	bool other = false;
 
+	if (r == 0 && w->stateful)
+		r = recorded_answer_zeroed(c, id, &call, &other, why);
 	if (r == 0)
-		r = write_case(o, out, id, &call, w, why);
+		r = write_case(o, out, id, &call, other, w, why);
 	recorded_call_fini(&call);
 	return r;
 }
@@ -305,7 +314,7 @@ static int write_all(const struct record_options *o, const struct client *c, con
 {
 	size_t n = json_reader_count(r, "/recordings");
 	_cleanup_free_ char *out = directory_for(o, r);
-	struct written w = { .n = 0 };
+	struct written w = { .stateful = json_reader_bool(r, "/stateful") };
 	double id = 0;
 	int e = 0;
 
@@ -392,7 +401,8 @@ const struct command cli_record = {
 	.about = "The server keeps the last requests of each deployment with their answers. Take some of them, "
 		 "the newest of each shape first, and write them as golden cases: DIR/CASE/in/INPUT.npy, "
 		 "out/OUTPUT.npy, and case.json with the tolerances, which may be changed. A new image must "
-		 "answer golden cases as they say before it serves.",
+		 "answer golden cases as they say before it serves. Of a deployment with state they say what it "
+		 "answers from a zeroed one, whatever it had when it was asked.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),

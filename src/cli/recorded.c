@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/recorded.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/case.h"
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/client.h"
+#include "cli/interruption.h"
 #include "cli/json_reader.h"
+#include "cli/run_case.h"
 #include "infer/dtype.h"
+
+#define KEEP_TIMEOUT_MS 30000
 
 void recorded_call_fini(struct recorded_call *c)
 {
@@ -105,5 +112,121 @@ int recorded_ask(const struct client *c, uint64_t id, uint64_t timeout_ms, struc
 		r = EXIT_FAILURE;
 	}
 	buffer_fini(&a.body);
+	return r;
+}
+
+/* Keeping one */
+
+static int refuse_answer(const struct client_answer *a, struct buffer *why)
+{
+	struct json_reader *r = NULL;
+	const char *error = NULL;
+
+	if (json_reader_new(buffer_text(&a->body), a->body.size, &r) == 0)
+		error = json_reader_string(r, "/error");
+	buffer_puts(why, error ? error : "the server's answer is not understood");
+	json_reader_free(r);
+	return EXIT_FAILURE;
+}
+
+int recorded_keep(const struct client *c, uint64_t id, char **ret, struct buffer *why)
+{
+	_cleanup_free_ char *path = xasprintf("/-/keep?id=%" PRIu64, id);
+	struct client_answer a = CLIENT_ANSWER_NULL;
+	const struct buffer nothing = { .data = (char *)"" };
+	struct json_reader *reader = NULL;
+	const struct client_request q = { .path = path, .timeout_ms = KEEP_TIMEOUT_MS, .body = &nothing };
+	int r = client_ask(c, &q, &a, why);
+	const char *directory;
+
+	*ret = NULL;
+	if (r == 0 && a.status != 200)
+		r = refuse_answer(&a, why);
+	if (r == 0 && json_reader_new(buffer_text(&a.body), a.body.size, &reader) == 0) {
+		directory = json_reader_string(reader, "/path");
+		if (directory && file_is_directory(directory))
+			*ret = xstrdup(directory);
+		json_reader_free(reader);
+	}
+	buffer_fini(&a.body);
+	if (r != 0 || *ret)
+		return r;
+	buffer_printf(why, "the server at %s kept it where it can't be read from here", c->url);
+	return EXIT_FAILURE;
+}
+
+int recorded_read_facts(const char *directory, struct json_reader **ret, struct buffer *why)
+{
+	_cleanup_free_ char *path = path_join(directory, "case.json");
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	int r = file_read(path, &text);
+
+	if (r == 0)
+		r = json_reader_new(buffer_text(&text), text.size, ret);
+	if (r < 0)
+		buffer_printf(why, "cannot read %s: %s", path, r == -EBADMSG ? "it isn't JSON" : strerror(-r));
+	return r < 0 ? EXIT_FAILURE : 0;
+}
+
+/* Asking anew */
+
+/* What came out at @got takes the place of what was recorded. */
+static int take_outputs(const char *got, struct recorded_call *call, struct buffer *why)
+{
+	for (size_t i = 0; i < call->n_out; i++) {
+		struct array *was = &call->out[i], is = { .name = xstrdup(was->name) };
+
+		if (case_read(got, CASE_OUT, was->dtype, &is, why) < 0) {
+			array_fini(&is);
+			return EXIT_FAILURE;
+		}
+		array_fini(was);
+		*was = is;
+	}
+	return 0;
+}
+
+static int run_zeroed(const char *directory, const char *got, struct recorded_call *call, bool *ret_other,
+		      struct buffer *why)
+{
+	_cleanup_buffer_ struct buffer said = BUFFER_NULL;
+	struct json_reader *facts = NULL;
+	struct case_run run;
+	int r = recorded_read_facts(directory, &facts, why);
+
+	if (r == 0)
+		r = case_run_zeroed(directory, facts, got, &run, &said, why);
+	json_reader_free(facts);
+	if (r != 0)
+		return r;
+	if (run.outcome > CASE_DIFFERS) {
+		buffer_printf(why, "golden cases start from a zeroed state, where it %s: %s",
+			      run.outcome == CASE_CRASHED ? "crashes" : "fails", run.sentence);
+		r = EXIT_FAILURE;
+	}
+	*ret_other = run.outcome == CASE_DIFFERS;
+	case_run_fini(&run);
+	return r == 0 ? take_outputs(got, call, why) : r;
+}
+
+int recorded_answer_zeroed(const struct client *c, uint64_t id, struct recorded_call *call, bool *ret_other,
+			   struct buffer *why)
+{
+	char got[] = "/tmp/devserve-record-XXXXXX";
+	_cleanup_free_ char *directory = NULL;
+	struct interruption held;
+	int r = recorded_keep(c, id, &directory, why);
+
+	if (r != 0)
+		return r;
+	interruption_hold(&held);
+	if (mkdtemp(got)) {
+		r = run_zeroed(directory, got, call, ret_other, why);
+		file_remove_tree(got);
+	} else {
+		buffer_printf(why, "cannot make a directory in /tmp: %s", strerror(errno));
+		r = EXIT_FAILURE;
+	}
+	interruption_release(&held);
 	return r;
 }

@@ -3,6 +3,7 @@
 
 /* A recording, as the server gives it (serve/recordings.h). */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,7 @@
 
 struct buffer;
 struct client;
+struct json_reader;
 
 struct recorded_call {
 	size_t n_in, n_out;
@@ -24,4 +26,19 @@ struct recorded_call {
 /* Ask for it. 0, or the status to exit with and a sentence. */
 int recorded_ask(const struct client *c, uint64_t id, uint64_t timeout_ms, struct recorded_call *ret,
 		 struct buffer *why);
+
+/*
+ * Have it kept as a case, with the image that serves: its directory, the caller's, which is readable from here.
+ * 0, or the status to exit with and a sentence.
+ */
+int recorded_keep(const struct client *c, uint64_t id, char **ret, struct buffer *why);
+/* What the case.json of a kept one says; json_reader_free(). */
+int recorded_read_facts(const char *directory, struct json_reader **ret, struct buffer *why);
+
+/*
+ * Of a deployment with state: what it answers from a zeroed one, as a golden case is asked, takes the place
+ * of the outputs of @call; *ret_other: it is another answer. It is kept for that. As recorded_keep().
+ */
+int recorded_answer_zeroed(const struct client *c, uint64_t id, struct recorded_call *call, bool *ret_other,
+			   struct buffer *why);
 void recorded_call_fini(struct recorded_call *c);

@@ -21,6 +21,7 @@
 #include "cli/client.h"
 #include "cli/gdb_sources.h"
 #include "cli/json_reader.h"
+#include "cli/recorded.h"
 #include "cli/run_case.h"
 #include "replica/memcheck.h"
 #include "serve/cases.h"
@@ -65,44 +66,6 @@ static const struct exit_status exits[] = {
 
 /* Finding it */
 
-static int refuse_answer(const struct client_answer *a, struct buffer *why)
-{
-	struct json_reader *r = NULL;
-	const char *error = NULL;
-
-	if (json_reader_new(buffer_text(&a->body), a->body.size, &r) == 0)
-		error = json_reader_string(r, "/error");
-	buffer_puts(why, error ? error : "the server's answer is not understood");
-	json_reader_free(r);
-	return EXIT_FAILURE;
-}
-
-/* The server knows it, or nobody. */
-static int have_it_kept(const struct replay_options *o, const struct client *c, char **ret, struct buffer *why)
-{
-	_cleanup_free_ char *path = xasprintf("/-/keep?id=%s", o->client.name);
-	struct client_answer a = CLIENT_ANSWER_NULL;
-	const struct buffer nothing = { .data = (char *)"" };
-	struct json_reader *reader = NULL;
-	const char *directory;
-	const struct client_request q = { .path = path, .timeout_ms = TIMEOUT_MS, .body = &nothing };
-	int r = client_ask(c, &q, &a, why);
-
-	if (r == 0 && a.status != 200)
-		r = refuse_answer(&a, why);
-	if (r == 0 && json_reader_new(buffer_text(&a.body), a.body.size, &reader) == 0) {
-		directory = json_reader_string(reader, "/path");
-		if (directory && file_is_directory(directory))
-			*ret = xstrdup(directory);
-		json_reader_free(reader);
-	}
-	buffer_fini(&a.body);
-	if (r != 0 || *ret)
-		return r;
-	buffer_printf(why, "the server at %s kept it where it can't be read from here", c->url);
-	return EXIT_FAILURE;
-}
-
 static int find(const struct replay_options *o, char **ret, struct buffer *why)
 {
 	_cleanup_free_ char *state = state_directory(o->client.root ? o->client.root : OPTIONS_DEFAULT_ROOT,
@@ -121,20 +84,7 @@ static int find(const struct replay_options *o, char **ret, struct buffer *why)
 	free(*ret);
 	*ret = NULL;
 	r = client_find(&o->client, &client, why);
-	return r == 0 ? have_it_kept(o, &client, ret, why) : r;
-}
-
-static int read_facts(const char *directory, struct json_reader **ret, struct buffer *why)
-{
-	_cleanup_free_ char *path = path_join(directory, "case.json");
-	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
-	int r = file_read(path, &text);
-
-	if (r == 0)
-		r = json_reader_new(buffer_text(&text), text.size, ret);
-	if (r < 0)
-		buffer_printf(why, "cannot read %s: %s", path, r == -EBADMSG ? "it isn't JSON" : strerror(-r));
-	return r < 0 ? EXIT_FAILURE : 0;
+	return r == 0 ? recorded_keep(&client, strtoull(id, NULL, 10), ret, why) : r;
 }
 
 /* gdb, which takes our place */
@@ -359,7 +309,7 @@ static int run(void *options)
 	if (r == EXIT_USAGE)
 		return cli_usage_error(&cli_replay, &why);
 	if (r == 0)
-		r = read_facts(directory, &facts, &why);
+		r = recorded_read_facts(directory, &facts, &why);
 	if (r == 0)
 		r = replay(o, directory, facts, &why);
 	json_reader_free(facts);

@@ -84,7 +84,7 @@ static struct link_shared *share_link(void)
 	return map;
 }
 
-static int start(const char *directory, const struct json_reader *facts, const char *got, bool link,
+static int start(const char *directory, const struct json_reader *facts, const char *got, bool zeroed, bool link,
 		 struct buffer *said)
 {
 	_cleanup_free_ char *worker = path_of_helper("devserve-worker");
@@ -103,7 +103,8 @@ static int start(const char *directory, const struct json_reader *facts, const c
 		argv[n++] = "link=yes";
 	argv[n++] = where;
 	for (size_t i = 0; i < n_words; i++)
-		argv[n++] = words[i];
+		if (!zeroed || strncmp(words[i], "state=", 6) != 0)
+			argv[n++] = words[i];
 	argv[n] = NULL;
 	r = capture_with(argv, environment, "", PATIENCE_MS, said);
 	for (size_t i = 0; environment && environment[i]; i++)
@@ -366,22 +367,14 @@ static int conclude(const char *directory, const char *got, int status, const st
 	return 0;
 }
 
-static int run_held(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
-		    struct buffer *why)
+static int run_held(const char *directory, const struct json_reader *facts, const char *got, bool zeroed,
+		    struct case_run *ret, struct buffer *said, struct buffer *why)
 {
-	char got[] = "/tmp/devserve-replay-XXXXXX";
-	struct link_shared *link;
-	int r;
+	struct link_shared *link = share_link();
+	int r = start(directory, facts, got, zeroed, link, said);
 
 	*ret = (struct case_run){ .outcome = CASE_SAME };
-	if (!mkdtemp(got)) {
-		buffer_printf(why, "cannot make a directory in /tmp: %s", strerror(errno));
-		return EXIT_FAILURE;
-	}
-	link = share_link();
-	r = start(directory, facts, got, link, said);
 	r = conclude(directory, got, r, link, ret, said, why);
-	file_remove_tree(got);
 	if (link) {
 		munmap(link, sizeof(*link));
 		close(LINK_FD);
@@ -389,14 +382,27 @@ static int run_held(const char *directory, const struct json_reader *facts, stru
 	return r;
 }
 
+int case_run_zeroed(const char *directory, const struct json_reader *facts, const char *got, struct case_run *ret,
+		    struct buffer *said, struct buffer *why)
+{
+	return run_held(directory, facts, got, true, ret, said, why);
+}
+
 int case_run(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
 	     struct buffer *why)
 {
+	char got[] = "/tmp/devserve-replay-XXXXXX";
 	struct interruption held;
 	int r;
 
 	interruption_hold(&held);
-	r = run_held(directory, facts, ret, said, why);
+	if (mkdtemp(got)) {
+		r = run_held(directory, facts, got, false, ret, said, why);
+		file_remove_tree(got);
+	} else {
+		buffer_printf(why, "cannot make a directory in /tmp: %s", strerror(errno));
+		r = EXIT_FAILURE;
+	}
 	interruption_release(&held);
 	return r;
 }

@@ -52,6 +52,9 @@ size_t case_words(const char *directory, const struct json_reader *facts, char *
  */
 int case_run(const char *directory, const struct json_reader *facts, struct case_run *ret, struct buffer *said,
 	     struct buffer *why);
+/* As a golden case is run, on a zeroed state; the answer is left below the directory @got, as a case's. */
+int case_run_zeroed(const char *directory, const struct json_reader *facts, const char *got, struct case_run *ret,
+		    struct buffer *said, struct buffer *why);
 void case_run_fini(struct case_run *r);
 
 /* "same", "close", "differs", "failed", "crashed" */

@@ -131,6 +131,7 @@ static void list(const struct plugin *p, unsigned most, bool all, struct buffer 
 	describe_some(json, p, &v, most, all);
 	recorder_release(recorder, &v);
 	json_array_end(json);
+	json_bool(json, "stateful", h->signature && h->signature->state.size > 0);
 	json_string(json, "unrecorded", advice.data);
 	json_object_end(json);
 	buffer_putc(json, '\n');

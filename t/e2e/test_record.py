@@ -593,3 +593,21 @@ def test_what_is_not_there_is_said_so(twice, root):
             (["record", "twice"], 1, "nothing was recorded for twice yet")]:
         result = command(root, *args)
         assert result.returncode == status and words in result.stderr, (args, result)
+
+
+def test_a_golden_case_of_a_stateful_deployment_says_what_is_answered_from_a_zeroed_state(root, serve):
+    """That is what it is asked from; else no save would come through any more."""
+    root.copy("counter")
+    server = serve("--gate", "replay")
+    request = {"inputs": [{"name": "DELTA", "datatype": "INT64", "shape": [1], "data": [3]}]}
+    assert [server.infer("counter", request).output("COUNT") for _ in range(4)] == [[3], [6], [9], [12]]
+    result = command(root, "record", "counter")
+    assert result.returncode == 0, result.stderr
+    first, *others = result.stdout.splitlines()
+    [case] = cases(root.path / "counter/golden")
+    assert first == f"{case}  recording 4, as it is answered from a zeroed state"
+    assert others == [f"{case}  is there already: recording {i}" for i in (3, 2, 1)]
+    assert numpy.load(case / "out/COUNT.npy").tolist() == [3]
+    done = server.save("counter/counter.c", root.read("counter/counter.c") + "int more;\n")
+    assert done["outcome"] == "swapped", done
+    assert server.infer("counter", request).output("COUNT") == [15]
