@@ -55,12 +55,32 @@ static void put_target(struct buffer *b, const char *open, const char *close, co
 		buffer_printf(b, "<%.*s>", (int)(plus ? (size_t)(plus - open) - 1 : size), open + 1);
 }
 
+/* How much an instruction reads from memory, by its name and registers; 0: it takes the address, or who knows. */
+static size_t width_of(const char *at, size_t size)
+{
+	size_t n = 0;
+
+	while (n < size && !isspace((unsigned char)at[n]))
+		n++;
+	if (n < 3 || strncmp(at, "lea", 3) == 0)
+		return 0;
+	if (memcmp(at + n - 2, "ss", 2) == 0)
+		return 4;
+	if (memcmp(at + n - 2, "sd", 2) == 0)
+		return 8;
+	if (memmem(at, n, "broadcast", 9))
+		return at[n - 1] == 'b' ? 1 : at[n - 1] == 'w' ? 2 : at[n - 1] == 'd' ? 4 : at[n - 1] == 'q' ? 8 : 16;
+	return memmem(at, size, "%zmm", 4) ? 64 : memmem(at, size, "%ymm", 4) ? 32 : memmem(at, size, "%xmm", 4) ? 16 :
+	       memmem(at + n, size - n, ",%r", 3) ? 8 : 4;
+}
+
 /* "jne    5a8 <infer+0x98>", "mov    0x2abc(%rip),%rax        # 3fc8 <x>" */
-static void put_instruction(struct buffer *b, const char *at, size_t size, const char *own)
+static void put_instruction(struct buffer *b, const struct constants *constants, const char *at, size_t size,
+			    const char *own)
 {
 	const char *end = at + size, *comment = memmem(at, size, "# ", 2), *rip = memmem(at, size, "(%rip)", 6);
 	const char *open = memchr(at, '<', size), *close = open ? memrchr(open, '>', (size_t)(end - open)) : NULL;
-	const char *stop = comment ? comment : open ? open : end;
+	const char *stop = comment ? comment : open ? open : end, *const begin = at;
 
 	while (stop > at && isspace((unsigned char)stop[-1]))
 		stop--;
@@ -85,6 +105,8 @@ static void put_instruction(struct buffer *b, const char *at, size_t size, const
 		put_target(b, open, close, own);
 	else if (open && close && !memchr(open, '+', (size_t)(close - open))) /* else it's what happens to lie before */
 		buffer_printf(b, "  %.*s", (int)(close + 1 - open), open);
+	if (rip && comment)
+		constants_put(constants, strtoull(comment + 2, NULL, 16), width_of(begin, (size_t)(comment - begin)), b);
 	buffer_putc(b, '\n');
 }
 
@@ -139,7 +161,7 @@ static void take_line(struct reading *r, const char *line, size_t size)
 		at++;
 	if (at == end || is_padding(at, (size_t)(end - at)))
 		return;
-	put_instruction(&r->text, at, (size_t)(end - at), r->name);
+	put_instruction(&r->text, &r->code.constants, at, (size_t)(end - at), r->name);
 	r->n++;
 }
 
@@ -162,6 +184,7 @@ int assembly_read(const char *image, struct assembly *ret, struct buffer *why)
 			buffer_printf(why, "objdump: %.*s", (int)strcspn(buffer_text(&text), "\n"), buffer_text(&text));
 		return EXIT_FAILURE;
 	}
+	constants_read(image, &reading.code.constants);
 	for (const char *line = buffer_text(&text), *end; *line; line = *end ? end + 1 : end) {
 		end = line + strcspn(line, "\n");
 		take_line(&reading, line, (size_t)(end - line));
@@ -181,6 +204,7 @@ void assembly_fini(struct assembly *c)
 		free(c->functions[i].text);
 	}
 	free(c->functions);
+	constants_fini(&c->constants);
 	*c = (struct assembly)ASSEMBLY_NULL;
 }
 

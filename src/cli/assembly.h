@@ -6,10 +6,13 @@
  *
  * Its functions as objdump disassembles them, without what differs only because something moved:
  * addresses, distances of jumps, places of data. So two functions that do the same in the same way
- * have the same text.
+ * have the same text. A number that an instruction reads from .rodata stands beside it, for it is part
+ * of what is done.
  */
 
 #include <stddef.h>
+
+#include "cli/constants.h"
 
 struct buffer;
 
@@ -22,6 +25,7 @@ struct assembly_function {
 struct assembly {
 	struct assembly_function *functions; /* in order of names */
 	size_t n;
+	struct constants constants;
 };
 
 #define ASSEMBLY_NULL { .functions = NULL }

@@ -207,8 +207,9 @@ static int put_code(struct page *p, const struct generations_diff *d, struct buf
 	if (!d->has_images)
 		buffer_puts(&p->out, "can't be compared: the image of one isn't kept any more\n");
 	else
-		buffer_printf(&p->out, "%zu function%s changed, %zu did not\n", d->n_functions,
-			      d->n_functions == 1 ? "" : "s", d->n_same);
+		buffer_printf(&p->out, "%zu function%s changed, %zu did not%s\n", d->n_functions,
+			      d->n_functions == 1 ? "" : "s", d->n_same,
+			      d->other_constants ? "; constants (.rodata) differ" : "");
 	for (size_t i = 0; i < d->n_functions; i++) {
 		const struct function_diff *f = &d->functions[i];
 

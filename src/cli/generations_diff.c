@@ -239,6 +239,7 @@ int generations_diff_compare(struct generations_diff *d, const struct generation
 		r = assembly_read(b, &after, why);
 	if (r == 0)
 		compare_code(d, &before, &after);
+	d->other_constants = r == 0 && !constants_equal(&before.constants, &after.constants);
 	assembly_fini(&before);
 	assembly_fini(&after);
 	return r;
@@ -447,5 +448,6 @@ int generations_diff_json(const struct generations_diff *d, struct buffer *json,
 	json_string(json, "unasked", d->unasked);
 	put_answers(json, d);
 	put_functions(json, d);
+	json_bool(json, "constants_differ", d->other_constants);
 	return 0;
 }

@@ -53,6 +53,7 @@ struct generations_diff {
 	size_t n_answers;
 	struct function_diff *functions; /* that differ */
 	size_t n_functions, n_same;
+	bool other_constants;     /* what is in .rodata differs */
 };
 
 #define GENERATIONS_DIFF_NULL { .steps = NULL }

@@ -70,6 +70,36 @@ def test_it_shows_the_functions_that_changed(root, serve):
     assert "code  1 function changed" in said and "--- helper (gen 1)" in said and "$0x3e8" in said
 
 
+def test_a_constant_that_is_read_from_memory_is_part_of_the_code(root, serve):
+    source = """#include <devserve/deployment.h>
+static int infer(const struct devserve_call *call)
+{
+	const float *x = call->in[0].data;
+	float *y = call->out[0].data;
+
+	for (size_t i = 0; i < devserve_count(&call->in[0]); i++)
+		y[i] = 5 * x[i];
+	return 0;
+}
+DEVSERVE_DEPLOYMENT(
+	.inputs = DEVSERVE_TENSORS({ "X", DEVSERVE_FP32, { -1 } }),
+	.outputs = DEVSERVE_TENSORS({ "Y", DEVSERVE_FP32, { -1 } }),
+	.shape = DEVSERVE_SAME_SHAPE,
+	.infer = infer,
+)
+"""
+    root.write("one/one.c", source)
+    server = serve()
+    server.save("one/one.c", source.replace("5 *", "7 *"))
+    server.save("one/one.c", source.replace("5 *", "7 *") + "/* */\n")
+    server.stop()
+    said = diff(root, "one", "1", "2", "--code").stdout
+    assert "code  1 function changed" in said and "; constants (.rodata) differ" in said, said
+    assert "{0000a040}" in said and "{0000e040}" in said, said
+    assert data(root, "one", "1", "2")["constants_differ"] is True
+    assert "0 functions changed" in diff(root, "one", "2", "3").stdout and ".rodata" not in diff(root, "one", "2", "3").stdout
+
+
 def test_what_only_moved_has_not_changed(root, serve):
     root.write("one/one.c", deployment("\t*y = helper(x);", CODE % 3))
     server = serve()
