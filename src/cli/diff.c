@@ -112,6 +112,8 @@ static int choose(struct history_reader *r, struct choice *c, struct generations
 		buffer_printf(why, "nothing is known of a deployment '%s'", c->o.name);
 	else if ((c->o.a && !read_number(c->o.a, &a)) || (c->o.b && !read_number(c->o.b, &b)))
 		buffer_puts(why, "A and B are numbers of generations; 'devserve history' lists them");
+	else if (!b && !c->serving)
+		buffer_printf(why, "%s never served: there are no generations to compare", c->o.name);
 	if (why->size)
 		return DATABASE_MISSING;
 	return generations_diff_read(r, c->o.name, a, b ? b : c->serving, d, why);

@@ -90,6 +90,40 @@ static bool walk(struct history_reader *r, const char *deployment, uint32_t late
 	return at == early;
 }
 
+static bool take_nothing(void *context, const struct history_row *row)
+{
+	(void)context;
+	(void)row;
+	return false;
+}
+
+/* The nearest before @b, or else after it; 0: there is no other. */
+static uint32_t find_other(struct history_reader *r, const char *deployment, uint32_t b)
+{
+	_cleanup_buffer_ struct buffer ignored = BUFFER_NULL;
+	uint32_t n;
+
+	for (n = b - 1; n > 0 && b - n < MOST_STEPS; n--)
+		if (history_reader_generation(r, deployment, n, take_nothing, NULL, &ignored) == 0)
+			return n;
+	for (n = b + 1; n - b < MOST_STEPS; n++)
+		if (history_reader_generation(r, deployment, n, take_nothing, NULL, &ignored) == 0)
+			return n;
+	return 0;
+}
+
+/* It was the first to serve after a start, or of all. */
+static void refuse_first(struct history_reader *r, const char *deployment, uint32_t b, struct buffer *why)
+{
+	uint32_t other = find_other(r, deployment, b);
+
+	if (other)
+		buffer_printf(why, "it isn't known what served before generation %" PRIu32 ", so say which two: devserve diff "
+			      "%s %" PRIu32 " %" PRIu32, b, deployment, other < b ? other : b, other < b ? b : other);
+	else
+		buffer_printf(why, "generation %" PRIu32 " of %s is the only one: there is none to compare it with", b, deployment);
+}
+
 int generations_diff_read(struct history_reader *r, const char *deployment, uint32_t a, uint32_t b,
 			  struct generations_diff *ret, struct buffer *why)
 {
@@ -98,7 +132,7 @@ int generations_diff_read(struct history_reader *r, const char *deployment, uint
 	if (e != 0)
 		return e;
 	if (!a && !ret->b.before) {
-		buffer_printf(why, "generation %" PRIu32 " is the first: there is none before it to compare with", b);
+		refuse_first(r, deployment, b, why);
 		return DATABASE_MISSING;
 	}
 	e = read_side(r, deployment, a ? a : ret->b.before, &ret->a, why);

@@ -175,6 +175,21 @@ def test_which_two_it_means(root, serve):
     assert "nothing is known of a deployment 'two'" in diff(root, "two").stderr
 
 
+def test_where_it_is_not_known_what_served_before_it_says_which_two_to_name(root, serve):
+    root.write("one/one.c", constant(0))
+    root.write("none/none.c", "no C")
+    server = serve()
+    assert "generation 1 of one is the only one" in diff(root, "one").stderr
+    assert "none never served" in diff(root, "none").stderr
+    server.stop()
+    root.write("one/one.c", constant(1))
+    server = serve()
+    assert "devserve diff one 1 2" in diff(root, "one").stderr
+    assert devserve("rollback", "one", "1", "--root", str(root.path)).returncode == 0
+    assert "devserve diff one 1 2" in diff(root, "one").stderr
+    assert diff(root, "one", "1", "2").stdout.startswith("one  gen 1→2")
+
+
 def verdict(root, generation, kind, ratio, low, high):
     with contextlib.closing(sqlite3.connect(root.path / ".devserve/history.db")) as db, db:
         db.execute("UPDATE generation SET verdict = ?, ratio = ?, low = ?, high = ? WHERE number = ?",
