@@ -31,7 +31,7 @@ bool plugin_keeps_name(struct plugin *p)
 	_cleanup_free_ char *name = name_of(p->path, &p->config.config), *why = NULL;
 	const struct plugin *there = plugins_find(p->plugins, name);
 
-	if (strcmp(name, p->name) == 0)
+	if (strcmp(name, p->name) == 0 || (p->deployment && p->config.mistake))
 		return true;
 	if (!p->deployment || !there)
 		return false;

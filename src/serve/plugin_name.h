@@ -17,7 +17,7 @@ struct plugins;
 /* What two sources with one @name are told; @there may be NULL. free(). */
 char *plugin_clash(const struct plugin *there, const char *path, const char *name);
 
-/* false: it wants another one, and may have it. */
+/* false: it wants another one, and may have it. What has a mistake in its config has its name until that is mended. */
 bool plugin_keeps_name(struct plugin *p);
 
 /* The one that a plugin starts with: its path's, where that in @c is another's. free(). */

@@ -4,6 +4,8 @@
 import json
 import shutil
 
+import pytest
+
 from devserve import Root, constant, devserve
 
 WITH_FLAG = constant("VALUE", "#ifndef VALUE\n#define VALUE 1\n#endif\n")
@@ -168,6 +170,25 @@ def test_a_broken_one_does_not_rename(root, serve):
     assert done["outcome"] == "build-failed"
     answer = server.infer("first")
     assert (answer.value, answer.stale) == (10, "build-failed")
+
+
+@pytest.mark.parametrize("first, then, name", [
+    ("name: first\n", "weights: ['*.bin']\n", "first"),
+    ("", "name: other\nweights: ['*.bin']\n", "one"),
+    ("", "name: other\nsources: [no.c]\n", "one"),
+])
+def test_a_mistake_beside_another_name_leaves_the_name(root, serve, first, then, name):
+    root.write("one/one.c", constant(10))
+    root.write("one/deployment.yaml", first)
+    server = serve()
+    mark = server.mark()
+    done = server.save("one/deployment.yaml", then, name)
+    assert done["outcome"] == "build-failed", done
+    answer = server.infer(name)
+    assert (answer.value, answer.stale) == (10, "build-failed")
+    assert not server.seen("deployment.removed", mark)
+    server.save("one/deployment.yaml", "name: mended\n", "mended")
+    assert server.infer("mended").value == 10 and server.infer(name).status == 404
 
 
 def test_one_that_is_broken_at_the_start_is_mended(root, serve):
