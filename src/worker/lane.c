@@ -56,7 +56,8 @@ struct gpu *lane_gpu(void)
 	struct gpu *g = lanes[own].gpu;
 
 	if (!g)
-		lane_complain(EPERM, "the GPU's functions are for infer(), create(), destroy() and check()");
+		lane_complain(EPERM, "the GPU's functions are for infer(), create(), destroy() and check() of a deployment "
+			      "with DEVSERVE_CUDA(...) at file scope and DEVSERVE_CUDA_EXTENSION in its .extensions");
 	return g;
 }
 

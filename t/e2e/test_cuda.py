@@ -382,6 +382,19 @@ def test_what_new_writes_serves_and_needs_no_nvcc(root, fake):
     assert done["outcome"] == "swapped" and not {"gcc", "link"} & {s["name"] for s in done["stages"]}, done
 
 
+def test_who_forgets_to_offer_the_extension_is_told_what_is_missing(root, serve):
+    write(root, call=LAUNCH)
+    source = host(LAUNCH).replace("DEVSERVE_CUDA()\n", "").replace("	.extensions = { DEVSERVE_CUDA_EXTENSION },\n", "")
+    root.write("one/host.c", source.replace("	.create = create,\n", "").replace("static int create(", "int create(const struct devserve_host *, void **);\nint create("))
+    for file in (root.path / "one").iterdir():
+        if file.name != "host.c":
+            file.unlink()
+    server = serve()
+    assert server.infer("one", x(1)).status == 500
+    told = server.wait("log", deployment="one")["text"]
+    assert "with DEVSERVE_CUDA(...) at file scope and DEVSERVE_CUDA_EXTENSION in its .extensions" in told
+
+
 def test_arguments_that_do_not_fit_the_kernel_are_refused(root, fake):
     write(root, call=LAUNCH.replace("1.0f", "1.0"))
     answer = fake().infer("one", x(1))
