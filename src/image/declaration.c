@@ -267,15 +267,14 @@ static int check_same_shape(struct declaration *d, const struct signature *s)
 		bool same = in->rank == out->rank;
 
 		for (uint32_t k = 0; same && k < in->rank; k++)
-			same = in->shape[k] == out->shape[k] || in->shape[k] < 0 ||
-			       out->shape[k] < 0;
+			same = in->shape[k] == out->shape[k] || out->shape[k] < 0;
 		if (!same)
 			return refuse(
 				d,
 				"DEVSERVE_SAME_SHAPE gives \"%s\" the shape of \"%s\", but they "
-				"are declared with different ones; write the same or use "
-				"DEVSERVE_OWN_SHAPE",
-				out->name, in->name);
+				"are declared with different ones, or only \"%s\" with a fixed one; "
+				"write the same or use DEVSERVE_OWN_SHAPE",
+				out->name, in->name, out->name);
 	}
 	return 0;
 }

@@ -528,6 +528,11 @@ REFUSED(same_shape_of_another_extent_is_refused,
 	".outputs = DEVSERVE_TENSORS({ \"Y\", DEVSERVE_INT8, { 5 } }), "
 	".shape = DEVSERVE_SAME_SHAPE, .infer = infer",
 	"write the same or use DEVSERVE_OWN_SHAPE")
+REFUSED(same_shape_of_a_free_extent_for_a_fixed_one_is_refused,
+	".inputs = DEVSERVE_TENSORS({ \"X\", DEVSERVE_FP32, { -1 } }), "
+	".outputs = DEVSERVE_TENSORS({ \"Y\", DEVSERVE_FP32, { 3 } }), "
+	".shape = DEVSERVE_SAME_SHAPE, .infer = infer",
+	"only \"Y\" with a fixed one; write the same or use DEVSERVE_OWN_SHAPE")
 
 Test(inspect, a_name_of_255_bytes_is_the_longest)
 {
