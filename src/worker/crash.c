@@ -168,6 +168,16 @@ static bool is_own_stack(const struct fault *f)
 	       f->address < f->sp + NEAR && f->address + FAR > f->sp;
 }
 
+/* An output that nobody made is the pointer, most often. */
+static void say_null(const struct fault *f)
+{
+	char unmade[192] = "";
+
+	if (kind == CRASH_INFER)
+		guard_put_unmade(unmade, sizeof(unmade));
+	snprintf(record->what, sizeof(record->what), "%s through a null pointer%s", f->is_write ? "wrote" : "read", unmade);
+}
+
 /* snprintf() of numbers takes no memory and no lock. */
 static void say_access(const siginfo_t *info, const struct fault *f)
 {
@@ -176,12 +186,20 @@ static void say_access(const siginfo_t *info, const struct fault *f)
 	if (info->si_code == SI_KERNEL)
 		say("followed a pointer that is no address at all");
 	else if (f->address < NEAR)
-		say(f->is_write ? "wrote through a null pointer" : "read through a null pointer");
+		say_null(f);
 	else
 		snprintf(record->what, sizeof(record->what), "%s %#llx, %s", verb,
 			 (unsigned long long)f->address,
 			 info->si_signo == SIGBUS ? "which its file doesn't reach" :
 			 info->si_code == SEGV_MAPERR ? "where no memory is" : "which it may not");
+}
+
+static void say_call(const struct fault *f)
+{
+	if (f->pc == 0)
+		say("called a null pointer");
+	else
+		snprintf(record->what, sizeof(record->what), "called %#llx, where no code is", (unsigned long long)f->pc);
 }
 
 static void explain_fault(const siginfo_t *info, const struct fault *f)
@@ -190,8 +208,8 @@ static void explain_fault(const siginfo_t *info, const struct fault *f)
 		say("overflowed its stack");
 	else if (guard_explain(f->address, f->is_write, record->what, sizeof(record->what)))
 		return;
-	else if (f->pc < NEAR)
-		say("called a null pointer");
+	else if (f->pc == f->address)
+		say_call(f);
 	else
 		say_access(info, f);
 }

@@ -279,3 +279,17 @@ bool guard_explain(uintptr_t address, bool is_write, char *ret, size_t size)
 	}
 	return is_write && explain_input(g, address, ret, size);
 }
+
+void guard_put_unmade(char *ret, size_t size)
+{
+	const struct guard *g = watched;
+
+	ret[0] = '\0';
+	for (uint32_t i = 0; g && g->viewed && i < g->view->n_out; i++) {
+		if (g->view->out[i].data)
+			continue;
+		snprintf(ret, size, "; output \"%.80s\" has no memory until devserve_make(), or with .shape = "
+				    "DEVSERVE_SAME_SHAPE", g->view->out[i].name);
+		return;
+	}
+}

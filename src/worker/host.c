@@ -220,7 +220,7 @@ static void *host_output(const struct devserve_call *view, uint32_t index, const
 	uint64_t size;
 
 	if (index >= view->n_out) {
-		host_fail(view, EIO, "devserve_output(%u): there is no such output", index);
+		host_fail(view, EIO, "devserve_make() or devserve_output() for output %u: there is no such output", index);
 		return NULL;
 	}
 	if (rank > DEVSERVE_MAX_RANK || !fits(v, index, shape, rank)) {
@@ -385,7 +385,7 @@ static int finish_output(struct invocation *v, uint32_t i)
 	if (!v->placed[i] && t->rank != declared_rank(v, i))
 		return host_fail(&v->view, EIO,
 				 "output \"%s\" has free extents and infer() did not call "
-				 "devserve_output() for it", v->ports[i].name);
+				 "devserve_make() for it", v->ports[i].name);
 	if (t->dtype == DEVSERVE_BYTES)
 		return place_bytes(v, i, t);
 	return 0;

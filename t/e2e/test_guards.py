@@ -53,6 +53,8 @@ DIES = {
                         "followed a pointer that is no address at all"),
     "calls a null pointer": ("static int (*volatile nothing)(void); return nothing() + 1;", "", "SIGSEGV",
                              "called a null pointer"),
+    "calls what is no function": ("static int (*volatile wild)(void) = (int (*)(void))0x1234; return wild() + 1;", "", "SIGSEGV",
+                                  "called 0x1234, where no code is"),
     "recurses for ever": ("return deep(1);", """
 static int deep(int n) { volatile char room[4096]; room[n % 4096] = 1; return deep(n + 1) + room[7]; }
 """, "SIGSEGV", "overflowed its stack"),
@@ -79,6 +81,15 @@ def test_the_client_and_the_author_are_told_when_it(root, serve, what):
     assert sentence in report["what"] and report.get("signal") == signal, report
     assert names(report, "infer", "deep"), report
     assert server.infer("bad", x(1)).value == 7
+
+
+def test_an_output_that_nobody_made_is_named_as_the_null_pointer(root, serve):
+    root.write("bad.c", bad("", output='{ "Y", DEVSERVE_INT32, { -1 } }'))
+    server = serve()
+    for value in (1, -1):
+        answer = server.infer("bad", x(value))
+        assert answer.status == 500 and ('wrote through a null pointer; output "Y" has no memory until devserve_make(), or '
+                                         "with .shape = DEVSERVE_SAME_SHAPE") in answer.json["error"], answer
 
 
 def test_aborts_and_traps_name_their_place(root, serve):
