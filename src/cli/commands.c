@@ -40,7 +40,7 @@ static const struct exit_status exits[] = {
 	{ 0, "It was done." },
 	{ 1, "It failed; the sentence on stderr says why." },
 	{ 2, "The command line, or a variable of the environment, is wrong." },
-	{ 4, "A deployment could not be built, or its trial failed." },
+	{ 4, "A deployment could not be built; of check and test, also: or its trial failed." },
 	{ 69, "No server answers." },
 	{ 130, "Ctrl-C ended it." },
 };

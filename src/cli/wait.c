@@ -79,7 +79,9 @@ static int run(void *options)
 const struct command cli_wait = {
 	.name = "wait",
 	.help = "wait until the newest save serves or failed",
-	.about = "Wait until the newest save of the deployment NAME serves or failed.",
+	.about = "Wait until the newest save of the deployment NAME serves or failed. Once it serves, no answer of the "
+		 "generation before comes any more. The first generation after a start serves as soon as one of "
+		 "its replicas does; the others follow.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(rows),
 	COMMAND_OPERANDS(operands),
