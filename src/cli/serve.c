@@ -26,7 +26,7 @@ static const struct example check_examples[] = {
 };
 
 static const struct exit_status check_exits[] = {
-	{ 0, "All could serve." },
+	{ 0, "All could serve, or were skipped: they build, and need a GPU that isn't here (--strict: 4)." },
 	{ 1, "It could not be found out." },
 	{ 4, "Some deployment could not: it doesn't compile or link, its deployment.yaml or its "
 	     "weights are wrong, its image is refused, or its trial failed." },
@@ -37,6 +37,14 @@ static const struct exit_status check_exits[] = {
 static bool is_misspelt(const struct options *o)
 {
 	return !strchr(o->root, '/') && !file_exists(o->root);
+}
+
+/* Of the usual root, by the name of what it lies in. */
+static bool is_deployment(const char *name)
+{
+	_cleanup_free_ char *path = path_join(OPTIONS_DEFAULT_ROOT, name);
+
+	return file_is_directory(path);
 }
 
 static int run(void *options)
@@ -60,6 +68,11 @@ static int check(void *options)
 
 	if (options_settle(o, &why) != 0)
 		return cli_usage_error(&cli_check, &why);
+	if (is_misspelt(o) && is_deployment(o->root)) {
+		buffer_printf(&why, "check takes the directory of all deployments, and %s is one of " OPTIONS_DEFAULT_ROOT
+				    "; 'devserve test %s' builds and tries it alone", o->root, o->root);
+		return cli_error(&why);
+	}
 	if (options_check_root(o, &why) < 0)
 		return cli_error(&why);
 	return serve_check(o);
@@ -71,6 +84,7 @@ const struct command cli_serve = {
 	COMMAND_EXAMPLES(serve_examples),
 	COMMAND_ROWS(options_rows),
 	COMMAND_OPERANDS(operands),
+	.without = 1 << OPTIONS_CHECKING,
 	.size = sizeof(struct options),
 	.run = run,
 };

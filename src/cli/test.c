@@ -24,7 +24,7 @@ static const struct example examples[] = {
 };
 
 static const struct exit_status exits[] = {
-	{ 0, "All are answered as they say." },
+	{ 0, "All are answered as they say, or were skipped for want of a GPU (--strict: 4)." },
 	{ 1, "It could not be found out." },
 	{ 4, "Some aren't, or a deployment could not be built or loaded." },
 	{ 130, "Ctrl-C ended it." },
@@ -47,7 +47,7 @@ const struct command cli_test = {
 	.help = "run golden cases, then exit",
 	.about = "Build the deployments NAME, or all in the root, load each in a worker, and run its golden cases "
 		 "(NAME/golden/): all of them, whatever time they take, and whatever `gate:` says. Prints TAP: a line "
-		 "for each case, and what is wrong with it below. A server that runs beside it isn't disturbed.",
+		 "for each case, in order of names, and what is wrong with it below. A server that runs beside it isn't disturbed.",
 	COMMAND_EXAMPLES(examples),
 	COMMAND_ROWS(options_rows),
 	.without = 1 << OPTIONS_WATCHING | 1 << OPTIONS_LISTENING | 1 << OPTIONS_LIMITS,

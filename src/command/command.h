@@ -41,6 +41,7 @@ enum option_kind {         /* the field's type, what the text may be */
 /* The headings that options stand under. */
 enum option_section {
 	OPTIONS_GENERAL,
+	OPTIONS_CHECKING,
 	OPTIONS_WATCHING,
 	OPTIONS_LISTENING,
 	OPTIONS_LIMITS,

@@ -62,6 +62,7 @@ static void put_section(const struct page *p, const struct command *c, enum opti
 {
 	static const char *const headings[N_OPTION_SECTIONS] = {
 		[OPTIONS_GENERAL] = "Options",
+		[OPTIONS_CHECKING] = "Checking",
 		[OPTIONS_WATCHING] = "Watching",
 		[OPTIONS_LISTENING] = "Listening",
 		[OPTIONS_LIMITS] = "Limits",

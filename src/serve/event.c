@@ -238,6 +238,7 @@ static void put_event(struct buffer *b, const struct event *e)
 	put_string(b, "signature", e->signature);
 	put_flag(b, "sanitized", e->sanitizer != NULL);
 	put_string(b, "sanitizer", e->sanitizer);
+	put_flag(b, "no_device", e->no_device);
 	put_flag(b, "identical", e->identical);
 	put_string(b, "url", e->url);
 	put_string(b, "path", e->path);

@@ -88,7 +88,7 @@ struct event {
 	const char *path, *url, *reason, *text, *level;
 	const char *state;      /* save.done: what became of it, where the struct changed */
 	const char *outcome;    /* save.done: swapped unchanged build-failed trial-failed refused superseded */
-	bool no_device;         /* trial.failed: what it needs isn't on this machine */
+	bool no_device;         /* trial.failed, save.done: what it needs isn't on this machine */
 	uint32_t from;          /* generation that served before */
 	const char *signature;  /* save.done: what of its inputs and outputs is other than before, or NULL */
 	bool cached;            /* the image was known: no compiler ran */

@@ -243,7 +243,13 @@ static void put_failed(const struct style *s, struct buffer *b, const struct eve
 
 static void put_failed_check(const struct style *s, struct buffer *b, const struct event *e)
 {
-	put_failure(s, b, e);
+	if (e->no_device) {
+		style_head(s, b, e->deployment);
+		buffer_printf(b, "%sskipped%s, builds", YELLOW(s), PLAIN(s));
+		put_reason(b, e);
+	} else {
+		put_failure(s, b, e);
+	}
 	buffer_putc(b, '\n');
 	put_kernels(s, b, e);
 }

@@ -168,6 +168,7 @@ void save_end(struct save *s, const char *outcome, const char *reason,
 	e.cached = s->cached;
 	e.sanitizer = sanitizer_of(s->runtime);
 	e.identical = s->identical;
+	e.no_device = roll && roll->no_device;
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, now, stages);
 	e.took_ns = now - s->saved_ns;

@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "deploy/deploy.h"
+#include "deploy/handle.h"
 #include "history/history.h"
 #include "ingress/ingress.h"
 #include "serve/cases.h"
@@ -56,16 +57,18 @@ static int conclude_check(struct server *s)
 {
 	_cleanup_free_ char *sentence = NULL;
 	const struct plugin *p;
-	unsigned n = 0, good = 0;
+	unsigned n = 0, good = 0, skipped = 0;
 
 	LIST_FOREACH(p, &s->plugins.list, entry) {
 		n++;
 		good += p->deployment && p->outcome && strcmp(p->outcome, "swapped") == 0;
+		skipped += p->deployment && deployment_handle(p->deployment)->no_device;
 	}
-	sentence = xasprintf("%u of %u can serve", good, n);
+	sentence = skipped ? xasprintf("%u of %u can serve, %u skipped: built, but not tried without a GPU", good, n, skipped) :
+			     xasprintf("%u of %u can serve", good, n);
 	if (n)
 		server_notice(s, sentence);
-	return good == n ? EXIT_SUCCESS : EXIT_BUILD_FAILED;
+	return good + (s->o->strict ? 0 : skipped) == n ? EXIT_SUCCESS : EXIT_BUILD_FAILED;
 }
 
 static void tell_ready(struct server *s)
@@ -144,7 +147,7 @@ static void open_sinks(struct server *s)
 	if (s->o->json)
 		s->json_sink = json_sink_new(s->events);
 	else if (s->testing)
-		s->tap_sink = tap_sink_new(s->events);
+		s->tap_sink = tap_sink_new(s->events, s->o->strict);
 	else
 		s->terminal = terminal_new(s->events, s->o);
 	s->news.reports = reports_new(&s->loop, s->events, on_reported, s);
@@ -213,7 +216,10 @@ static void find_all(struct server *s)
 
 		if (plugins_find(&s->plugins, name) || s->stopping)
 			continue;
-		fprintf(stderr, "devserve: there is no deployment '%s' in %s\n", name, s->root);
+		_cleanup_free_ char *sentence = xasprintf("there is no deployment '%s' in %s", name, s->root);
+
+		fprintf(stderr, "devserve: %s\n", sentence);
+		tap_sink_bail(s->tap_sink, sentence);
 		server_end(s, EXIT_FAILURE);
 	}
 }

@@ -7,6 +7,7 @@
  */
 
 #include "serve/server.h"
+#include "serve/tap_sink.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
 	struct server *s = handle->data;
 
+	tap_sink_bail(s->tap_sink, "it was interrupted");
 	server_end(s, number == SIGINT ? 130 : s->checking ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import time
 import os
 import pathlib
 import re
@@ -206,6 +207,31 @@ def test_ctrl_c_ends_a_check(root, compiler, tmp_path):
     assert any('"build.started"' in line for line in check.stdout)
     check.send_signal(signal.SIGINT)
     assert check.wait(PATIENCE) == 130
+
+
+def is_compiler(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "cc"
+
+
+def test_ctrl_c_ends_a_test_without_a_plan(root, compiler):
+    root.write("one/one.c", constant(1))
+    compiler.hold()
+    test = subprocess.Popen([str(BUILD / "devserve"), "test", "--root", str(root.path)], text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, **compiler.env})
+    children = pathlib.Path(f"/proc/{test.pid}/task/{test.pid}/children")
+    deadline = time.monotonic() + PATIENCE
+    while not any(is_compiler(pid) for pid in children.read_text().split()) and time.monotonic() < deadline:
+        pass
+    test.send_signal(signal.SIGINT)
+    assert test.wait(PATIENCE) == 130
+    assert test.stdout.read().splitlines() == ["TAP version 13", "Bail out! it was interrupted"]
+
+
+def test_check_says_what_it_takes_where_it_is_given_the_name_of_a_deployment(root):
+    root.write("one/one.c", constant(1))
+    run = devserve("check", "one", cwd=root.path.parent)
+    assert run.returncode == 1 and "and one is one of ./plugins; 'devserve test one'" in run.stderr, run
 
 
 def test_check_as_json_is_one_object_a_line(root):

@@ -3,6 +3,7 @@
 which computes nothing) shows in which order the worker calls it, and what it does with errors."""
 
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -13,7 +14,7 @@ import numpy
 import pytest
 
 from cuda_driver import Driver
-from devserve import BUILD, LONG, constant, x
+from devserve import BUILD, LONG, constant, devserve, x
 from gpu import GPU, fake, needs_toolkit, with_gpu, without_gpu  # noqa: F401, a fixture
 
 pytestmark = needs_toolkit
@@ -156,6 +157,21 @@ def test_without_a_driver_the_deployment_is_unavailable_and_others_serve(root, s
     for event in ("trial.failed", "save.done"):  # the compiler's figures take no GPU
         told = server.wait(event, deployment="one")
         assert {k["name"] for k in told["kernels"]} == {"twice", "wild", "forever"}, told
+
+
+@without_gpu
+def test_a_check_without_a_gpu_skips_what_builds_unless_it_is_strict(root):
+    write(root)
+    root.write("cpu/cpu.c", constant(7))
+    check = devserve("check", root.path)
+    assert check.returncode == 0 and "skipped, builds: " in check.stdout and "1 of 2 can serve, 1 skipped" in check.stdout, check
+    events = [json.loads(line) for line in devserve("check", root.path, "--json").stdout.splitlines()]
+    assert [e["no_device"] for e in events if e["event"] == "save.done" and e["deployment"] == "one"] == [True]
+    test = devserve("test", "--root", root.path)
+    assert test.returncode == 0 and "ok 2 - one: builds and loads # SKIP this deployment needs CUDA" in test.stdout, test
+    assert devserve("check", root.path, "--strict").returncode == 4
+    strict = devserve("test", "--root", root.path, "--strict")
+    assert strict.returncode == 4 and "not ok 2 - one: builds and loads\n# this deployment needs CUDA" in strict.stdout, strict
 
 
 def test_no_program_of_ours_links_to_a_cuda_library():

@@ -340,6 +340,20 @@ def test_what_does_not_build_is_a_test_that_fails(root):
     assert "not ok 1 - k: builds and loads" in ran.stdout
 
 
+def test_lines_come_in_order_of_names(root):
+    for name in ("d", "a", "c", "b"):
+        root.write(f"{name}/{name}.c", times(2) if name != "a" else "#include <complex.h>\n" + times(2))
+    lines = devserve("test", "--root", root.path).stdout.splitlines()
+    assert [line.split()[3] for line in lines[1:-1]] == ["a:", "b:", "c:", "d:"], lines
+
+
+def test_what_comes_to_no_end_is_no_plan(root):
+    root.write("k/k.c", times(2))
+    ran = devserve("test", "nope", "--root", root.path)
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines() == ["TAP version 13", f"Bail out! there is no deployment 'nope' in {root.path}"]
+
+
 def test_what_was_refused_is_accepted_on_the_command_line(serve, root):
     golden(root, "k", "ones", {"X": ONES}, {"Y": 2 * ONES})
     root.write("k/k.c", times(2))
