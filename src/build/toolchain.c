@@ -87,6 +87,22 @@ static void add_cpu(struct hash_state *s)
 	}
 }
 
+/* A list of paths, without those that come again: the first is where things are found. */
+static void add_paths(struct hash_state *s, const char *list)
+{
+	for (const char *at = list, *end; at; at = *end ? end + 1 : NULL) {
+		const char *before = list;
+
+		end = strchrnul(at, ':');
+		while (before < at && (strncmp(before, at, (size_t)(end - at)) != 0 || (before[end - at] != ':')))
+			before = strchr(before, ':') + 1;
+		if (before < at)
+			continue;
+		hash_state_add(s, at, (size_t)(end - at));
+		hash_state_add(s, ":", 1);
+	}
+}
+
 static struct hash hash_machine(void)
 {
 	static const char *const names[] = { "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
@@ -99,7 +115,8 @@ static struct hash hash_machine(void)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *value = getenv(names[i]);
 
-		hash_state_add_string(s, value ? value : "");
+		add_paths(s, value ? value : "");
+		hash_state_add_string(s, "");
 	}
 	return hash_state_end(s);
 }

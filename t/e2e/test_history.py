@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from devserve import LONG, Client, Server, constant, deployment, devserve, fill, x
+from devserve import LONG, Client, Server, constant, deployment, devserve, fill, wait_until_older, x
 
 BROKEN = "this is no C\n"
 
@@ -79,6 +79,17 @@ def test_it_tells_people_the_same(root, serve):
     assert tell(root, "one", "-n", "1").splitlines()[3:] == lines[5:]
     summary = tell(root)
     assert "one  3 saves, 2 generations" in summary and "two  1 save, 1 generation" in summary, summary
+
+
+def test_a_path_that_the_environment_has_twice_makes_no_new_generation(root, serve):
+    root.write("one/one.c", constant(1))
+    env = {"LIBRARY_PATH": "/usr/lib:/opt/lib", "CPATH": "/opt/include"}
+    for again, generation in (({}, 1), ({"LIBRARY_PATH": "/usr/lib:/opt/lib:/usr/lib:/opt/lib"}, 1),
+                              ({"LIBRARY_PATH": "/opt/lib:/usr/lib"}, 2)):
+        server = serve(env={**env, **again})
+        assert server.infer("one").generation == generation, again
+        wait_until_older(root.path)
+        server.stop()
 
 
 def test_a_save_that_changes_nothing_is_not_in_it_and_a_restart_is_no_new_generation(root, serve):
