@@ -528,6 +528,8 @@ const char *invocation_end(struct invocation *v)
 	threads_enter(NULL);
 	r = finish(v, r);
 	guard_end(v->guard);
+	if (r > 0 && !call->error_size)
+		host_fail(&v->view, EPROTO, "infer() returned %d; it must return 0, or a negative errno", r);
 	call->status = r > 0 ? -EPROTO : r;
 	return v->damage[0] ? v->damage : NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/judge.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -92,7 +93,7 @@ static void put_share(struct buffer *b, const struct comparison *c)
 {
 	double percent = 100 * (double)c->n_beyond / (double)c->n;
 
-	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " elements (%.*f %%)", c->n_beyond, c->n, percent < 10 ? 2 : 0, percent);
+	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " element%s (%.*f %%)", c->n_beyond, c->n, c->n == 1 ? "" : "s", percent < 10 ? 2 : 0, percent);
 }
 
 static void put_differences(struct buffer *b, const struct pair *p, const struct comparison *c)
@@ -304,6 +305,11 @@ static enum proof_outcome judge_refusal(const struct call *call, struct proof_fa
 {
 	const char *name = strerrorname_np(call->status < 0 ? -call->status : call->status);
 
+	if (call->status == -EPROTO && call->error_size && call->error_size <= CALL_ERROR_SIZE) { /* what it is says it all */
+		snprintf(fault->sentence, sizeof(fault->sentence), "%.*s; it answered before", (int)call->error_size,
+			 call->error);
+		return PROOF_REFUSED;
+	}
 	snprintf(fault->sentence, sizeof(fault->sentence), "infer() returned %s%s%.*s; it answered before",
 		 name ? name : "an error", call->error_size ? ": " : "",
 		 (int)(call->error_size < CALL_ERROR_SIZE ? call->error_size : CALL_ERROR_SIZE), call->error);

@@ -92,6 +92,13 @@ def test_an_output_that_nobody_made_is_named_as_the_null_pointer(root, serve):
                                          "with .shape = DEVSERVE_SAME_SHAPE") in answer.json["error"], answer
 
 
+def test_what_returns_neither_0_nor_an_errno_is_told_what_it_returned(root, serve):
+    root.write("bad.c", bad("return 7;"))
+    answer = serve().infer("bad", x(-1))
+    assert answer.status == 500
+    assert answer.json["error"] == "infer() returned 7; it must return 0, or a negative errno", answer
+
+
 def test_aborts_and_traps_name_their_place(root, serve):
     root.write("bad.c", bad("abort();"))
     root.write("worse.c", bad("__builtin_trap();"))
