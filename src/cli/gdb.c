@@ -112,6 +112,12 @@ static int choose_worker(const struct gdb_options *o, const struct client *c, co
 		names_refuse(c, o->client.name, why);
 		return EXIT_FAILURE;
 	}
+	if (!n) {
+		const char *reason = json_reader_string(status, "/deployments/%d/reason", at);
+
+		buffer_printf(why, "%s has no worker: %s", o->client.name, reason ? reason : "it is being replaced; try again");
+		return EXIT_FAILURE;
+	}
 	if (o->replica >= n || !json_reader_number(status, &pid, "/deployments/%d/workers/%u/pid", at, o->replica)) {
 		buffer_printf(why, "%s has %zu worker%s; --replica counts from 0", o->client.name, n, n == 1 ? "" : "s");
 		return EXIT_FAILURE;

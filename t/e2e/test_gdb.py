@@ -90,3 +90,10 @@ def test_what_is_not_there_is_a_sentence(server, words, sentence):
 def test_without_a_gdb_that_is_said(server, tmp_path):
     done = devserve("gdb", "one", "--root", server.root.path, env={"PATH": str(tmp_path)})
     assert done.returncode == 1 and "cannot start gdb" in done.stderr, done
+
+
+def test_where_nothing_serves_the_reason_is_told(root, serve):
+    root.write("none/none.c", "no C\n")
+    serve(ready=False).wait("server.ready")
+    done = devserve("gdb", "none", "--root", root.path)
+    assert done.returncode == 1 and "none has no worker: " in done.stderr and "none.c:1" in done.stderr, done
