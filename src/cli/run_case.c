@@ -153,8 +153,8 @@ static struct tolerance tolerance_for(const struct tolerances *all, const char *
 static void say_difference(const struct array *expected, const struct array *got, const struct comparison *c,
 			   struct buffer *b)
 {
-	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " elements %s off; the %s at ", c->n_beyond, c->n,
-		      c->n_beyond == 1 ? "is" : "are", expected->dtype == DEVSERVE_BYTES ? "first" : "worst");
+	buffer_printf(b, "%" PRIu64 " of %" PRIu64 " element%s %s off; the %s at ", c->n_beyond, c->n,
+		      c->n == 1 ? "" : "s", c->n_beyond == 1 ? "is" : "are", expected->dtype == DEVSERVE_BYTES ? "first" : "worst");
 	compare_put_place(b, c->worst, expected->shape, expected->rank);
 	if (expected->dtype == DEVSERVE_BYTES)
 		return;
