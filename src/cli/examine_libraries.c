@@ -164,7 +164,8 @@ static char *describe_toolkit(struct cuda *c)
 		buffer_printf(&b, "no NVRTC in %s: .cu sources without host code can't be built", c->libraries);
 	buffer_printf(&b, ", for %s", c->architecture);
 	if (!sanitizer)
-		buffer_puts(&b, "; no compute-sanitizer, which 'devserve asan' starts workers by");
+		buffer_puts(&b, "; no compute-sanitizer, which 'devserve asan' starts workers by: sudo apt install "
+				"cuda-sanitizer-MAJOR-MINOR, as the toolkit's release is, from NVIDIA's repository");
 	return buffer_steal(&b);
 }
 
