@@ -200,7 +200,26 @@ static void move_place(struct diagnostic *d)
 /* It tells nothing that hasn't been said. */
 static bool is_epilogue(const struct diagnostics *d, const struct mark *mark)
 {
-	return d->n && strncmp(mark->message, "ld returned ", 12) == 0;
+	return d->n && (strncmp(mark->message, "ld returned ", 12) == 0 || strncmp(mark->message, "Ptx assembly aborted", 20) == 0);
+}
+
+static bool is_same(const struct diagnostic *a, const struct diagnostic *b)
+{
+	return a->file && b->file && strcmp(a->file, b->file) == 0 && a->line == b->line && a->column == b->column &&
+	       strcmp(a->message, b->message) == 0;
+}
+
+/* A function that is called twice in a line is missed by the linker twice. */
+static void drop_repeated(struct diagnostics *d)
+{
+	struct diagnostic *last = &d->at[d->n - 1];
+
+	if (d->n < 2 || !is_same(last - 1, last))
+		return;
+	free(last->file);
+	free(last->severity);
+	free(last->message);
+	d->n--;
 }
 
 static void parse_line(struct diagnostics *d, const char *line, const char *end,
@@ -223,6 +242,7 @@ static void parse_line(struct diagnostics *d, const char *line, const char *end,
 	set_place(one, place, directory);
 	if (is_program(place))
 		move_place(one);
+	drop_repeated(d);
 }
 
 void diagnostics_parse(struct diagnostics *d, const char *text, const char *directory)

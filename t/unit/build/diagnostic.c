@@ -78,6 +78,8 @@ Test(diagnostic, linkers)
 	      "/p/a.c:3:0 error undefined reference to `g'");
 	check("/usr/bin/ld: u.o: in function `f':\n/p/a.c:3:(.text+0x1): undefined reference to `g'\n",
 	      "/p/a.c:3:0 error undefined reference to `g'");
+	check("/p/a.c:3: undefined reference to `g'\n/p/a.c:3: undefined reference to `g'\n/p/a.c:4: undefined reference to `g'\n",
+	      "/p/a.c:3:0 error undefined reference to `g'\n/p/a.c:4:0 error undefined reference to `g'");
 	check("/usr/bin/ld: warning: a.o: missing .note.GNU-stack section\n",
 	      "-:0:0 warning a.o: missing .note.GNU-stack section");
 	check("collect2: error: ld returned 1 exit status\n", "-:0:0 error ld returned 1 exit status");
@@ -88,6 +90,7 @@ Test(diagnostic, nvcc)
 	check("/p/a.cu(2): error: identifier \"two\" is undefined\n"
 	      "/p/a.cu(3): warning #177-D: variable \"x\" was declared but never referenced\n"
 	      "ptxas error   : Entry function 'k' uses too much shared data\n"
+	      "ptxas fatal   : Ptx assembly aborted due to errors\n"
 	      "nvcc fatal   : Unsupported gpu architecture 'sm_10'\n",
 	      "/p/a.cu:2:0 error identifier \"two\" is undefined\n"
 	      "/p/a.cu:3:0 warning variable \"x\" was declared but never referenced\n"
