@@ -134,7 +134,7 @@ def test_a_wrong_shape_of_an_output_is_the_deployments_failure(root, serve):
     answer = server.infer("liar")
     assert answer.status == 500 and "contradicts" in answer.json["error"], answer
     answer = server.infer("mute")
-    assert answer.status == 500 and "devserve_output" in answer.json["error"], answer
+    assert answer.status == 500 and "devserve_make" in answer.json["error"], answer
 
 
 def test_errors_carry_the_sentence_and_who_is_to_blame(root, serve):
