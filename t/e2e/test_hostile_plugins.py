@@ -317,7 +317,7 @@ SAYS = {
     "has negative extents": (shaping("devserve_make(call, 0, -1, INT64_MIN); return -5;"), "contradicts"),
     "overflows": (shaping("devserve_make(call, 0, INT64_MAX, INT64_MAX); return -5;"), "overflows"),
     "is larger than anything": (shaping("devserve_make(call, 0, INT64_MAX / 8, 1); return -5;"), "memory"),
-    "says nothing of its shape": (shaping("return 0;"), "devserve_output"),
+    "says nothing of its shape": (shaping("return 0;"), "devserve_make"),
     "goes on after it was refused": (shaping("devserve_make(call, 0, -1, 1); return 0;"), "contradicts"),
     "appends to what is not BYTES": (shaping('devserve_append(call, 0, "x", 1); return -5;'), "BYTES"),
     "appends more than it says": (shaping(
