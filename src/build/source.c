@@ -20,6 +20,8 @@
 #include "build/diagnostic.h"
 #include "build/store.h"
 
+#define OPEN_SOURCE_FILE " open source file \""
+
 struct source {
 	char *path;
 	struct words paths; /* sorted */
@@ -129,15 +131,21 @@ void sources_read(struct sources *s, const char *source, const struct words *pat
 	set(s, get(s, source), &now);
 }
 
-/* "…: fatal error: NAME: No such file or directory", and clang's "'NAME' file not found" */
+/*
+ * gcc's "NAME: No such file or directory", clang's "'NAME' file not found", and NVRTC's "cannot open source file
+ * "NAME"", or "could not open" it.
+ */
 static void add_missing(struct words *ret, const char *message)
 {
-	const char *end = strstr(message, ": No such file");
+	const char *name = strstr(message, OPEN_SOURCE_FILE), *end = strstr(message, ": No such file");
 
 	if (end) {
 		words_printf(ret, "?%.*s", (int)(end - message), message);
 	} else if (*message == '\'' && (end = strstr(message, "' file not found"))) {
 		words_printf(ret, "?%.*s", (int)(end - message - 1), message + 1);
+	} else if (name) {
+		name += strlen(OPEN_SOURCE_FILE);
+		words_printf(ret, "?%.*s", (int)strcspn(name, "\""), name);
 	}
 }
 

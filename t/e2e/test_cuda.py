@@ -352,6 +352,17 @@ def test_a_kernel_may_include_the_usual_headers(root, fake):
     assert "no library of the host" in failed["diagnostics"][-1]["message"], failed
 
 
+def test_a_header_that_was_missing_builds_the_kernel_when_it_is_there(root, fake):
+    write(root)
+    server = fake()
+    done = server.save("one/kernel.cu", '#include "later.h"\n#include "sub/tile.cuh"\n' + kernel(3))
+    assert done["outcome"] == "build-failed" and "later.h" in done["reason"], done
+    done = server.save("one/later.h", "#define LATER 1\n")
+    assert done["outcome"] == "build-failed" and "tile.cuh" in done["reason"], done
+    (root.path / "one/sub").mkdir()
+    assert server.save("one/sub/tile.cuh", "#define TILE 1\n")["outcome"] == "swapped"
+
+
 def test_a_kernel_of_two_sources_is_refused_with_both(root, fake):
     write(root)
     server = fake()
