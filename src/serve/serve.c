@@ -64,7 +64,8 @@ static int conclude_check(struct server *s)
 		good += p->deployment && p->outcome && strcmp(p->outcome, "swapped") == 0;
 		skipped += p->deployment && deployment_handle(p->deployment)->no_device;
 	}
-	sentence = skipped ? xasprintf("%u of %u can serve, %u skipped: built, but not tried without a GPU", good, n, skipped) :
+	sentence = skipped ? xasprintf("%u of %u can serve, %u skipped: built, but not tried without a GPU%s", good, n, skipped,
+				       s->o->strict ? ", which fails with --strict" : "") :
 			     xasprintf("%u of %u can serve", good, n);
 	if (n)
 		server_notice(s, sentence);
@@ -167,8 +168,6 @@ static void tell_listening(struct server *s)
 	events_emit(s->events, &(struct event){ .kind = EVENT_SERVER_LISTENING,
 						.url = ingress_url(s->ingress),
 						.path = s->root });
-	if (builder_complaint(s->builder))
-		server_notice(s, builder_complaint(s->builder));
 	if (!ingress_is_loopback(s->ingress))
 		server_notice(s, advice);
 	if (s->o->core)
@@ -244,6 +243,8 @@ static int run(struct server *s)
 		server_keep_history(s);
 	if (!s->checking)
 		tell_listening(s);
+	if (builder_complaint(s->builder))
+		server_notice(s, builder_complaint(s->builder));
 	if (!s->checking && s->terminal)
 		server_open_console(s);
 	plugins_scan(&s->plugins, s->started_ns);

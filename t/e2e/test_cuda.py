@@ -169,7 +169,8 @@ def test_a_check_without_a_gpu_skips_what_builds_unless_it_is_strict(root):
     assert [e["no_device"] for e in events if e["event"] == "save.done" and e["deployment"] == "one"] == [True]
     test = devserve("test", "--root", root.path)
     assert test.returncode == 0 and "ok 2 - one: builds and loads # SKIP this deployment needs CUDA" in test.stdout, test
-    assert devserve("check", root.path, "--strict").returncode == 4
+    strict = devserve("check", root.path, "--strict")
+    assert strict.returncode == 4 and "fails with --strict" in strict.stdout + strict.stderr, strict
     strict = devserve("test", "--root", root.path, "--strict")
     assert strict.returncode == 4 and "not ok 2 - one: builds and loads\n# this deployment needs CUDA" in strict.stdout, strict
 
@@ -361,6 +362,22 @@ def test_a_header_that_was_missing_builds_the_kernel_when_it_is_there(root, fake
     assert done["outcome"] == "build-failed" and "tile.cuh" in done["reason"], done
     (root.path / "one/sub").mkdir()
     assert server.save("one/sub/tile.cuh", "#define TILE 1\n")["outcome"] == "swapped"
+
+
+def test_a_kernel_that_no_launch_can_name_is_warned_of(root, fake):
+    write(root)
+    root.write("one/deployment.yaml", 'kernels: ["named", "(void (*)(int *))cast"]\n')
+    server = fake()
+    assert not server.seen("build.warned")
+    server.save("one/more.cu", """\
+__global__ void named(float *y) { *y = 1; }
+__global__ void cast(int *y) { *y = 1; }
+__global__ void cast(float *y) { *y = 1; }
+namespace library { __global__ void inner(float *y) { *y = 1; } }
+""")
+    (warned,) = server.seen("build.warned")
+    (told,) = [d["message"] for d in warned["diagnostics"]]
+    assert told.startswith("no launch can name the kernel cast(float*): make it extern"), warned
 
 
 def test_a_kernel_of_two_sources_is_refused_with_both(root, fake):

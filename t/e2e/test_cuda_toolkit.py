@@ -87,6 +87,12 @@ def test_a_variable_that_leads_nowhere_is_told(root, serve, name, said):
     assert check["state"] == "note" and check["value"].startswith(said) and "unset" in check["mend"], check
 
 
+def test_a_check_tells_of_a_variable_that_leads_nowhere_too(root):
+    root.write("one.c", constant(1))
+    told = devserve("check", root.path, env={"CUDA_HOME": "/nowhere"})
+    assert told.returncode == 0 and "CUDA_HOME=/nowhere has no bin/nvcc" in told.stdout + told.stderr, told
+
+
 def test_the_doctor_says_which_toolkit_is_used_and_for_what():
     check = doctor()
     assert check["state"] == "ok" and "/nvcc, NVRTC /" in check["value"] and "libnvrtc.so" in check["value"], check
