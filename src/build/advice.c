@@ -22,6 +22,7 @@
 #include "base/memory.h"
 
 #define MISSING " open source file \"" /* cannot, or could not */
+#define IDENTIFIER "identifier \""
 #define UNRESOLVED "Unresolved extern function '"
 
 /* Of libstdc++; its header is for C++ alone. */
@@ -47,6 +48,15 @@ static const char *complaint(const char *line, const char **ret_severity)
 	return NULL;
 }
 
+/* Once, however many lines ask for it. */
+static void add_note(struct buffer *notes, const char *source, const char *text, const char *what, const char *rest)
+{
+	_cleanup_free_ char *note = xasprintf("%s: note: %s%s%s\n", source, text, what, rest);
+
+	if (!strstr(buffer_text(notes), note))
+		buffer_puts(notes, note);
+}
+
 static void advise_unresolved(const char *message, const char *source, struct buffer *ret)
 {
 	_cleanup_free_ char *symbol = NULL, *plain = NULL;
@@ -56,8 +66,17 @@ static void advise_unresolved(const char *message, const char *source, struct bu
 	message += strlen(UNRESOLVED);
 	symbol = xstrndup(message, strcspn(message, "'"));
 	plain = strncmp(symbol, "_Z", 2) == 0 ? __cxa_demangle(symbol, NULL, NULL, NULL) : NULL;
-	buffer_printf(ret, "%s: note: each .cu is compiled alone: include the file that has %s\n", source,
-		      plain ? plain : symbol);
+	add_note(ret, source, "each .cu is compiled alone: include the file that has ", plain ? plain : symbol, "");
+}
+
+static void advise_limits(const char *message, const char *source, struct buffer *ret)
+{
+	if (strstr(message, "not supported on .target") || strstr(message, "requires .target"))
+		add_note(ret, source, "it is compiled for the GPU that is here, or sm_80; in deployment.yaml, "
+				      "cflags: [-arch=sm_90a] chooses another", "", "");
+	if (strstr(message, "uses too much shared data"))
+		add_note(ret, source, "more than 48 KiB are the launch's to ask for: extern __shared__, and "
+				      "`shared` of devserve_launch()", "", "");
 }
 
 /* C++ names its headers without a suffix. Of C's ours stand in for most (nvrtc/headers.h). */
@@ -71,6 +90,41 @@ static bool is_of_host(const char *header)
 	return !strpbrk(header, "./");
 }
 
+/* nvcc puts much before a source that NVRTC does not. */
+static void advise_undefined(const char *line, const char *source, struct buffer *ret)
+{
+	static const char *const headers[][2] = {
+		{ "INFINITY", "math.h" }, { "NAN", "math.h" }, { "M_PI", "math.h" }, { "FLT_MAX", "float.h" },
+		{ "FLT_MIN", "float.h" }, { "FLT_EPSILON", "float.h" }, { "INT_MAX", "limits.h" }, { "INT_MIN", "limits.h" },
+		{ "UINT_MAX", "limits.h" }, { "int8_t", "stdint.h" }, { "uint8_t", "stdint.h" }, { "int16_t", "stdint.h" },
+		{ "uint16_t", "stdint.h" }, { "int32_t", "stdint.h" }, { "uint32_t", "stdint.h" }, { "int64_t", "stdint.h" },
+		{ "uint64_t", "stdint.h" }, { "half", "cuda_fp16.h" }, { "__half", "cuda_fp16.h" }, { "half2", "cuda_fp16.h" },
+		{ "__nv_bfloat16", "cuda_bf16.h" },
+	};
+	const char *name = strstr(line, IDENTIFIER);
+	size_t size;
+
+	if (!name || !strstr(name, "\" is undefined"))
+		return;
+	name += strlen(IDENTIFIER);
+	size = strcspn(name, "\"");
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+		if (strlen(headers[i][0]) == size && memcmp(headers[i][0], name, size) == 0)
+			add_note(ret, source, "NVRTC includes nothing by itself: #include <", headers[i][1], ">");
+}
+
+/* Whether @line is of a part of CUB or Thrust that is the host's, at least with what it includes. */
+static bool advise_cccl(const char *line, const char *source, struct buffer *ret)
+{
+	const char *place = strstr(line, "): "), *cub = strstr(line, "/cub/"), *thrust = strstr(line, "/thrust/");
+
+	if (!place || !((cub && cub < place) || (thrust && thrust < place)))
+		return false;
+	add_note(ret, source, "kernels take <cub/block/…> and <cub/warp/…>; <cub/cub.cuh> and Thrust are for a .cu that nvcc "
+			      "compiles, with its launches", "", "");
+	return true;
+}
+
 static void advise_missing(const char *line, const char *source, struct buffer *ret)
 {
 	const char *name = strstr(line, "error: could not" MISSING) || strstr(line, "error: cannot" MISSING)
@@ -78,8 +132,8 @@ static void advise_missing(const char *line, const char *source, struct buffer *
 	_cleanup_free_ char *header = name ? xstrndup(name, strcspn(name, "\"")) : NULL;
 
 	if (header && is_of_host(header))
-		buffer_printf(ret, "%s: note: NVRTC, which compiles kernels, has no library of the host: include what there is "
-				   "in <cuda/std/…> instead of <%s>, or move what needs it to the host's source\n", source, header);
+		add_note(ret, source, "NVRTC, which compiles kernels, has no library of the host: include what there is in "
+				      "<cuda/std/…> instead of <", header, ">, or move what needs it to the host's source");
 }
 
 static void put_line(const char *line, const char *source, struct buffer *ret, struct buffer *notes)
@@ -88,11 +142,14 @@ static void put_line(const char *line, const char *source, struct buffer *ret, s
 
 	if (!message) {
 		buffer_printf(ret, "%s\n", line);
-		advise_missing(line, source, notes);
+		advise_undefined(line, source, notes);
+		if (!advise_cccl(line, source, notes))
+			advise_missing(line, source, notes);
 		return;
 	}
 	buffer_printf(ret, "%s: %s: %s\n", source, severity, message);
 	advise_unresolved(message, source, notes);
+	advise_limits(message, source, notes);
 }
 
 void advice_add(const char *text, const char *source, struct buffer *ret)

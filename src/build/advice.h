@@ -12,6 +12,6 @@ struct buffer;
 
 /*
  * Append @text, what was said while @source was compiled, to @ret: with @source before what ptxas complains
- * of, and notes what to do behind the rest.
+ * of, and notes what to do behind the rest, each once.
  */
 void advice_add(const char *text, const char *source, struct buffer *ret);

@@ -16,7 +16,9 @@ static void check(const char *said, const char *expected)
 Test(advice, what_ptxas_complains_of_is_of_a_source)
 {
 	check("ptxas error   : Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)\n",
-	      "/r/a/k.cu: error: Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)\n");
+	      "/r/a/k.cu: error: Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)\n"
+	      "/r/a/k.cu: note: more than 48 KiB are the launch's to ask for: extern __shared__, and `shared` of "
+	      "devserve_launch()\n");
 	check("ptxas application ptx input, line 23; error   : Unknown modifier '.op'\n"
 	      "ptxas fatal   : Ptx assembly aborted due to errors\n",
 	      "/r/a/k.cu: error: Unknown modifier '.op'\n"
@@ -48,6 +50,30 @@ Test(advice, the_library_of_the_host_is_none_of_kernels)
 	      "k.cu(1): catastrophic error: cannot open source file \"mine.h\"\n");
 	check("k.cu(1): catastrophic error: cannot open source file \"cuda/std/x\"\n",
 	      "k.cu(1): catastrophic error: cannot open source file \"cuda/std/x\"\n");
+}
+
+#define TARGET "ptxas application ptx input, line 3; error   : Instruction 'wgmma.fence' not supported on .target 'sm_80'\n"
+#define ERROR "/r/a/k.cu: error: Instruction 'wgmma.fence' not supported on .target 'sm_80'\n"
+
+Test(advice, what_another_gpu_has_is_told_once_with_the_way_to_it)
+{
+	check(TARGET TARGET, ERROR ERROR "/r/a/k.cu: note: it is compiled for the GPU that is here, or sm_80; in deployment.yaml, "
+	      "cflags: [-arch=sm_90a] chooses another\n");
+}
+
+#define BARE "k.cu(3): error: identifier \"INFINITY\" is undefined\n"
+
+Test(advice, what_nvcc_includes_by_itself_is_named_with_its_header)
+{
+	check(BARE, BARE "/r/a/k.cu: note: NVRTC includes nothing by itself: #include <math.h>\n");
+}
+
+#define IN_CUB "/cuda/include/cccl/cub/device/x.cuh(9): error: could not open source file \"iterator\"\n"
+
+Test(advice, what_of_cub_is_the_hosts_is_told_as_that)
+{
+	check(IN_CUB IN_CUB, IN_CUB IN_CUB "/r/a/k.cu: note: kernels take <cub/block/…> and <cub/warp/…>; <cub/cub.cuh> and "
+	      "Thrust are for a .cu that nvcc compiles, with its launches\n");
 }
 
 Test(advice, all_else_stays_as_it_is)
