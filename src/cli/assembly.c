@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "cli/capture.h"
+#include "cli/operand.h"
 #include "command/command.h"
 
 #define PATIENCE_MS 30000
@@ -55,25 +56,6 @@ static void put_target(struct buffer *b, const char *open, const char *close, co
 		buffer_printf(b, "<%.*s>", (int)(plus ? (size_t)(plus - open) - 1 : size), open + 1);
 }
 
-/* How much an instruction reads from memory, by its name and registers; 0: it takes the address, or who knows. */
-static size_t width_of(const char *at, size_t size)
-{
-	size_t n = 0;
-
-	while (n < size && !isspace((unsigned char)at[n]))
-		n++;
-	if (n < 3 || strncmp(at, "lea", 3) == 0)
-		return 0;
-	if (memcmp(at + n - 2, "ss", 2) == 0)
-		return 4;
-	if (memcmp(at + n - 2, "sd", 2) == 0)
-		return 8;
-	if (memmem(at, n, "broadcast", 9))
-		return at[n - 1] == 'b' ? 1 : at[n - 1] == 'w' ? 2 : at[n - 1] == 'd' ? 4 : at[n - 1] == 'q' ? 8 : 16;
-	return memmem(at, size, "%zmm", 4) ? 64 : memmem(at, size, "%ymm", 4) ? 32 : memmem(at, size, "%xmm", 4) ? 16 :
-	       memmem(at + n, size - n, ",%r", 3) ? 8 : 4;
-}
-
 /* "jne    5a8 <infer+0x98>", "mov    0x2abc(%rip),%rax        # 3fc8 <x>" */
 static void put_instruction(struct buffer *b, const struct constants *constants, const char *at, size_t size,
 			    const char *own)
@@ -106,7 +88,7 @@ static void put_instruction(struct buffer *b, const struct constants *constants,
 	else if (open && close && !memchr(open, '+', (size_t)(close - open))) /* else it's what happens to lie before */
 		buffer_printf(b, "  %.*s", (int)(close + 1 - open), open);
 	if (rip && comment)
-		constants_put(constants, strtoull(comment + 2, NULL, 16), width_of(begin, (size_t)(comment - begin)), b);
+		constants_put(constants, strtoull(comment + 2, NULL, 16), operand_width(begin, (size_t)(comment - begin)), b);
 	buffer_putc(b, '\n');
 }
 
