@@ -15,6 +15,7 @@
 #include "cli/json_reader.h"
 #include "cli/run_case.h"
 #include "infer/dtype.h"
+#include "serve/cases.h"
 
 #define KEEP_TIMEOUT_MS 30000
 
@@ -129,9 +130,9 @@ static int refuse_answer(const struct client_answer *a, struct buffer *why)
 	return EXIT_FAILURE;
 }
 
-int recorded_keep(const struct client *c, uint64_t id, char **ret, struct buffer *why)
+static int keep(const struct client *c, uint64_t id, bool once, char **ret, struct buffer *why)
 {
-	_cleanup_free_ char *path = xasprintf("/-/keep?id=%" PRIu64, id);
+	_cleanup_free_ char *path = xasprintf("/-/keep?id=%" PRIu64 "%s", id, once ? "&once=1" : "");
 	struct client_answer a = CLIENT_ANSWER_NULL;
 	const struct buffer nothing = { .data = (char *)"" };
 	struct json_reader *reader = NULL;
@@ -153,6 +154,11 @@ int recorded_keep(const struct client *c, uint64_t id, char **ret, struct buffer
 		return r;
 	buffer_printf(why, "the server at %s kept it where it can't be read from here", c->url);
 	return EXIT_FAILURE;
+}
+
+int recorded_keep(const struct client *c, uint64_t id, char **ret, struct buffer *why)
+{
+	return keep(c, id, false, ret, why);
 }
 
 int recorded_read_facts(const char *directory, struct json_reader **ret, struct buffer *why)
@@ -209,13 +215,21 @@ static int run_zeroed(const char *directory, const char *got, struct recorded_ca
 	return r == 0 ? take_outputs(got, call, why) : r;
 }
 
+/* A server of another version keeps a case, as it always did. */
+static bool is_kept_once(const char *directory)
+{
+	size_t n = strlen(directory), m = strlen(CASES_ONCE);
+
+	return n > m && strcmp(directory + n - m, CASES_ONCE) == 0;
+}
+
 int recorded_answer_zeroed(const struct client *c, uint64_t id, struct recorded_call *call, bool *ret_other,
 			   struct buffer *why)
 {
 	char got[] = "/tmp/devserve-record-XXXXXX";
 	_cleanup_free_ char *directory = NULL;
 	struct interruption held;
-	int r = recorded_keep(c, id, &directory, why);
+	int r = keep(c, id, true, &directory, why);
 
 	if (r != 0)
 		return r;
@@ -227,6 +241,8 @@ int recorded_answer_zeroed(const struct client *c, uint64_t id, struct recorded_
 		buffer_printf(why, "cannot make a directory in /tmp: %s", strerror(errno));
 		r = EXIT_FAILURE;
 	}
+	if (is_kept_once(directory))
+		file_remove_tree(directory);
 	interruption_release(&held);
 	return r;
 }

@@ -37,7 +37,7 @@ int recorded_read_facts(const char *directory, struct json_reader **ret, struct 
 
 /*
  * Of a deployment with state: what it answers from a zeroed one, as a golden case is asked, takes the place
- * of the outputs of @call; *ret_other: it is another answer. It is kept for that. As recorded_keep().
+ * of the outputs of @call; *ret_other: it is another answer. Nothing of it stays kept. As recorded_keep().
  */
 int recorded_answer_zeroed(const struct client *c, uint64_t id, struct recorded_call *call, bool *ret_other,
 			   struct buffer *why);

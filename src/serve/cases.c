@@ -57,6 +57,7 @@ struct keeping {
 	struct recorder_view view;
 	struct signature *signature;
 	uint64_t id;
+	bool once;
 	char *made, *path, *state;
 	char *golden; /* folder to copy, instead of a recording */
 	struct history_build *built; /* or NULL */
@@ -401,7 +402,7 @@ bool cases_await(struct cases *c, uint64_t id, cases_kept_fn kept, void *context
 	struct keeping *k;
 
 	LIST_FOREACH(k, &c->keepings, entry) {
-		if (k->id != id)
+		if (k->id != id || k->once)
 			continue;
 		add_listener(k, kept, context);
 		return true;
@@ -439,6 +440,11 @@ int cases_keep(struct cases *c, struct deployment *d, uint64_t id, const struct 
 
 	if (r == 0)
 		k->signature = signature_ref(recorder_signature(k->recorder, id));
+	k->once = f->once;
+	if (f->once) { /* as what a server leaves over is called, if nobody removes it */
+		free(k->path);
+		k->path = xasprintf("%s/%" PRIu64 ".%d-%u" CASES_ONCE, c->directory, id, (int)getpid(), c->n_kept);
+	}
 	return start(k, f, kept, context, r);
 }
 

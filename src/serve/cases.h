@@ -25,6 +25,7 @@ struct history_build;
 
 #define CASES_MAX 64
 #define CASES_SOURCE "source" /* in a case */
+#define CASES_ONCE ".once"    /* ends the path of one that is kept for its asker alone */
 
 /* What is kept beside a recording. All borrowed; copied during the call. */
 struct case_facts {
@@ -35,6 +36,7 @@ struct case_facts {
 	bool cuda;
 	double rtol, atol;     /* of the deployment's floating outputs; < 0: by datatype */
 	const char *sentence;  /* what is wrong with the image, or NULL */
+	bool once;             /* it lies beside the others, counts for none, and its asker removes it */
 	struct history_build **built; /* its sources, which are taken (then NULL); NULL: the history has them */
 };
 

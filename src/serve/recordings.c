@@ -229,6 +229,7 @@ void recordings_get(void *context, struct exchange *x)
 
 struct asker {
 	struct exchange *x; /* NULL: he has gone */
+	bool once;          /* and it's kept for him alone */
 };
 
 static void on_gone(void *context)
@@ -258,10 +259,12 @@ static void on_kept(void *context, uint64_t id, const char *path, const char *wh
 		reply_refuse(a->x, 500, why);
 	else if (a->x)
 		tell_path(a->x, id, path);
+	else if (a->once)
+		file_remove_tree(path);
 	free(a);
 }
 
-static int keep(const struct plugin *p, uint64_t id, struct asker *a)
+static int keep(const struct plugin *p, uint64_t id, bool once, struct asker *a)
 {
 	struct deployment_image image = { .path = NULL };
 	_cleanup_free_ char *state = NULL;
@@ -281,6 +284,7 @@ static int keep(const struct plugin *p, uint64_t id, struct asker *a)
 		.state = state,
 		.runtime = image.runtime,
 		.cuda = image.cuda,
+		.once = once,
 		.rtol = stats.settings.rtol,
 		.atol = stats.settings.atol,
 	}, on_kept, a);
@@ -315,17 +319,19 @@ static bool is_kept(const struct plugins *ps, uint64_t id, struct exchange *x)
 void recordings_keep(void *context, struct exchange *x)
 {
 	uint64_t id = number_in(x, "id");
+	bool once = exchange_query(x, "once");
 	const struct plugin *p;
 	struct asker *a;
 	int r;
 
-	if (is_kept(context, id, x))
+	if (!once && is_kept(context, id, x))
 		return;
 	p = find_or_refuse(context, x);
 	if (!p)
 		return;
 	a = xcalloc(1, sizeof(*a));
-	r = keep(p, id, a);
+	a->once = once;
+	r = keep(p, id, once, a);
 	if (r == 0) {
 		answer_later(x, a);
 		return;

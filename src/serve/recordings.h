@@ -11,7 +11,8 @@
  *	                                    with "unrecorded" where calls were too large to be kept
  *	GET  /-/recording?id=ID             one: the same JSON on a line, then the bytes of its inputs and
  *	                                    outputs, one after the other
- *	POST /-/keep?id=ID                  keep one as a case of the image that serves (serve/cases.h)
+ *	POST /-/keep?id=ID                  keep one as a case of the image that serves (serve/cases.h); with
+ *	                                    once=1 for the asker, who removes it
  */
 
 #include <stdint.h>

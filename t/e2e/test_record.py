@@ -608,6 +608,7 @@ def test_a_golden_case_of_a_stateful_deployment_says_what_is_answered_from_a_zer
     assert first == f"{case}  recording 4, as it is answered from a zeroed state"
     assert others == [f"{case}  is there already: recording {i}" for i in (3, 2, 1)]
     assert numpy.load(case / "out/COUNT.npy").tolist() == [3]
+    assert list((root.path / ".devserve/cases").glob("*")) == [], "they take the place of no case that somebody kept"
     done = server.save("counter/counter.c", root.read("counter/counter.c") + "int more;\n")
     assert done["outcome"] == "swapped", done
     assert server.infer("counter", request).output("COUNT") == [15]
