@@ -233,9 +233,12 @@ static void put_page(struct view *v)
 		buffer_printf(b, "  replica %u", v->o->replica);
 	buffer_printf(b, "  %" PRIu64 " bytes, version %" PRIu32 "\n", v->file.checkpoint.size,
 		      v->file.checkpoint.version);
-	if (is_left_to_another(v))
+	if (is_left_to_another(v) && v->file.checkpoint.size <= CHECKPOINT_EVERY_BATCH)
 		buffer_printf(b, "generation %" PRIu32 " has come to serve since, and no call has ended on it: this is what "
 			      "was left to it\n", v->serving);
+	else if (is_left_to_another(v)) /* calls may have ended on it */
+		buffer_printf(b, "as of the last checkpoint, of generation %" PRIu32 "; generation %" PRIu32 " has come to serve "
+			      "since\n", v->file.checkpoint.generation, v->serving);
 	buffer_putc(b, '\n');
 	if (v->file.layout)
 		put_table(v);

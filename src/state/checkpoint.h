@@ -22,6 +22,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Bytes of a state up to which one is made of each batch, before its answers. */
+#define CHECKPOINT_EVERY_BATCH (UINT64_C(64) << 10)
+
 /* What is there. */
 struct checkpoint {
 	int fd;

@@ -5,7 +5,7 @@
  * it to anybody, and a swap finds it where it is. At a fixed address, so that what a plugin
  * printed or a debugger showed of it before a swap is still true after it.
  *
- * Up to EVERY_BATCH the copy is made before the call's answer. Above, once a period and
+ * Up to CHECKPOINT_EVERY_BATCH the copy is made before the call's answer. Above, once a period and
  * while no call waits, else when it is a whole period late. Above STATE_LARGE a forked child
  * copies what the fork froze: the worker then pays for page tables, and for each page that it
  * writes meanwhile, instead of for the bytes. The child has no exit signal and runs no atfork
@@ -37,7 +37,6 @@
 #include "worker/state_memory.h"
 
 #define ADDRESS ((void *)0x7e8000000000)
-#define EVERY_BATCH (UINT64_C(64) << 10)
 #define PERIOD_MS 100
 #define CHILD_POLL_NS (5 * NS_PER_MS)
 #define RETRY_NS (10 * NS_PER_S)
@@ -392,7 +391,7 @@ static void write_checkpoint(struct state *s)
 
 static bool by_period(const struct state *s)
 {
-	return s->live.size > EVERY_BATCH;
+	return s->live.size > CHECKPOINT_EVERY_BATCH;
 }
 
 void state_checkpoint(struct state *s, bool idle)

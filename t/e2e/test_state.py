@@ -818,6 +818,19 @@ def test_a_state_that_the_generation_before_left_says_so(root, serve):
     assert "generation 1 has come to serve since" in show(root, "counter").stdout
 
 
+def test_a_large_state_that_another_generation_has_changed_since_its_checkpoint_is_not_told_to_be_whole(root, serve):
+    root.write("counter/deployment.yaml", "state:\n  checkpoint_ms: 60000\n")
+    large = "int64_t count; char room[200000];"
+    root.write("counter/counter.c", source(large))
+    server = serve()
+    assert add(server, 7) == 7
+    server.save("counter/counter.c", source(large, step="counter->count += *delta; counter->room[0] = 1;"))
+    assert (add(server, 1), add(server, 1)) == (8, 9)
+    shown = show(root, "counter").stdout
+    assert "\nas of the last checkpoint, of generation 1; generation 2 has come to serve since\n" in shown, shown
+    assert "no call has ended" not in shown, shown
+
+
 def test_the_state_of_another_replica_and_of_none_is_asked_for_with_a_sentence(root, serve):
     root.copy("counter")
     server = serve()
