@@ -168,7 +168,7 @@ void save_end(struct save *s, const char *outcome, const char *reason,
 	e.cached = s->cached;
 	e.sanitizer = sanitizer_of(s->runtime);
 	e.identical = s->identical;
-	e.no_device = roll && roll->no_device;
+	e.no_device = s->no_device;
 	e.stages = stages;
 	e.n_stages = list_stages(s, roll, now, stages);
 	e.took_ns = now - s->saved_ns;
@@ -194,12 +194,13 @@ void save_fail(struct save *s, const char *outcome, const char *reason, const st
 {
 	struct deployment *d = s->plugin->deployment;
 
+	s->no_device |= roll && roll->no_device;
 	if (save_bring_back(s, outcome, reason))
 		return;
 	if (save_is_newest(s)) {
 		deployment_set_stale(d, has_crashed(s) ? "crashed" : save_is_aside(s) ? "rolled-back" : outcome);
 		if (!deployment_handle(d)->generation)
-			deployment_set_unavailable(d, reason, roll && roll->no_device);
+			deployment_set_unavailable(d, reason, s->no_device);
 	}
 	save_end(s, outcome, reason, roll);
 }

@@ -38,6 +38,7 @@ struct save {
 	struct golden_cases *golden;
 	const char *failed;            /* its outcome, while what served before the restart rolls out */
 	char *why;
+	bool no_device;                /* it failed because what it needs isn't on this machine */
 	struct signature *signature;
 	bool rolling;
 	uint64_t saved_ns, settled_ns; /* its first event, and when it was acted on */

@@ -160,6 +160,25 @@ def test_without_a_driver_the_deployment_is_unavailable_and_others_serve(root, s
 
 
 @without_gpu
+@pytest.mark.parametrize("before", ("a GPU", "none"))
+def test_an_image_that_was_kept_does_not_hide_that_the_gpu_is_missing(root, serve, fake, before):
+    if before == "a GPU":
+        write(root)
+        fake().stop()
+    else:
+        root.write("one/one.c", constant(7))
+        serve().stop()
+    write(root, factor=3)
+    server = serve(ready=False)
+    assert server.wait("save.done", deployment="one")["no_device"] is True
+    answer = server.infer("one", x(1))
+    if before == "a GPU":  # that one can't serve either
+        assert answer.status == 503 and "needs CUDA" in answer.json["error"] and "Retry-After" not in answer.headers, answer
+    else:
+        assert answer.value == 7, answer
+
+
+@without_gpu
 def test_a_check_without_a_gpu_skips_what_builds_unless_it_is_strict(root):
     write(root)
     root.write("cpu/cpu.c", constant(7))
