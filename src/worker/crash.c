@@ -168,12 +168,12 @@ static bool is_own_stack(const struct fault *f)
 	       f->address < f->sp + NEAR && f->address + FAR > f->sp;
 }
 
-/* An output that nobody made is the pointer, most often. */
+/* What is written through one may be an output that nobody made. */
 static void say_null(const struct fault *f)
 {
 	char unmade[192] = "";
 
-	if (kind == CRASH_INFER)
+	if (kind == CRASH_INFER && f->is_write)
 		guard_put_unmade(unmade, sizeof(unmade));
 	snprintf(record->what, sizeof(record->what), "%s through a null pointer%s", f->is_write ? "wrote" : "read", unmade);
 }

@@ -288,8 +288,8 @@ void guard_put_unmade(char *ret, size_t size)
 	for (uint32_t i = 0; g && g->viewed && i < g->view->n_out; i++) {
 		if (g->view->out[i].data)
 			continue;
-		snprintf(ret, size, "; output \"%.80s\" has no memory until devserve_make(), or with .shape = "
-				    "DEVSERVE_SAME_SHAPE", g->view->out[i].name);
+		snprintf(ret, size, "; if it was output \"%.80s\": that has no memory until devserve_make(), or "
+				    "with .shape = DEVSERVE_SAME_SHAPE", g->view->out[i].name);
 		return;
 	}
 }

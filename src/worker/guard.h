@@ -53,7 +53,10 @@ void guard_tell_past(const struct devserve_tensor *output, unsigned n, char *ret
 /* Bring the outputs to their places. [infer] */
 void guard_collect(const struct guard *g);
 
-/* "; output "Y" has no memory until devserve_make(), …": of the first that has none yet, where the call runs. Of a signal handler. */
+/*
+ * "; if it was output "Y": that has no memory until devserve_make(), …": of the first that has none yet, where the
+ * call runs. Of a signal handler.
+ */
 void guard_put_unmade(char *ret, size_t size);
 
 /* Whether memory of the call lies at @address, and what touching it meant. Of a signal handler. */

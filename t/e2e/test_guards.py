@@ -83,13 +83,19 @@ def test_the_client_and_the_author_are_told_when_it(root, serve, what):
     assert server.infer("bad", x(1)).value == 7
 
 
-def test_an_output_that_nobody_made_is_named_as_the_null_pointer(root, serve):
+def test_an_output_that_nobody_made_may_be_the_null_pointer_that_was_written_through(root, serve):
     root.write("bad.c", bad("", output='{ "Y", DEVSERVE_INT32, { -1 } }'))
     server = serve()
     for value in (1, -1):
         answer = server.infer("bad", x(value))
-        assert answer.status == 500 and ('wrote through a null pointer; output "Y" has no memory until devserve_make(), or '
-                                         "with .shape = DEVSERVE_SAME_SHAPE") in answer.json["error"], answer
+        assert answer.status == 500 and ('wrote through a null pointer; if it was output "Y": that has no memory until '
+                                         "devserve_make(), or with .shape = DEVSERVE_SAME_SHAPE") in answer.json["error"], answer
+
+
+def test_no_output_is_named_where_a_null_pointer_was_read(root, serve):
+    root.write("bad.c", bad("return *(volatile int *)8;", output='{ "Y", DEVSERVE_INT32, { -1 } }'))
+    answer = serve().infer("bad", x(-1))
+    assert answer.status == 500 and "read through a null pointer" in answer.json["error"] and '"Y"' not in answer.json["error"], answer
 
 
 def test_what_returns_neither_0_nor_an_errno_is_told_what_it_returned(root, serve):
