@@ -15,7 +15,7 @@ import types
 
 import pytest
 
-from devserve import TREE, PATIENCE
+from devserve import TREE, PATIENCE, wait_until_gone
 from gpu import FAKE, GPU, fake, gpu, needs_toolkit, without_gpu  # noqa: F401, fixtures
 
 sys.path.insert(0, str(TREE / "bench"))
@@ -256,6 +256,12 @@ def briefly(rented_program, tmp_path, monkeypatch):
     monkeypatch.setattr(rented_program.subprocess, "Popen", Begun)
     monkeypatch.setattr(rented_program, "GRACE_S", 59.5)
     return rented_program.Rental(tmp_path, 1000)
+
+
+@pytest.mark.parametrize("rest", ("", "; exec sleep 100"), ids=["by itself", "when told to"])
+def test_a_step_that_has_ended_leaves_nothing_that_it_started(briefly, tmp_path, rest):
+    briefly.step("step", ["sh", "-c", f"sleep 100 & echo $!{rest}"], 60, signal.SIGTERM)
+    wait_until_gone(int((tmp_path / "step.txt").read_text()))
 
 
 @pytest.mark.timeout(600)
