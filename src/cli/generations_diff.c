@@ -97,7 +97,7 @@ static bool take_nothing(void *context, const struct history_row *row)
 	return false;
 }
 
-/* The nearest before @b, or else after it; 0: there is no other. */
+/* The nearest before @b, or else after it; 0: there is none within MOST_STEPS. */
 static uint32_t find_other(struct history_reader *r, const char *deployment, uint32_t b)
 {
 	_cleanup_buffer_ struct buffer ignored = BUFFER_NULL;
@@ -112,6 +112,28 @@ static uint32_t find_other(struct history_reader *r, const char *deployment, uin
 	return 0;
 }
 
+struct count {
+	const char *deployment;
+	unsigned n;
+};
+
+static void take_count(void *context, const struct history_deployment *d)
+{
+	struct count *c = context;
+
+	if (strcmp(d->name, c->deployment) == 0)
+		c->n = d->n_generations;
+}
+
+static unsigned count_generations(struct history_reader *r, const char *deployment)
+{
+	_cleanup_buffer_ struct buffer ignored = BUFFER_NULL;
+	struct count c = { .deployment = deployment };
+
+	history_reader_deployments(r, take_count, &c, &ignored);
+	return c.n;
+}
+
 /* It was the first to serve after a start, or of all. */
 static void refuse_first(struct history_reader *r, const char *deployment, uint32_t b, struct buffer *why)
 {
@@ -120,6 +142,9 @@ static void refuse_first(struct history_reader *r, const char *deployment, uint3
 	if (other)
 		buffer_printf(why, "it isn't known what served before generation %" PRIu32 ", so say which two: devserve diff "
 			      "%s %" PRIu32 " %" PRIu32, b, deployment, other < b ? other : b, other < b ? b : other);
+	else if (count_generations(r, deployment) > 1)
+		buffer_printf(why, "it isn't known what served before generation %" PRIu32 ", and no other is near it, so say "
+			      "which two: devserve diff %s N %" PRIu32, b, deployment, b);
 	else
 		buffer_printf(why, "generation %" PRIu32 " of %s is the only one: there is none to compare it with", b, deployment);
 }

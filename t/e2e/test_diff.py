@@ -190,6 +190,17 @@ def test_where_it_is_not_known_what_served_before_it_says_which_two_to_name(root
     assert diff(root, "one", "1", "2").stdout.startswith("one  gen 1→2")
 
 
+def test_the_only_generation_near_is_not_told_to_be_the_only_one(root, serve):
+    root.write("one/one.c", constant(0))
+    serve().stop()
+    root.write("one/one.c", constant(1))
+    serve().stop()
+    with contextlib.closing(sqlite3.connect(root.path / ".devserve/history.db")) as db, db:
+        db.execute("UPDATE generation SET number = 5000 WHERE number = 2")
+    said = diff(root, "one").stderr
+    assert "no other is near it, so say which two: devserve diff one N 5000" in said and "the only one" not in said, said
+
+
 def verdict(root, generation, kind, ratio, low, high):
     with contextlib.closing(sqlite3.connect(root.path / ".devserve/history.db")) as db, db:
         db.execute("UPDATE generation SET verdict = ?, ratio = ?, low = ?, high = ? WHERE number = ?",
