@@ -100,6 +100,24 @@ DEVSERVE_DEPLOYMENT(
     assert "0 functions changed" in diff(root, "one", "2", "3").stdout and ".rodata" not in diff(root, "one", "2", "3").stdout
 
 
+NEIGHBOURS = """
+__asm__(".section .rodata\\n.balign 64\\nnear_by: .float 3, %d\\n.zero 56\\nlast: .quad 7\\n.text\\n"
+	".globl broadcast\\n.type broadcast, @function\\nbroadcast: vmulps near_by(%%rip){1to8}, %%ymm0, %%ymm0\\nret\\n"
+	".globl half\\n.type half, @function\\nhalf: vmovq last(%%rip), %%xmm0\\nret\\n"
+	".globl other\\n.type other, @function\\nother: vmovss 4+near_by(%%rip), %%xmm0\\nret\\n");
+"""
+
+
+def test_a_function_that_does_not_read_the_constant_has_not_changed(root, serve):
+    root.write("one/one.c", deployment("\t*y = x;", NEIGHBOURS % 4))
+    server = serve()
+    server.save("one/one.c", deployment("\t*y = x;", NEIGHBOURS % 5))
+    server.stop()
+    both = data(root, "one")
+    assert both["constants_differ"] is True and [f["name"] for f in both["functions"]] == ["other"], both["functions"]
+    assert "{0000a040}" in both["functions"][0]["after"], both["functions"]
+
+
 def test_what_only_moved_has_not_changed(root, serve):
     root.write("one/one.c", deployment("\t*y = helper(x);", CODE % 3))
     server = serve()
