@@ -17,6 +17,7 @@
 #include "build/driver.h"
 #include "build/flags.h"
 #include "build/internal.h"
+#include "nvrtc/stand_ins.h"
 
 int device_compile(struct unit *u, job_done_fn done)
 {
@@ -38,6 +39,47 @@ void device_add_names(const struct recipe *r, struct hash_state *s)
 {
 	for (char **name = r->kernels; name && *name; name++)
 		hash_state_add_string(s, *name);
+}
+
+/* Where NVRTC, which runs in the root, looks for the author's own. */
+static void list_authors_directories(const struct builder *b, const struct recipe *r, const char *source,
+				     const char *own, struct words *ret)
+{
+	_cleanup_words_ struct words flags = WORDS_NULL;
+
+	words_add_n(ret, source, (size_t)(path_name(source) - source));
+	object_searched(b, own, ret);
+	flags_add(b->toolchain.cuda.nvrtc.family, r->cflags, &flags);
+	for (size_t i = 0; i < flags.n; i++) {
+		const char *path = strncmp(flags.at[i], "-I", 2) == 0 ? flags.at[i] + 2 : NULL;
+
+		if (path && !*path)
+			path = i + 1 < flags.n ? flags.at[++i] : NULL;
+		if (path && *path == '/')
+			words_add(ret, path);
+		else if (path)
+			words_printf(ret, "%s/%s", b->root, path);
+	}
+}
+
+void device_add_headers(const struct builder *b, const struct recipe *r, const char *source, const char *own,
+			struct hash_state *s)
+{
+	static const char *const names[] = {
+#define NAME(name, text) name,
+		STAND_INS(NAME)
+#undef NAME
+	};
+	_cleanup_words_ struct words directories = WORDS_NULL;
+
+	list_authors_directories(b, r, source, own, &directories);
+	for (size_t i = 0; i < directories.n; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+			_cleanup_free_ char *path = path_join(directories.at[i], names[k]);
+
+			if (file_exists(path))
+				hash_state_add_string(s, path);
+		}
 }
 
 static size_t list_cubins(struct build *b, struct words *ret)

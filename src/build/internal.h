@@ -141,6 +141,12 @@ int look_keep(struct builder *b, const char *told, struct hash inputs, struct lo
 int device_compile(struct unit *u, job_done_fn done);
 /* What it depends on besides flags: the kernels that deployment.yaml names. */
 void device_add_names(const struct recipe *r, struct hash_state *s);
+/*
+ * And the author's headers that are called as one of NVRTC's stand-ins: where one is added no other file that
+ * was read has changed.
+ */
+void device_add_headers(const struct builder *b, const struct recipe *r, const char *source, const char *own,
+			struct hash_state *s);
 /* Each kernel that deployment.yaml names is in some source, or the build fails. */
 void device_check_names(struct build *b);
 /* No kernel is in two sources, for one would be launched by the name of the other, or the build fails. */

@@ -95,8 +95,10 @@ int object_key(struct builder *b, const struct recipe *r, const char *source, co
 	}
 	if (sanitizer_instruments(r))
 		hash_state_add_string(s, SANITIZER_NAME);
-	if (language == LANGUAGE_DEVICE)
+	if (language == LANGUAGE_DEVICE) {
 		device_add_names(r, s);
+		device_add_headers(b, r, source, own, s);
+	}
 	*ret = hash_state_end(s);
 	return 0;
 }

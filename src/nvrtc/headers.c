@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "nvrtc/stand_ins.h"
 
 /* A macro that somebody has may stay as it is; who comes later must find it as it would have it. */
 #define DEFINE(name, value) "#ifndef " #name "\n#define " #name " " value "\n#endif\n"
@@ -146,16 +147,9 @@ static const char empty[] = "#pragma once\n";
 static const struct {
 	const char *name, *text;
 } headers[] = {
-	{ "assert.h", empty }, { "cassert", empty },
-	{ "float.h", floats }, { "cfloat", floats },
-	{ "limits.h", limits }, { "climits", limits },
-	{ "math.h", math },     { "cmath", cmath },
-	{ "stdbool.h", empty },
-	{ "stddef.h", stddef }, { "cstddef", cstddef },
-	{ "stdint.h", stdint }, { "cstdint", cstdint },
-	{ "stdio.h", empty },   { "cstdio", cstdio },
-	{ "string.h", empty },  { "cstring", cstring },
-	{ "type_traits", type_traits },
+#define HEADER(name, text) { name, text },
+	STAND_INS(HEADER)
+#undef HEADER
 };
 
 static bool is_in(const char *directory, size_t size, const char *name)

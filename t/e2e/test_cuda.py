@@ -399,6 +399,32 @@ namespace library { __global__ void inner(float *y) { *y = 1; } }
     assert told.startswith("no launch can name the kernel cast(float*): make it extern"), warned
 
 
+BOUND = """\
+#include <float.h>
+#include "stdint.h"
+#ifdef OF_THE_AUTHOR
+#error "an author's own"
+#endif
+extern "C" __global__ void bound(float *y) { *y = FLT_MAX; }
+"""
+
+
+@pytest.mark.parametrize("header, cflags", [("one/float.h", ""), ("one/kernels/stdint.h", ""), ("float.h", ""),
+                                            ("one/include/stdint.h", "cflags: [-I, {root}/one/include]\n"),
+                                            ("one/include/float.h", "cflags: [-Ione/include]\n")])
+def test_a_header_that_is_added_in_the_place_of_a_stand_in_is_seen(root, fake, header, cflags):
+    write(root)
+    root.write("one/kernels/bound.cu", BOUND)
+    if cflags:
+        root.write("one/deployment.yaml", cflags.format(root=root.path))
+    server = fake()
+    root.write(header, "#pragma once\n#define OF_THE_AUTHOR\n")
+    done = server.save("one/one.c", host() + "\n")
+    assert done["outcome"] == "build-failed" and "an author's own" in done["reason"], done
+    (root.path / header).unlink()
+    assert server.save("one/one.c", host() + "\n\n")["outcome"] == "swapped", "the old object holds again"
+
+
 def test_a_kernel_of_two_sources_is_refused_with_both(root, fake):
     write(root)
     server = fake()
