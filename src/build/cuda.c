@@ -16,6 +16,9 @@
 /* Of a machine without a GPU: code is checked there, not run. */
 #define USUAL "sm_80"
 
+/* To NVRTC the same as -I; by it those directories are told apart whose headers come before stand-ins (nvrtc/headers.h). */
+#define OF_OTHERS "--include-path="
+
 static bool use_at(struct compiler *c, const char *root)
 {
 	_cleanup_free_ char *path = root && *root ? xasprintf("%s/bin/nvcc", root) : NULL;
@@ -166,11 +169,6 @@ bool cuda_add_gpus(struct hash_state *s)
 	return text.size > 0;
 }
 
-static void add_directories(struct words *f, const char *root, const char *include_dir)
-{
-	words_add_list(f, "-I", DRIVER_OWN, "-I", root, "-I", include_dir, NULL);
-}
-
 /* The host compiler of nvcc gets through -Xcompiler what a C++ source would. */
 static void set_nvcc_flags(struct cuda *c, const struct compiler *cxx, const char *root, const char *include_dir)
 {
@@ -184,7 +182,7 @@ static void set_nvcc_flags(struct cuda *c, const struct compiler *cxx, const cha
 			: "-fPIC,-fvisibility=hidden,-fno-gnu-unique,-march=native", NULL);
 	if (cxx->command.n == 1)
 		words_add_list(f, "-ccbin", cxx->command.at[0], NULL);
-	add_directories(f, root, include_dir);
+	words_add_list(f, "-I", DRIVER_OWN, "-I", root, "-I", include_dir, NULL);
 }
 
 static void set_nvrtc_flags(struct cuda *c, const char *root, const char *include_dir)
@@ -195,16 +193,17 @@ static void set_nvrtc_flags(struct cuda *c, const char *root, const char *includ
 	words_fini(f);
 	flags_add_architecture(FAMILY_NVRTC, c->architecture, f);
 	words_add_list(f, "-lineinfo", "--ptxas-options=-v", NULL);
-	add_directories(f, root, include_dir);
+	words_add_list(f, "-I", DRIVER_OWN, "-I", root, NULL);
+	words_printf(f, OF_OTHERS "%s", include_dir); /* it may be /usr/include */
 	if (!c->root)
 		return;
 	own = xasprintf("%s/include/cuda_fp16.h", c->root);
 	if (!file_exists(own)) { /* Debian's are in /usr/include */
-		words_printf(f, "-I%s/../../include", c->root);
+		words_printf(f, OF_OTHERS "%s/../../include", c->root);
 		return;
 	}
-	words_printf(f, "-I%s/include", c->root);
-	words_printf(f, "-I%s/include/cccl", c->root);
+	words_printf(f, OF_OTHERS "%s/include", c->root);
+	words_printf(f, OF_OTHERS "%s/include/cccl", c->root);
 }
 
 static void identify(struct compiler *c, const char *library, struct hash machine)

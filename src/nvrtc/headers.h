@@ -21,6 +21,7 @@ struct headers { /* all texts are static */
 
 /*
  * Those for @source, compiled with @options: NVRTC would take them before any file, so none that is beside
- * the source or in a directory that is searched (-I).
+ * the source or in a directory of the author's that is searched (-I). Those of others (--include-path=) don't
+ * matter: /usr/include may be among them, and NVRTC can't take the host's <stdint.h>.
  */
 void headers_choose(struct headers *h, const char *source, const char *const *options, size_t n);

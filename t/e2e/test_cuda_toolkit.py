@@ -10,7 +10,7 @@ import pytest
 
 from devserve import constant, devserve
 from gpu import NVCC, needs_toolkit, without_gpu
-from test_cuda import host, kernel
+from test_cuda import STANDARD, host, kernel
 
 pytestmark = [needs_toolkit, without_gpu]
 
@@ -36,9 +36,22 @@ def link_libraries(directory):
             (directory / name.name).symlink_to(name.resolve())
 
 
+def link_headers(directory):
+    """CUDA's among the host's, in one directory."""
+    directory.mkdir(parents=True)
+    toolkit = pathlib.Path(os.path.realpath(NVCC)).parent.parent / "include"
+    for header in [*toolkit.iterdir(), *(h for h in (toolkit / "cccl").glob("*") if h.is_dir()),
+                   *(pathlib.Path("/usr/include") / h for h in STANDARD)]:
+        if header.exists() and not (directory / header.name).exists():
+            (directory / header.name).symlink_to(header)
+    assert (directory / "stdint.h").exists() and (directory / "cuda_fp16.h").exists()
+
+
 def lay_out(top, layout):
     """The toolkit in that layout; its nvcc."""
     machine = platform.machine()
+    if layout.startswith("debian"):
+        link_headers(top / "usr/include")
     if layout == "debian, the script":
         link_libraries(top / f"usr/lib/{machine}-linux-gnu")
         (top / "usr/lib64").mkdir()
@@ -56,7 +69,8 @@ def lay_out(top, layout):
 @pytest.mark.parametrize("layout", ["debian, the script", "debian, a link", "targets"])
 def test_libraries_are_found_where_others_put_them(root, serve, tmp_path, layout):
     nvcc = lay_out(tmp_path / "tree", layout)
-    root.write("two/kernel.cu", kernel(2))
+    includes = "".join(f"#include <{h}>\n" for h in STANDARD if layout.startswith("debian"))
+    root.write("two/kernel.cu", includes + kernel(2))
     root.write("two/two.c", host())
     root.write("mixed/mixed.cu", MIXED)
     server = serve(ready=False, env={"NVCC": str(nvcc)})

@@ -47,3 +47,17 @@ Test(headers, an_author_s_own_come_first)
 	file_remove_tree(other);
 	file_remove_tree(third);
 }
+
+Test(headers, those_of_others_do_not)
+{
+	char system[] = "/tmp/devserve-headers-XXXXXX";
+	_cleanup_free_ char *option = NULL;
+	struct headers h;
+
+	cr_assert(mkdtemp(system));
+	put(system, "stdint.h");
+	option = xasprintf("--include-path=%s", system);
+	headers_choose(&h, "/nowhere/k.cu", (const char *[]){ option }, 1);
+	cr_expect(has(&h, "stdint.h"));
+	file_remove_tree(system);
+}
