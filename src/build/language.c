@@ -71,15 +71,38 @@ static bool starts_with_any(const char *text, const char *const *words)
 	return false;
 }
 
+/* What the next #include behind @p is of, with what it is quoted by; NULL: there is none. */
+static const char *next_include(const char *p)
+{
+	while ((p = strchr(p, '#'))) {
+		p += 1 + strspn(p + 1, " \t");
+		if (strncmp(p, "include", 7) == 0)
+			return p + 7 + strspn(p + 7, " \t");
+	}
+	return NULL;
+}
+
+static const char *name_of(const char *include)
+{
+	return include + strspn(include, "<\"");
+}
+
 static bool includes(const char *text, const char *const *names, const char *const *but)
 {
-	for (const char *p = text; (p = strchr(p, '#')); p++) {
-		const char *name = p + 1 + strspn(p + 1, " \t");
+	for (const char *p = text; (p = next_include(p));)
+		if (starts_with_any(name_of(p), names) && !starts_with_any(name_of(p), but))
+			return true;
+	return false;
+}
 
-		if (strncmp(name, "include", 7) != 0)
-			continue;
-		name += 7 + strspn(name + 7, " \t<\"");
-		if (starts_with_any(name, names) && !starts_with_any(name, but))
+/* Its algorithms are launched by the host; what kernels are made of lies beside them. */
+static bool includes_cutlass_of_the_host(const char *text)
+{
+	for (const char *p = text; (p = next_include(p));) {
+		const char *name = name_of(p);
+		size_t n = strcspn(name, ">\"\n");
+
+		if (starts_with_any(name, (const char *const[]){ "cutlass/", NULL }) && memmem(name, n, "/device/", 8))
 			return true;
 	}
 	return false;
@@ -87,11 +110,26 @@ static bool includes(const char *text, const char *const *names, const char *con
 
 static bool includes_host_library(const char *text)
 {
-	static const char *const names[] = { "devserve/", "cublas", "cudnn", "cufft", "curand.h", "cusparse",
-					     "cusolver", "nccl", NULL };
-	static const char *const of_the_device[] = { "cublasdx", "cufftdx", "cusolverdx", "nccl_device", NULL };
+	static const char *const names[] = { "devserve/", "cublas", "cudnn", "cufft", "curand.h", "cusparse", "cusolver",
+					     "nccl", "cutensor", "npp", "nvjpeg", "nvToolsExt", "nvtx3/", "thrust/",
+					     "cub/cub.cuh", "cub/device/", NULL };
+	static const char *const of_the_device[] = { "cublasdx", "cufftdx", "cusolverdx", "nccl_device", "thrust/complex.h",
+						     "thrust/functional.h", "thrust/pair.h", "thrust/tuple.h", NULL };
 
-	return includes(text, names, of_the_device);
+	return includes(text, names, of_the_device) || includes_cutlass_of_the_host(text);
+}
+
+/* The end of the list that starts with the '<' at @p, as far as there is one. */
+static const char *skip_template_arguments(const char *p)
+{
+	unsigned depth = 0;
+
+	for (; *p && !strchr(";{}", *p); p++) {
+		depth += *p == '<';
+		if (*p == '>' && !--depth)
+			return p + 1;
+	}
+	return p;
 }
 
 /* Of CUDA's runtime; two of its functions are for kernels. */
@@ -107,9 +145,23 @@ static bool calls_runtime(const char *text)
 			continue;
 		while (isalnum((unsigned char)*end) || *end == '_')
 			end++;
+		end += strspn(end, " \t\n");
+		if (*end == '<')
+			end = skip_template_arguments(end);
 		if (end[strspn(end, " \t\n")] == '(' && !starts_with_any(p, of_the_device))
 			return true;
 	}
+	return false;
+}
+
+/* Whether kernels may be in it: its own, or a header's of the author's. */
+static bool may_have_kernels(const char *text, const char *const *runtime)
+{
+	if (strstr(text, "__global__") || strstr(text, "__device__"))
+		return true;
+	for (const char *p = text; (p = next_include(p));)
+		if ((*p == '"' || memmem(p, strcspn(p, "\n"), ".cuh", 4)) && !starts_with_any(name_of(p), runtime))
+			return true;
 	return false;
 }
 
@@ -119,7 +171,7 @@ static bool has_host_code(const char *text)
 	static const char *const runtime[] = { "cuda_runtime.h", "cuda_runtime_api.h", NULL }, *const nothing[] = { NULL };
 
 	return strstr(text, "<<<") || includes_host_library(text) ||
-	       (includes(text, runtime, nothing) && calls_runtime(text));
+	       (includes(text, runtime, nothing) && (calls_runtime(text) || !may_have_kernels(text, runtime)));
 }
 
 enum language language_of_source(const char *path)

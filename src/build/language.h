@@ -19,8 +19,8 @@ enum language {
 enum language language_of(const char *path);
 /*
  * The same, and a .cu is looked into: LANGUAGE_DEVICE unless it launches kernels with <<<>>>,
- * includes the headers of devserve or of CUDA's libraries for the host, or includes the CUDA runtime's
- * and calls its functions.
+ * includes the headers of devserve or of CUDA's libraries for the host (Thrust's among them), or includes
+ * the CUDA runtime's and calls its functions or has nothing for the device.
  */
 enum language language_of_source(const char *path);
 /* "C", "C++", "assembler", "CUDA" */

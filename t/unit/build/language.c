@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,6 +54,49 @@ Test(language, a_library_for_kernels_is_no_host_code)
 	cr_expect_eq(of("#include <cublasdx.hpp>\n__global__ void k() {}\n"), LANGUAGE_DEVICE);
 	cr_expect_eq(of("#include <cufftdx.hpp>\n__global__ void k() {}\n"), LANGUAGE_DEVICE);
 	cr_expect_eq(of("#include <cufftdx.hpp>\n#include <cufft.h>\n"), LANGUAGE_CUDA);
+}
+
+Test(language, a_template_of_the_runtime_is_called_too)
+{
+	cr_expect_eq(of("#include <cuda_runtime.h>\n__global__ void k() {}\nvoid f() { cudaMallocManaged<float>(&p, n); }\n"),
+		     LANGUAGE_CUDA);
+	cr_expect_eq(of("#include <cuda_runtime.h>\n__global__ void k();\nvoid f() { cudaMalloc < a<b<c>> >\n(&p, n); }\n"),
+		     LANGUAGE_CUDA);
+	cr_expect_eq(of("#include <cuda_runtime.h>\n__global__ void k(int e) { if (cudaSuccess < e) g(); }\n"), LANGUAGE_DEVICE);
+	cr_expect_eq(of("#include <cuda_runtime.h>\n__global__ void k(int e) { e = cudaSuccess<"), LANGUAGE_DEVICE);
+}
+
+Test(language, what_the_host_launches_is_host_code)
+{
+	static const char *const of_the_host[] = {
+		"thrust/device_vector.h", "thrust/sort.h", "cutlass/gemm/device/gemm.h", "cutlass/reduction/device/tensor_reduce.h",
+		"nvToolsExt.h", "nvtx3/nvToolsExt.h", "npp.h", "nppi_filtering_functions.h", "nvjpeg.h", "cutensor.h",
+		"cub/cub.cuh", "cub/device/device_reduce.cuh",
+	};
+	static const char *const of_the_device[] = {
+		"cute/tensor.hpp", "cutlass/numeric_types.h", "cutlass/gemm/threadblock/mma.h", "cutlass/device_kernel.h",
+		"cub/block/block_reduce.cuh", "cub/warp/warp_scan.cuh", "thrust/complex.h", "thrust/tuple.h",
+	};
+	char text[200];
+
+	for (size_t i = 0; i < sizeof(of_the_host) / sizeof(*of_the_host); i++) {
+		snprintf(text, sizeof(text), "#include <cuda_runtime.h>\n#include <%s>\n__global__ void k() {}\n", of_the_host[i]);
+		cr_expect_eq(of(text), LANGUAGE_CUDA, "%s", of_the_host[i]);
+	}
+	for (size_t i = 0; i < sizeof(of_the_device) / sizeof(*of_the_device); i++) {
+		snprintf(text, sizeof(text), "#include <cuda_runtime.h>\n#include <%s>\n__global__ void k() {}\n", of_the_device[i]);
+		cr_expect_eq(of(text), LANGUAGE_DEVICE, "%s", of_the_device[i]);
+	}
+	cr_expect_eq(of("#include <cutlass/numeric_types.h>\n#include \"my/device/gemm.h\"\n__global__ void k() {}\n"), LANGUAGE_DEVICE);
+}
+
+Test(language, the_runtime_without_a_kernel_is_host_code)
+{
+	cr_expect_eq(of("#include <cuda_runtime.h>\nint size(cudaStream_t s) { return sizeof(s); }\n"), LANGUAGE_CUDA);
+	cr_expect_eq(of("#include \"cuda_runtime.h\"\n// __global__\nint size(cudaStream_t s) { return sizeof(s); }\n"), LANGUAGE_CUDA);
+	cr_expect_eq(of("int size() { return 3; }\n"), LANGUAGE_DEVICE);
+	cr_expect_eq(of("#include <cuda_runtime.h>\n#include \"scale.h\"\n"), LANGUAGE_DEVICE, "its kernels may be there");
+	cr_expect_eq(of("#include <cuda_runtime.h>\n#include <scale.cuh>\n"), LANGUAGE_DEVICE);
 }
 
 Test(language, a_comment_behind_a_directive_is_one)
