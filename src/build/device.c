@@ -6,7 +6,6 @@
  * as it is.
  */
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -178,28 +177,13 @@ static bool has_kernel(const struct build *b, const struct unit *u, const char *
 	return false;
 }
 
-static bool is_part_of_name(char c)
-{
-	return isalnum((unsigned char)c) || c == '_';
-}
-
 /* In its very text, not in that of a header, which others may include as well. */
 static bool writes(const struct unit *u, const char *kernel)
 {
-	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
 	_cleanup_free_ char *full = xstrndup(kernel, strcspn(kernel, "(<"));
-	const char *word = strrchr(full, ':') ? strrchr(full, ':') + 1 : full, *start;
+	const char *colon = strrchr(full, ':');
 
-	if (!*word || file_read(u->source, &text) < 0)
-		return false;
-	start = buffer_text(&text);
-	for (const char *p = start; (p = strstr(p, word)); p++) {
-		const char *end = p + strlen(word);
-
-		if (!(p > start && is_part_of_name(p[-1])) && *(end + strspn(end, " \t\n")) == '(')
-			return true;
-	}
-	return false;
+	return language_has_kernel(u->source, colon ? colon + 1 : full);
 }
 
 static bool reads(const struct unit *u, const char *path)

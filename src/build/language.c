@@ -187,6 +187,63 @@ enum language language_of_source(const char *path)
 	return has_host_code(text.data) ? LANGUAGE_CUDA : LANGUAGE_DEVICE;
 }
 
+static bool is_part_of_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+/* What follows @word as far as it stands at @p by itself; or NULL. */
+static const char *behind_word(const char *start, const char *p, const char *word)
+{
+	const char *end = p + strlen(word);
+
+	return (p > start && is_part_of_name(p[-1])) || is_part_of_name(*end) ? NULL : end + strspn(end, " \t\n");
+}
+
+/* Whether parameters and a body stand at @p. */
+static bool has_body(const char *p)
+{
+	unsigned depth = 0;
+
+	if (*p == '<')
+		p = skip_template_arguments(p);
+	p += strspn(p, " \t\n");
+	if (*p != '(')
+		return false;
+	for (; *p; p++) {
+		depth += *p == '(';
+		if (*p == ')' && !--depth)
+			break;
+	}
+	return p[strcspn(p, "{;")] == '{';
+}
+
+/* Whether what is declared at @p, which ends before @end, is @name, with a body. */
+static bool defines(const char *p, const char *end, const char *name)
+{
+	const char *start = p, *rest;
+
+	for (; (p = strstr(p, name)) && p < end; p++) {
+		rest = behind_word(start, p, name);
+		if (rest && has_body(rest))
+			return true;
+	}
+	return false;
+}
+
+bool language_has_kernel(const char *path, const char *name)
+{
+	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+
+	if (!*name || file_read(path, &text) < 0 || !text.size)
+		return false;
+	blank_out(text.data);
+	for (const char *p = text.data; (p = strstr(p, "__global__")); p++)
+		if (defines(p, p + strcspn(p, "{;}"), name))
+			return true;
+	return false;
+}
+
 const char *language_name(enum language l)
 {
 	static const char *const names[] = { "nothing", "C", "C++", "assembler", "CUDA", "CUDA" };

@@ -7,6 +7,8 @@
  * Of a source, by the suffix of its name; a .cu without host code is another than one with.
  */
 
+#include <stdbool.h>
+
 enum language {
 	LANGUAGE_NONE, /* not a source */
 	LANGUAGE_C,
@@ -23,5 +25,7 @@ enum language language_of(const char *path);
  * the CUDA runtime's and calls its functions or has nothing for the device.
  */
 enum language language_of_source(const char *path);
+/* Whether the .cu has a kernel (__global__) of that name, with its body; its headers are not looked into. */
+bool language_has_kernel(const char *path, const char *name);
 /* "C", "C++", "assembler", "CUDA" */
 const char *language_name(enum language l);

@@ -438,6 +438,9 @@ def test_a_kernel_of_two_sources_is_refused_with_both(root, fake):
     assert done["outcome"] == "swapped", done
     done = server.save("one/more.cu", '#include "kernel.cu"\nextern "C" __global__ void more(float *y) { *y = 3; }\n')
     assert done["outcome"] == "swapped", done
+    server.save("one/more.cu", '#include "common.cuh"\n// common() is for all\nextern "C" __global__ void more(float *y) { *y = 4; }\n')
+    done = server.save("one/kernel.cu", '#include "common.cuh" // it has common()\n' + kernel(4))
+    assert done["outcome"] == "swapped", done
     # Once refused it is refused again, though nothing is compiled.
     root.write("two/a.cu", kernel(2))
     root.write("two/b.cu", kernel(3))

@@ -1,25 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "build/language.h"
 
-static enum language of(const char *text)
+static char *put(const char *text)
 {
-	char path[] = "/tmp/devserve-language-XXXXXX.cu";
-	int fd = mkstemps(path, 3);
-	enum language l;
+	static char path[40];
+	int fd;
 
+	snprintf(path, sizeof(path), "/tmp/devserve-language-XXXXXX.cu");
+	fd = mkstemps(path, 3);
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(file_write_all(fd, text, strlen(text)), 0);
 	close(fd);
-	l = language_of_source(path);
+	return path;
+}
+
+static enum language of(const char *text)
+{
+	const char *path = put(text);
+	enum language l = language_of_source(path);
+
 	unlink(path);
 	return l;
+}
+
+static bool has_zero(const char *text)
+{
+	const char *path = put(text);
+	bool ret = language_has_kernel(path, "zero");
+
+	unlink(path);
+	return ret;
 }
 
 Test(language, a_cu_without_host_code_is_for_the_device_alone)
@@ -111,4 +130,26 @@ Test(language, what_cannot_be_read_goes_by_its_name)
 	cr_assert_eq(language_of_source("/nowhere/a.cu"), LANGUAGE_CUDA);
 	cr_assert_eq(language_of_source("/nowhere/a.cc"), LANGUAGE_CXX);
 	cr_assert_eq(of(""), LANGUAGE_CUDA);
+}
+
+Test(language, a_kernel_is_what_is_global_and_has_a_body)
+{
+	cr_expect(has_zero("extern \"C\" __global__ void zero(float *y) { *y = 0; }\n"));
+	cr_expect(has_zero("__global__ void __launch_bounds__(256, 2) zero (float *y)\n{\n}\n"));
+	cr_expect(has_zero("__launch_bounds__(256) __global__ static void\nzero\n(float (*f)(int), int n = f(3)) {}\n"));
+	cr_expect(has_zero("template <typename T> __global__ void zero(T *y) {}\n"));
+	cr_expect(has_zero("template <> __global__ void zero<float, a<3>>(float *y) {}\n"));
+	cr_expect(has_zero("__global__ void zero(float *y);\n__global__ void zero(float *y) {}\n"));
+	cr_expect(has_zero("__global__ void k() {}\n__global__ void zero() {}\n"));
+}
+
+Test(language, a_mention_is_no_kernel)
+{
+	cr_expect_not(has_zero("// __global__ void zero() {}\n/* __global__ void zero() {} */\n__global__ void k() {}\n"));
+	cr_expect_not(has_zero("__global__ void k() { zero(); printf(\"__global__ void zero() {}\"); }\n"));
+	cr_expect_not(has_zero("extern \"C\" __global__ void zero(float *y);\n__global__ void k() {}\n"));
+	cr_expect_not(has_zero("template __global__ void zero<int>(int *y);\nvoid k() {}\n"));
+	cr_expect_not(has_zero("__device__ void zero(float *y) {}\n__global__ void k(int zero) {}\n"));
+	cr_expect_not(has_zero("__global__ void zeros() {}\n__global__ void nonzero() {}\n__global__ void"));
+	cr_expect_not(language_has_kernel("/nowhere/a.cu", "zero"));
 }
