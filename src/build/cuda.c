@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "build/cuda.h"
 
+#include <dirent.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -40,48 +42,66 @@ static char *root_of(const struct compiler *nvcc)
 	return real;
 }
 
-/* The last that @pattern matches; free(), or NULL. */
-static char *find_last(const char *pattern)
-{
-	glob_t found = { .gl_pathc = 0 };
-	char *ret = NULL;
+#define NVRTC "libnvrtc.so"
 
-	if (glob(pattern, 0, NULL, &found) == 0)
-		ret = xstrdup(found.gl_pathv[found.gl_pathc - 1]);
-	globfree(&found);
+/* "", ".13", ".13.0.88" behind the name, and not "libnvrtc.so.alt" */
+static int is_nvrtc(const struct dirent *e)
+{
+	const char *version = e->d_name + strlen(NVRTC);
+
+	return strncmp(e->d_name, NVRTC, strlen(NVRTC)) == 0 && (!*version || *version == '.') &&
+	       !version[strspn(version, ".0123456789")];
+}
+
+/* The newest that the directory has; free(), or NULL. */
+static char *find_nvrtc(const char *libraries)
+{
+	struct dirent **found;
+	int n = scandir(libraries, &found, is_nvrtc, versionsort);
+	char *ret = n > 0 ? path_join(libraries, found[n - 1]->d_name) : NULL;
+
+	for (int i = 0; i < n; i++)
+		free(found[i]);
+	if (n >= 0)
+		free(found);
 	return ret;
 }
 
-static char *find_nvrtc(const char *libraries)
+static bool has_libraries(const char *directory)
 {
-	_cleanup_free_ char *pattern = xasprintf("%s/libnvrtc.so*", libraries);
+	_cleanup_free_ char *runtime = path_join(directory, "libcudart_static.a"), *nvrtc = find_nvrtc(directory);
 
-	return find_last(pattern);
-}
-
-/* free(), or NULL: there is none, or none of CUDA's libraries is in it. */
-static char *libraries_in(const char *root, const char *place)
-{
-	_cleanup_free_ char *pattern = path_join(root, place), *path = find_last(pattern);
-	_cleanup_free_ char *runtime = path ? path_join(path, "libcudart_static.a") : NULL;
-	_cleanup_free_ char *nvrtc = path ? find_nvrtc(path) : NULL;
-
-	return path && (nvrtc || file_exists(runtime)) ? xstrdup(path) : NULL;
+	return nvrtc || file_exists(runtime);
 }
 
 /*
- * lib64 of an installed toolkit, lib of its wheels; targets/ of NVIDIA's packages and conda's. Debian has
- * the programs in /usr/lib/nvidia-cuda-toolkit, which a script in /usr/bin leads to, and the libraries
- * among all others.
+ * lib64 of an installed toolkit, lib of its wheels; targets/ of NVIDIA's packages and conda's, where those of
+ * other machines may lie beside ours. Debian has the programs in /usr/lib/nvidia-cuda-toolkit, which a script
+ * in /usr/bin leads to, and the libraries among all others.
  */
 static char *libraries_of(const char *root)
 {
-	static const char *const places[] = { "lib64", "lib", "targets/*-linux/lib", "lib/*-linux-gnu", "../*-linux-gnu" };
-	char *found = NULL;
+	struct utsname u = { .machine = "" };
+	const char *machine = uname(&u) == 0 ? u.machine : "";
+	bool arm = strcmp(machine, "aarch64") == 0; /* whose servers have a name of their own */
+	const struct {
+		const char *before, *machine, *behind;
+	} places[] = {
+		{ "lib64", "", "" },
+		{ "lib", "", "" },
+		{ "targets/", machine, "-linux/lib" },
+		{ "targets/", arm ? "sbsa" : machine, "-linux/lib" },
+		{ "lib/", machine, "-linux-gnu" },
+		{ "../", machine, "-linux-gnu" },
+	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(places) && !found; i++)
-		found = libraries_in(root, places[i]);
-	return found ? found : path_join(root, "lib64");
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_free_ char *place = xasprintf("%s/%s%s%s", root, places[i].before, places[i].machine, places[i].behind);
+
+		if (has_libraries(place))
+			return xstrdup(place);
+	}
+	return path_join(root, "lib64");
 }
 
 static void find_libraries(struct cuda *c)
@@ -97,9 +117,11 @@ static void find_libraries(struct cuda *c)
 
 static bool is_there(const char *pattern)
 {
-	_cleanup_free_ char *found = find_last(pattern);
+	glob_t found = { .gl_pathc = 0 };
+	bool ret = glob(pattern, 0, NULL, &found) == 0;
 
-	return found != NULL;
+	globfree(&found);
+	return ret;
 }
 
 static bool is_set(const char *name)
