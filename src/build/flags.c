@@ -137,6 +137,11 @@ static bool is_architecture(const struct flag *f)
 	return is_option(f, "gpu-architecture");
 }
 
+static bool is_native(const struct flag *f)
+{
+	return !f->value || strcmp(f->value, "native") == 0;
+}
+
 static void add_pair(struct words *ret, const struct flag *f)
 {
 	words_add(ret, f->word);
@@ -185,7 +190,7 @@ void flags_add_architecture(enum family family, const char *architecture, struct
 
 static void add_architecture(enum family family, const struct flag *f, struct words *ret)
 {
-	if (f->value && strcmp(f->value, "native") != 0)
+	if (!is_native(f))
 		flags_add_architecture(family, f->value, ret);
 }
 
@@ -242,34 +247,40 @@ void flags_add(enum family family, char *const *cflags, struct words *ret)
 }
 
 /* The device's compilers warn of an option that is there twice, or beside one that rules it out. */
-static bool is_replaced(const char *own, const struct words *authors)
+static bool replaces(const struct flag *author, const struct flag *own)
 {
-	static const struct {
-		const char *own, *author;
-	} pairs[] = {
-		{ "-arch=", "-arch=" }, { "-arch=", "-gencode=" }, { "-gencode=", "-arch=" }, { "-gencode=", "-gencode=" },
-		{ "-std=", "-std=" },   { "-O", "-O" },            { "-lineinfo", "-G" },     { "-lineinfo", "--device-debug" },
-		{ "-ccbin", "-ccbin" },
-	};
+	if (is_architecture(own) || is_option(own, "generate-code"))
+		return is_architecture(author) && !is_native(author);
+	if (own->is_standard)
+		return author->is_standard && strstr(author->value, "++");
+	if (own->letter == 'O')
+		return author->letter == 'O' && !is_of_gcc(author);
+	if (is_option(own, "generate-line-info"))
+		return is_option(author, "device-debug");
+	return is_option(own, "compiler-bindir") && is_option(author, "compiler-bindir");
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
-		for (size_t k = 0; strncmp(own, pairs[i].own, strlen(pairs[i].own)) == 0 && k < authors->n; k++)
-			if (strncmp(authors->at[k], pairs[i].author, strlen(pairs[i].author)) == 0)
-				return true;
+static bool is_replaced(const struct flag *own, char *const *cflags)
+{
+	while (cflags && *cflags) {
+		struct flag author = take(&cflags);
+
+		if (replaces(&author, own))
+			return true;
+	}
 	return false;
 }
 
 void flags_add_own(const struct compiler *c, char *const *cflags, struct words *ret)
 {
 	bool device = c->family == FAMILY_NVCC || c->family == FAMILY_NVRTC;
-	_cleanup_words_ struct words authors = WORDS_NULL;
+	char *const *own = c->flags.at;
 
-	flags_add(c->family, cflags, &authors);
-	for (size_t i = 0; i < c->flags.n; i++) {
-		if (!device || !is_replaced(c->flags.at[i], &authors))
-			words_add(ret, c->flags.at[i]);
-		else if (strcmp(c->flags.at[i], "-ccbin") == 0)
-			i++; /* its value */
+	while (own && *own) {
+		struct flag f = take(&own);
+
+		if (!device || !is_replaced(&f, cflags))
+			add_pair(ret, &f);
 	}
 }
 

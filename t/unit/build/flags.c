@@ -112,6 +112,18 @@ Test(flags, the_authors_take_the_place_of_ours)
 	check_own(FAMILY_GCC, "-O3 -g", LIST("-O2", "-arch=sm_90a"), "-O3 -g");
 }
 
+Test(flags, what_only_looks_alike_takes_no_place)
+{
+	const char *nvcc = "-O3 -g -lineinfo -std=c++20 -Xptxas -v -arch=sm_80 -ccbin g++ -I x";
+
+	check_own(FAMILY_NVCC, nvcc, LIST("-Xptxas", "-O2"), nvcc);
+	check_own(FAMILY_NVCC, nvcc, LIST("-Ofc=max", "--Ofast-compile", "mid", "-Ofast"), nvcc);
+	check_own(FAMILY_NVCC, nvcc, LIST("-Xcompiler", "-Gfoo", "-include", "-std=x", "-D", "-arch=y"), nvcc);
+	check_own(FAMILY_NVCC, nvcc, LIST("-std=gnu11", "-arch"), nvcc);
+	check_own(FAMILY_NVCC, nvcc, LIST("--device-debug", "--compiler-bindir", "g++-11", "-O2"),
+		  "-g -std=c++20 -Xptxas -v -arch=sm_80 -I x");
+}
+
 static void refused(char *const *cflags, ssize_t at, const char *part)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
