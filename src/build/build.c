@@ -144,9 +144,10 @@ static void put_no_room(const struct builder *b, struct buffer *text)
 	buffer_append(text, said.data, said.size);
 }
 
-void build_explain(struct build *b, const struct job_end *end, const char *name, const char *source, struct buffer *text)
+bool build_explain(struct build *b, const struct job_end *end, const char *name, const char *source, struct buffer *text)
 {
 	const struct builder *builder = b->builder;
+	size_t before = text->size;
 
 	if (end->error || (was_killed(end) && !end->timed_out) || has_no_room(end))
 		b->disturbed = true;
@@ -165,6 +166,7 @@ void build_explain(struct build *b, const struct job_end *end, const char *name,
 			      strsignal(end->signal));
 	else if (has_no_room(end))
 		put_no_room(builder, text);
+	return text->size > before;
 }
 
 static void free_build(struct build *b)
@@ -296,7 +298,7 @@ static void warn_of_unreachable(const struct build *b, const struct unit *u, str
 }
 
 /* What ptxas tells are figures, not messages. */
-static void say_of(struct build *b, struct unit *u)
+static void say_text_of(struct build *b, struct unit *u)
 {
 	_cleanup_buffer_ struct buffer others = BUFFER_NULL, rest = BUFFER_NULL, advised = BUFFER_NULL;
 
@@ -311,6 +313,13 @@ static void say_of(struct build *b, struct unit *u)
 	advice_add(buffer_text(&rest), u->source, &advised);
 	warn_of_unreachable(b, u, &advised);
 	build_say(b, buffer_text(&advised));
+}
+
+static void say_of(struct build *b, struct unit *u)
+{
+	u->first_diagnostic = b->diagnostics.n;
+	say_text_of(b, u);
+	u->n_diagnostics = b->diagnostics.n - u->first_diagnostic;
 }
 
 /* Move the message of a compiler that refuses a flag to that flag's line. */
@@ -332,6 +341,22 @@ static void place_at_flag(struct build *b, struct diagnostic *d, struct buffer *
 	free(message);
 }
 
+/* Those of its compiler that may be about a flag; whether there is one that names no file. */
+static bool place_at_flags(struct build *b, const struct unit *u, struct buffer *places)
+{
+	bool any = false;
+
+	for (size_t i = 0; !u->explained && i < u->n_diagnostics; i++) {
+		struct diagnostic *d = &b->diagnostics.at[u->first_diagnostic + i];
+
+		if (d->line || strcmp(d->severity, "error") != 0)
+			continue;
+		any |= !d->file;
+		place_at_flag(b, d, places);
+	}
+	return any;
+}
+
 /* A compiler that dislikes a flag names no line; ours is where the flag is from. */
 static void name_cflags(struct build *b)
 {
@@ -340,14 +365,8 @@ static void name_cflags(struct build *b)
 
 	if (!b->recipe.cflags || !*b->recipe.cflags)
 		return;
-	for (size_t i = 0; i < b->diagnostics.n; i++) {
-		struct diagnostic *d = &b->diagnostics.at[i];
-
-		if (d->line || strcmp(d->severity, "error") != 0)
-			continue;
-		any |= !d->file;
-		place_at_flag(b, d, &note);
-	}
+	for (size_t i = 0; i < b->recipe.n_sources; i++)
+		any |= place_at_flags(b, &b->units[i], &note);
 	if (!any && !note.size)
 		return;
 	buffer_puts(&note, "note: cflags of deployment.yaml:");

@@ -338,18 +338,54 @@ static bool is_said(const char *message, const char *part, size_t size)
 	return false;
 }
 
-/* How sure it is that @message is about @f: by the whole word, the option's name, the value. */
+/*
+ * Whether @message is about what an option was given, and not about code, in which any word may be that is
+ * also in a flag: "Entry function 'big' uses too much shared data".
+ */
+static bool speaks_of_options(const char *message)
+{
+	static const char *const words[] = { "option", "options", "argument", "arguments", "value", "Value", "architecture",
+					     "switch", "expected a number", "expected true or false", "No such file" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		for (const char *p = message; (p = strstr(p, words[i])); p++)
+			if ((p == message || p[-1] == ' ') && strchr(" ,:;.", p[strlen(words[i])]))
+				return true;
+	return false;
+}
+
+/* With a dash, or where @message is about options. */
+static bool is_option_said(const char *message, const char *name, size_t size)
+{
+	_cleanup_free_ char *dashed = xasprintf("-%.*s", (int)size, name);
+
+	return size > 1 && (is_said(message, dashed, size + 1) ||
+			    (speaks_of_options(message) && is_said(message, name, size)));
+}
+
+static bool is_value_said(const char *message, const char *value)
+{
+	value += strspn(value, "-");
+	return speaks_of_options(message) && is_said(message, value, strlen(value));
+}
+
+/*
+ * How sure it is that @message is about @f: by the whole word, the option's name, the value. Of macros and
+ * directories the name and the value are anything.
+ */
 static int likeness(const struct flag *f, const char *message)
 {
 	const char *name = f->word + strspn(f->word, "-");
-	size_t size = strcspn(name, "=");
+	bool whole = is_said(message, f->word, strlen(f->word));
 
-	if (is_said(message, f->word, strlen(f->word)))
+	if (whole && (f->word[0] == '-' || speaks_of_options(message)))
 		return 3;
-	if ((size > 1 && is_said(message, name, size)) ||
-	    (f->option && f->option->name && is_said(message, f->option->name, strlen(f->option->name))))
+	if (f->letter && f->letter != 'O')
+		return 0;
+	if (is_option_said(message, name, strcspn(name, "=")) ||
+	    (f->option && f->option->name && is_option_said(message, f->option->name, strlen(f->option->name))))
 		return 2;
-	return f->value && is_said(message, f->value + strspn(f->value, "-"), strlen(f->value + strspn(f->value, "-")));
+	return f->option && f->value && is_value_said(message, f->value);
 }
 
 ssize_t flags_find_refused(char *const *cflags, const char *message)

@@ -44,6 +44,8 @@ struct unit {
 	bool late;                  /* compiled by the later C++ standard */
 	bool stale;                 /* something changed while it was read */
 	size_t first_kernel, n_kernels; /* its own among the build's figures */
+	size_t first_diagnostic, n_diagnostics; /* likewise */
+	bool explained; /* why it failed is a sentence of ours, and no compiler's complaint */
 	struct job *job;
 	char *object, *depends;     /* temporary files of the job */
 	char *loops;                /* another, what the compiler told of them; NULL: it wasn't asked */
@@ -175,6 +177,7 @@ void build_fail(struct build *b, const char *file, const char *format, ...)
 void build_say(struct build *b, const char *text);
 /*
  * Add a line to @text, what @name printed, that says why it failed, where it hasn't said so itself; in
- * front where that is the reason for all of it. @source is what it compiled, or NULL.
+ * front where that is the reason for all of it. @source is what it compiled, or NULL. Whether there was
+ * such a reason.
  */
-void build_explain(struct build *b, const struct job_end *end, const char *name, const char *source, struct buffer *text);
+bool build_explain(struct build *b, const struct job_end *end, const char *name, const char *source, struct buffer *text);

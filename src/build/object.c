@@ -294,8 +294,8 @@ static void on_compiled(void *context, const struct job_end *end)
 	r = end->ok ? keep_object(u, end->text, &text) : 0;
 	u->failed = !end->ok || r < 0;
 	if (u->failed) {
-		build_explain(u->build, end, toolchain_compiler(&b->toolchain, u->language)->name,
-			      u->source, &text);
+		u->explained = build_explain(u->build, end, toolchain_compiler(&b->toolchain, u->language)->name,
+					     u->source, &text) || r < 0;
 		free(u->entry.text);
 		u->entry.text = buffer_steal(&text);
 	}

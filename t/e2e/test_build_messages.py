@@ -81,3 +81,13 @@ def test_the_sanitizer_of_undefined_behaviour_can_be_used(root, serve):
     server = serve()
     server.infer("one")
     assert "runtime error: left shift" in server.wait("log", deployment="one")["text"]
+
+
+def test_a_compiler_that_was_killed_is_no_flags_fault(root, serve, tmp_path):
+    cc = tmp_path / "mygcc"
+    cc.write_text('#!/bin/sh\ncase "$*" in *-###*) exec gcc "$@";; esac\nkill -KILL $$\n')
+    cc.chmod(0o755)
+    root.write("one/one.c", constant(1))
+    root.write("one/deployment.yaml", 'cflags: [-DX, "-DWHO=somebody"]\n')
+    failed = serve(ready=False, env={"CC": str(cc)}).wait("build.failed", deployment="one")
+    assert "was killed by somebody" in failed["reason"] and "cflags" not in failed["reason"] + failed["text"], failed

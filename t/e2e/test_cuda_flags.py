@@ -92,3 +92,14 @@ def test_a_flag_that_nothing_can_come_of_is_refused_before_it_is_tried(root, ser
     put_flags(root, flags)
     reason, _ = failed(serve)
     assert reason.startswith(f"deployment.yaml:{line}: cflags: ") and said in reason, reason
+
+
+@pytest.mark.parametrize("flag", ["-DVARIANT=big", "-DX=data"])
+def test_a_mistake_in_the_code_stays_with_its_source_whatever_a_flag_is_called(root, serve, flag):
+    root.write("one/kernel.cu", 'extern "C" __global__ void big(float *x) { __shared__ float a[20000]; a[threadIdx.x] = *x; '
+                                "__syncthreads(); *x = a[0]; }\n")
+    root.write("one/one.c", HOST.replace("CALL", "\t(void)n;\n\treturn 0;"))
+    put_flags(root, [flag])
+    reason, text = failed(serve)
+    assert reason.startswith("kernel.cu: Entry function 'big' uses too much shared data"), reason
+    assert "note: cflags" not in text, text

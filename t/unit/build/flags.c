@@ -159,3 +159,38 @@ Test(flags, what_a_compiler_refuses_is_found_in_its_message)
 	cr_assert_eq(flags_find_refused(list, "something else"), -1);
 	cr_assert_eq(flags_find_refused(NULL, "-O2"), -1);
 }
+
+static void is_about(const char *flag, const char *message, bool expected)
+{
+	ssize_t at = flags_find_refused(LIST(flag), message);
+
+	cr_assert_eq(at, expected ? 0 : -1, "'%s': %s", flag, message);
+}
+
+Test(flags, a_word_of_the_code_is_no_flag)
+{
+	const char *shared = "Entry function 'big' uses too much shared data (0x13880 bytes, 0xc000 max)";
+
+	is_about("-DVARIANT=big", shared, false);
+	is_about("-Ubig", shared, false);
+	is_about("-I=big", shared, false);
+	is_about("big", shared, false);
+	is_about("--fdevice-time-trace=big", shared, false);
+	is_about("-DMAIN=main", "in function 'main': unrecognized option", false);
+	is_about("-DUNROLL=4", "nvrtc may use 4 GiB of memory, which was not enough", false);
+	is_about("--threads=60", "nvcc was stopped after 60 s, which one.cu took", false);
+	is_about("-pipe", "Broken pipe", false);
+	is_about("--threads=4", "Unresolved extern function 'threads'", false);
+}
+
+Test(flags, what_compilers_say_of_options_is_told_from_that)
+{
+	is_about("--threads=4", "Value '4' is not defined for option 'threads'", true);
+	is_about("--fmad=perhaps", "'perhaps': expected true or false", true);
+	is_about("-march=foo", "bad value ('foo') for '-march=' switch", true);
+	is_about("-march=foo", "unsupported argument 'foo' to option 'march='", true);
+	is_about("-fsanitize=foo", "unrecognized argument to '-fsanitize=' option: 'foo'", true);
+	is_about("-DX", "unrecognized command-line option '-DX'", true);
+	is_about("nosuch.o", "nosuch.o: linker input file not found: No such file or directory", true);
+	cr_assert_eq(flags_find_refused(LIST("-O1", "-include", "no.h"), "no.h: No such file or directory"), 1);
+}
