@@ -288,7 +288,7 @@ void flags_add_own(const struct compiler *c, char *const *cflags, struct words *
 static bool names_processor(const char *value)
 {
 	size_t digits = strncmp(value, "sm_", 3) == 0 ? strspn(value + 3, "0123456789") : 0;
-	const char *end = value + 3 + digits;
+	const char *end = digits ? value + 3 + digits : "";
 
 	return digits && (!*end || (strchr("af", *end) && !end[1]));
 }

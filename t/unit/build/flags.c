@@ -139,6 +139,9 @@ Test(flags, what_cannot_be_is_said_before_a_compiler_is_run)
 	refused(LIST("-O2", "-arch sm_90a"), 1, "'-arch sm_90a' is two words");
 	refused(LIST("-maxrregcount"), 0, "-maxrregcount wants a value");
 	refused(LIST("-arch=compute_90a"), 0, "'compute_90a' is no GPU's machine code");
+	refused(LIST("-arch="), 0, "'' is no GPU's machine code");
+	refused(LIST("-arch=s"), 0, "'s' is no GPU's machine code");
+	refused(LIST("-arch=sm_"), 0, "'sm_' is no GPU's machine code");
 	refused(LIST("-arch", "all"), 0, "'all' is no GPU's machine code");
 	refused(LIST("-Xptxas", "-v", "-gencode=arch=compute_90a,code=sm_90a"), 2, "-arch=sm_90a");
 	refused(LIST("-rdc=true"), 0, "can't load");
