@@ -42,9 +42,11 @@ static int refuse(const struct device *d, unsigned made_for, const char *path, c
 {
 	char text[256];
 
-	if (error == CUDA_ERROR_NO_BINARY_FOR_GPU && made_for) {
-		snprintf(why, size, "the device code is for sm_%u, and the GPU here (%s) is sm_%d%d; without -arch in cflags of "
-			 "deployment.yaml it's built for the one that is here", made_for, d->name, d->major, d->minor);
+	/* By an -arch, or on a machine with another GPU, or beside one; and sm_90a looks like sm_90. */
+	if (error == CUDA_ERROR_NO_BINARY_FOR_GPU && made_for && made_for != (unsigned)(d->major * 10 + d->minor)) {
+		snprintf(why, size, "the device code is for sm_%u, and the GPU here (%s) is sm_%d%d; -arch=sm_%d%d in cflags of "
+			 "deployment.yaml has it built for this one", made_for, d->name, d->major, d->minor, d->major,
+			 d->minor);
 		return -1;
 	}
 	driver_describe(d->driver, error, text, sizeof(text));

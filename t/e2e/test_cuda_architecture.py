@@ -102,14 +102,16 @@ def test_a_source_for_both_is_for_the_architecture_that_is_asked_for(root, serve
     assert LINE_TABLES <= set(cubin.sections), cubin.sections.keys()
 
 
-def test_code_for_another_gpu_than_the_one_that_is_here_is_told(root, fake):
+@pytest.mark.parametrize("flags, gpu, built", [(("-arch=sm_90a",), 80, 90), (("-DX",), 90, 80)])
+def test_code_for_another_gpu_than_the_one_that_is_here_is_told(root, fake, flags, gpu, built):
     write(root)
-    put_flags(root, "-arch=sm_90a")
-    server = fake(ready=False)
+    put_flags(root, *flags)
+    server = fake(ready=False, env={"FAKE_CUDA_CAPABILITY": str(gpu)})
     told = server.wait("save.done", deployment="one")
     assert told["outcome"] == "trial-failed", told
-    assert "the device code is for sm_90, and the GPU here (fake) is sm_80; without -arch in cflags" in told["reason"], told
-    put_flags(root)
+    said = f"the device code is for sm_{built}, and the GPU here (fake) is sm_{gpu}; -arch=sm_{gpu} in cflags"
+    assert said in told["reason"], told
+    put_flags(root, f"-arch=sm_{gpu}")
     server.wait("save.done", deployment="one", outcome="swapped")
     assert server.infer("one", x(1)).status == 200
 
