@@ -284,6 +284,19 @@ void flags_add_own(const struct compiler *c, char *const *cflags, struct words *
 	}
 }
 
+const char *flags_host_compiler(char *const *cflags)
+{
+	const char *last = NULL;
+
+	while (cflags && *cflags) {
+		struct flag f = take(&cflags);
+
+		if (is_option(&f, "compiler-bindir"))
+			last = f.value;
+	}
+	return last;
+}
+
 /* "sm_90", "sm_90a", "sm_100f" */
 static bool names_processor(const char *value)
 {

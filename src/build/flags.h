@@ -33,6 +33,9 @@ void flags_add(enum family family, char *const *cflags, struct words *ret);
  */
 void flags_add_own(const struct compiler *c, char *const *cflags, struct words *ret);
 
+/* The host compiler that @cflags (or NULL) name to nvcc: a program, or its directory. NULL: none. */
+const char *flags_host_compiler(char *const *cflags);
+
 /* Append how a compiler of @family, which is one of CUDA's, is told to compile for "sm_90a". */
 void flags_add_architecture(enum family family, const char *architecture, struct words *ret);
 

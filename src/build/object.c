@@ -21,7 +21,24 @@
 #include "build/depfile.h"
 #include "build/flags.h"
 #include "build/internal.h"
+#include "build/program.h"
 #include "build/sanitizer.h"
+
+/* nvcc's identity has our host compiler, and the author's may come in its place. */
+static void hash_host_compiler(const struct recipe *r, struct hash_state *s)
+{
+	static const char *const names[] = { "gcc", "g++" }; /* of which nvcc takes one out of a directory */
+	const char *given = flags_host_compiler(r->cflags);
+	_cleanup_free_ char *program = given ? program_find(given) : NULL;
+
+	if (program)
+		identity_add(s, program);
+	for (size_t i = 0; given && !program && i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = path_join(given, names[i]);
+
+		identity_add(s, path);
+	}
+}
 
 /* Those that its compiler doesn't get make no difference to an object. */
 static void hash_flags(const struct compiler *c, const struct recipe *r, struct hash_state *s)
@@ -31,6 +48,8 @@ static void hash_flags(const struct compiler *c, const struct recipe *r, struct 
 	flags_add(c->family, r->cflags, &words);
 	for (size_t i = 0; i < words.n; i++)
 		hash_state_add_string(s, words.at[i]);
+	if (c->family == FAMILY_NVCC)
+		hash_host_compiler(r, s);
 }
 
 static void add_driver(struct words *ret, const struct compiler *c, const struct recipe *r)

@@ -2,6 +2,7 @@
 """One list of flags for the compilers of C, of C++, nvcc and NVRTC: each gets those that it knows."""
 
 import json
+import shutil
 
 import pytest
 
@@ -103,3 +104,32 @@ def test_a_mistake_in_the_code_stays_with_its_source_whatever_a_flag_is_called(r
     reason, text = failed(serve)
     assert reason.startswith("kernel.cu: Entry function 'big' uses too much shared data"), reason
     assert "note: cflags" not in text, text
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_what_another_host_compiler_compiled_is_compiled_anew_when_that_changes(root, serve, tmp_path, directory):
+    compilers = [tmp_path / name for name in ("gcc", "g++")]
+
+    def install(version):
+        for compiler in compilers:
+            compiler.write_text(f'#!/bin/sh\nexec {shutil.which(compiler.name)} -DVERSION={version} "$@"\n')
+            compiler.chmod(0o755)
+
+    def compiled():
+        return len(list((root.path / ".devserve/manifests").iterdir()))
+
+    install(1)
+    root.write("one/one.cu", MIXED)
+    flags = ["-ccbin", str(tmp_path if directory else compilers[1])]
+    put_flags(root, flags)
+    server = serve(ready=False)
+    server.wait("save.done", deployment="one")
+    before, after = compiled(), server.mark()
+    root.write("one/deployment.yaml", (root.path / "one/deployment.yaml").read_text() + "idempotent: true\n")
+    server.wait("save.done", after=after, deployment="one")
+    assert compiled() == before, "nothing changed that it's compiled by"
+    install(22)
+    after = server.mark()
+    put_flags(root, flags)
+    server.wait("save.done", after=after, deployment="one")
+    assert compiled() == before + 1

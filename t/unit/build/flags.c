@@ -124,6 +124,14 @@ Test(flags, what_only_looks_alike_takes_no_place)
 		  "-g -std=c++20 -Xptxas -v -arch=sm_80 -I x");
 }
 
+Test(flags, the_host_compiler_is_known_that_they_name)
+{
+	cr_assert_null(flags_host_compiler(NULL));
+	cr_assert_null(flags_host_compiler(LIST("-DX=-ccbin", "-ccbin")));
+	cr_assert_str_eq(flags_host_compiler(LIST("-ccbin", "g++-11", "-O2")), "g++-11");
+	cr_assert_str_eq(flags_host_compiler(LIST("-ccbin", "g++-11", "--compiler-bindir=/a")), "/a");
+}
+
 static void refused(char *const *cflags, ssize_t at, const char *part)
 {
 	_cleanup_buffer_ struct buffer why = BUFFER_NULL;
