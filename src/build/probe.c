@@ -116,6 +116,7 @@ static struct hash key_of(const struct question *q, const struct toolchain *t)
 	hash_state_add(s, &t->cxx.identity, sizeof(t->cxx.identity));
 	identity_add(s, t->cuda.library ? t->cuda.library : "");
 	hash_state_add(s, &t->machine, sizeof(t->machine));
+	identity_add(s, q->command.n ? q->command.at[0] : ""); /* devserve-cuda is none of the compilers */
 	for (size_t i = 0; i < q->command.n; i++)
 		hash_state_add_string(s, q->command.at[i]);
 	return hash_state_end(s);
