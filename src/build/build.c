@@ -64,6 +64,7 @@ struct recipe recipe_copy(const struct recipe *from)
 	copy_list(&to.ldlibs, from->ldlibs);
 	copy_list(&to.kernels, from->kernels);
 	to.cflag_lines = copy_lines(from->cflags, from->cflag_lines);
+	to.ldlib_lines = copy_lines(from->ldlibs, from->ldlib_lines);
 	to.kernel_lines = copy_lines(from->kernels, from->kernel_lines);
 	return to;
 }
@@ -100,6 +101,20 @@ void build_fail(struct build *b, const char *file, const char *format, ...)
 	diagnostics_add(&b->diagnostics, file, "error", buffer_text(&sentence));
 	buffer_putc(&sentence, '\n');
 	text_append(&b->text, &b->n_lost, buffer_text(&sentence), sentence.size);
+}
+
+void build_place(struct build *b, struct diagnostic *d, unsigned line, const char *key, const char *word,
+		 struct buffer *places)
+{
+	_cleanup_free_ char *message = d->message, *note = NULL;
+
+	free(d->file);
+	d->file = path_join(b->own, "deployment.yaml");
+	d->line = line;
+	d->message = xasprintf("%s: '%s': %s", key, word, message);
+	note = xasprintf("%s:%u: note: %s: '%s'\n", d->file, line, key, word);
+	if (!strstr(buffer_text(places), note)) /* other sources' compilers said the same */
+		buffer_puts(places, note);
 }
 
 static bool is_out_of_memory(const char *text)
@@ -326,19 +341,9 @@ static void say_of(struct build *b, struct unit *u)
 static void place_at_flag(struct build *b, struct diagnostic *d, struct buffer *places)
 {
 	ssize_t at = flags_find_refused(b->recipe.cflags, d->message);
-	_cleanup_free_ char *note = NULL;
-	char *message = d->message;
 
-	if (at < 0 || !b->recipe.cflag_lines[at])
-		return;
-	free(d->file);
-	d->file = path_join(b->own, "deployment.yaml");
-	d->line = b->recipe.cflag_lines[at];
-	d->message = xasprintf("cflags: '%s': %s", b->recipe.cflags[at], message);
-	note = xasprintf("%s:%u: note: cflags: '%s'\n", d->file, d->line, b->recipe.cflags[at]);
-	if (!strstr(buffer_text(places), note)) /* other sources' compilers said the same */
-		buffer_puts(places, note);
-	free(message);
+	if (at >= 0 && b->recipe.cflag_lines[at])
+		build_place(b, d, b->recipe.cflag_lines[at], "cflags", b->recipe.cflags[at], places);
 }
 
 /* Those of its compiler that may be about a flag; whether there is one that names no file. */

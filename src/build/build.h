@@ -49,6 +49,7 @@ struct recipe {
 	char **cflags; /* after devserve's own, for those compilers that know them (build/flags.h); ends with NULL. NULL: none */
 	unsigned *cflag_lines; /* of deployment.yaml, where each stands; NULL: not known */
 	char **ldlibs; /* "-lcublas" or a path, for the linker; likewise */
+	unsigned *ldlib_lines; /* likewise */
 	char **kernels; /* expressions of C++ that name kernels of sources for the device alone; likewise */
 	unsigned *kernel_lines; /* of deployment.yaml, where each stands; NULL without */
 	bool afresh;   /* compile and link whatever the store has */

@@ -173,6 +173,12 @@ void build_linked(struct build *b);
 /* Add a sentence of ours to the text and the diagnostics; the build fails. */
 void build_fail(struct build *b, const char *file, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * Move @d to @line of deployment.yaml, where @word stands, an item of @key; adds a note of that to @places,
+ * where it isn't there.
+ */
+void build_place(struct build *b, struct diagnostic *d, unsigned line, const char *key, const char *word,
+		 struct buffer *places);
 /* Add what a compiler or linker printed. */
 void build_say(struct build *b, const char *text);
 /*

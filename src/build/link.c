@@ -295,9 +295,48 @@ static void name_sources(struct build *b, const char *text, struct buffer *ret)
 	}
 }
 
+/* Whether @message is that @library isn't there, in the words of some linker. */
+static bool misses(const char *message, const char *library)
+{
+	static const char *const sentences[] = { "cannot find ", "cannot open ", "unable to find library ",
+						 "no such file or directory: '" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++) {
+		const char *rest = message + strlen(sentences[i]);
+
+		if (strncmp(message, sentences[i], strlen(sentences[i])) != 0)
+			continue;
+		if (strncmp(library, "-l:", 3) == 0 && *rest != '-') /* gold's */
+			library += 3;
+		return strncmp(rest, library, strlen(library)) == 0 && strchr(":'", rest[strlen(library)]);
+	}
+	return false;
+}
+
+static void place_at_library(struct build *b, struct diagnostic *d, struct buffer *places)
+{
+	const struct recipe *r = &b->recipe;
+
+	for (size_t i = 0; r->ldlibs && r->ldlibs[i] && !d->file; i++)
+		if (r->ldlib_lines[i] && misses(d->message, r->ldlibs[i]))
+			build_place(b, d, r->ldlib_lines[i], "ldlibs", r->ldlibs[i], places);
+}
+
+/* The linker knows no line of those that are told from @first on; ours is where the library is from. */
+static void name_ldlibs(struct build *b, size_t first)
+{
+	_cleanup_buffer_ struct buffer places = BUFFER_NULL;
+
+	for (size_t i = first; i < b->diagnostics.n; i++)
+		place_at_library(b, &b->diagnostics.at[i], &places);
+	if (places.size)
+		build_say(b, buffer_text(&places));
+}
+
 static void say_linked(struct build *b, const struct job_end *end)
 {
 	_cleanup_buffer_ struct buffer text = BUFFER_NULL;
+	size_t first = b->diagnostics.n;
 
 	name_sources(b, end->text, &text);
 	if (!end->ok && strstr(buffer_text(&text), "multiple definition of 'devserve_entry'"))
@@ -305,6 +344,7 @@ static void say_linked(struct build *b, const struct job_end *end)
 				   "DEVSERVE_DEPLOYMENT(...); another deployment is a directory or a file of its own\n");
 	build_explain(b, end, "the linker", NULL, &text);
 	build_say(b, buffer_text(&text));
+	name_ldlibs(b, first);
 }
 
 static void run(struct build *b);

@@ -90,6 +90,7 @@ void recipe_fini(struct recipe *r)
 	free_list(r->cflags);
 	free(r->cflag_lines);
 	free_list(r->ldlibs);
+	free(r->ldlib_lines);
 	free_list(r->kernels);
 	free(r->kernel_lines);
 	*r = (struct recipe){ .name = NULL };

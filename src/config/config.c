@@ -221,6 +221,7 @@ void config_fini(struct config *c)
 	free_list(c->kernels);
 	free(c->kernel_lines);
 	free(c->cflag_lines);
+	free(c->ldlib_lines);
 	free(c->replay);
 	free(c->user_config);
 	config_init(c);

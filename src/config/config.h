@@ -25,7 +25,7 @@ struct config {
 	char **cflags, **ldlibs;
 	char **sources, **weights;     /* paths or patterns, relative to the directory */
 	unsigned sources_line, weights_line;
-	unsigned *cflag_lines;         /* of each */
+	unsigned *cflag_lines, *ldlib_lines; /* of each */
 	char **kernels;                /* expressions: `scale<float, 4>` */
 	unsigned *kernel_lines;        /* of each */
 	unsigned num_replicas;         /* 1 … 16 */

@@ -230,6 +230,8 @@ static int read_pair(struct reader *r, const yaml_node_pair_t *pair, struct keys
 		r->config->kernel_lines = item_lines(r, value);
 	if (s == 0 && k->offset == offsetof(struct config, cflags))
 		r->config->cflag_lines = item_lines(r, value);
+	if (s == 0 && k->offset == offsetof(struct config, ldlibs))
+		r->config->ldlib_lines = item_lines(r, value);
 	return s;
 }
 

@@ -245,6 +245,7 @@ void plugin_config_look(struct plugin_config *c, struct recipe *recipe)
 	recipe->cflags = copy_list(c->config.cflags);
 	recipe->cflag_lines = copy_lines(c->config.cflags, c->config.cflag_lines);
 	recipe->ldlibs = copy_list(c->config.ldlibs);
+	recipe->ldlib_lines = copy_lines(c->config.ldlibs, c->config.ldlib_lines);
 	recipe->kernels = copy_list(c->config.kernels);
 	recipe->kernel_lines = copy_lines(c->config.kernels, c->config.kernel_lines);
 	if (c->config.sources && !find_idle(recipe, c->config.sources) && *c->config.sources)

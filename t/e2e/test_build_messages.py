@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a build that fails says: which file, or which setting, and what to do."""
 
+import shutil
+
 import pytest
 
 from devserve import constant
@@ -12,12 +14,17 @@ def fails(serve, name="one"):
     return failed["reason"], failed["text"], failed["diagnostics"]
 
 
-def test_a_library_that_is_not_there_is_named(root, serve):
+@pytest.mark.parametrize("linker", ["", "-fuse-ld=gold", "-fuse-ld=lld"])
+@pytest.mark.parametrize("library", ["-lnosuchlibrary", "/nowhere/libnosuch.a", "-l:libnosuch.a"])
+def test_a_library_that_is_not_there_is_named_with_its_line(root, serve, library, linker):
+    if linker and not shutil.which(linker.replace("-fuse-", "").replace("=", ".")):
+        pytest.skip("there is no such linker")
     root.write("one/one.c", constant(1))
-    root.write("one/deployment.yaml", "ldlibs: [-lnosuchlibrary]\n")
-    reason, _, diagnostics = fails(serve)
-    assert reason.startswith("cannot find -lnosuchlibrary") and "more)" not in reason, reason
-    assert len(diagnostics) == 1, diagnostics
+    root.write("one/deployment.yaml", f"{f'cflags: [{linker}]' if linker else ''}\nldlibs:\n  - -lm\n  - {library}\n")
+    reason, text, diagnostics = fails(serve)
+    assert reason.startswith(f"deployment.yaml:4: ldlibs: '{library}': ") and "more)" not in reason, reason
+    assert f"deployment.yaml:4: note: ldlibs: '{library}'\n" in text, text
+    assert {d["severity"] for d in diagnostics[1:]} <= {"note"}, diagnostics
 
 
 def test_two_declarations_in_a_directory_are_named_by_their_sources(root, serve):
