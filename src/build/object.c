@@ -40,19 +40,39 @@ static void hash_host_compiler(const struct recipe *r, struct hash_state *s)
 	}
 }
 
-/* Those that its compiler doesn't get make no difference to an object. */
-static void hash_flags(const struct compiler *c, const struct recipe *r, struct hash_state *s)
+/* -std=c++20 is for a deployment's C++, and C's compiler would complain. */
+static bool is_of_another_language(const char *flag, enum language l)
+{
+	bool cxx = strstr(flag, "++") != NULL;
+
+	if (strncmp(flag, "-std=", 5) != 0 && strncmp(flag, "--std=", 6) != 0)
+		return false;
+	return (l == LANGUAGE_C && cxx) || (l == LANGUAGE_CXX && !cxx);
+}
+
+static void add_authors(const struct compiler *c, enum language l, const struct recipe *r, struct words *ret)
 {
 	_cleanup_words_ struct words words = WORDS_NULL;
 
 	flags_add(c->family, r->cflags, &words);
+	for (size_t i = 0; i < words.n; i++)
+		if (!is_of_another_language(words.at[i], l))
+			words_add(ret, words.at[i]);
+}
+
+/* Those that its compiler doesn't get make no difference to an object. */
+static void hash_flags(const struct compiler *c, enum language l, const struct recipe *r, struct hash_state *s)
+{
+	_cleanup_words_ struct words words = WORDS_NULL;
+
+	add_authors(c, l, r, &words);
 	for (size_t i = 0; i < words.n; i++)
 		hash_state_add_string(s, words.at[i]);
 	if (c->family == FAMILY_NVCC)
 		hash_host_compiler(r, s);
 }
 
-static void add_driver(struct words *ret, const struct compiler *c, const struct recipe *r)
+static void add_driver(struct words *ret, const struct compiler *c, enum language l, const struct recipe *r)
 {
 	words_add_all(ret, &c->command);
 	words_add(ret, "-c");
@@ -62,7 +82,7 @@ static void add_driver(struct words *ret, const struct compiler *c, const struct
 	if (sanitizer_instruments(r))
 		sanitizer_add_flags(c, ret);
 	words_add(ret, DRIVER_TELL_LOOPS);
-	flags_add(c->family, r->cflags, ret);
+	add_authors(c, l, r, ret);
 	words_add_list(ret, "-MD", "-MF", DRIVER_DEPENDS, "-o", DRIVER_OBJECT, DRIVER_SOURCE, NULL);
 }
 
@@ -73,7 +93,7 @@ bool object_command(const struct compiler *c, enum language l, const struct reci
 	bool direct = c->cc1.n && (l == LANGUAGE_C || l == LANGUAGE_CXX) && !sanitizer_instruments(r);
 
 	/* An author's flags mean something to the driver, not to cc1 alone. */
-	flags_add(c->family, r->cflags, &authors);
+	add_authors(c, l, r, &authors);
 	direct = direct && !authors.n;
 	if (direct) {
 		driver_fill(command, &c->cc1, paths);
@@ -81,7 +101,7 @@ bool object_command(const struct compiler *c, enum language l, const struct reci
 		words_add(reader, "/dev/fd/3");
 		return true;
 	}
-	add_driver(&words, c, r);
+	add_driver(&words, c, l, r);
 	driver_fill(command, &words, paths);
 	return false;
 }
@@ -110,7 +130,7 @@ int object_key(struct builder *b, const struct recipe *r, const char *source, co
 	hash_state_add_string(s, own);
 	if (c) {
 		hash_state_add(s, &c->identity, sizeof(c->identity));
-		hash_flags(c, r, s);
+		hash_flags(c, language, r, s);
 	}
 	if (sanitizer_instruments(r))
 		hash_state_add_string(s, SANITIZER_NAME);
