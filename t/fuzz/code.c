@@ -74,6 +74,12 @@ static cuda_result function(cuda_function *ret, cuda_kernel kernel)
 	return 0;
 }
 
+static cuda_result function_load(cuda_function f)
+{
+	(void)f;
+	return 0;
+}
+
 static cuda_result attribute(int *ret, int which, cuda_kernel kernel, int device)
 {
 	(void)which, (void)kernel, (void)device;
@@ -95,6 +101,7 @@ static const struct driver driver = {
 	.library_kernels = list,
 	.kernel_name = name,
 	.kernel_function = function,
+	.function_load = function_load,
 	.kernel_attribute = attribute,
 	.kernel_parameter = parameter,
 };
