@@ -418,7 +418,7 @@ def test_an_output_that_grows_when_it_is_asked_again_varies(proved):
 
     told = refuse(server, two_outputs("2", "n_calls++ ? 16 << 20 : 1"))
     assert told["proof"]["fault"]["outcome"] == "varies", told
-    assert "asked again it answers otherwise" in told["reason"]
+    assert "asked again" in told["reason"] and "it answers otherwise" in told["reason"], told  # perhaps in the disturbed one
 
 
 def test_a_nan_at_one_input_is_stopped(proved):
