@@ -292,26 +292,6 @@ void build_linked(struct build *b)
 	finish(b);
 }
 
-static bool is_named(const struct names *n, const char *kernel)
-{
-	for (size_t i = 0; i < n->n; i++)
-		if (strcmp(n->at[i].expression, kernel) == 0)
-			return true;
-	return false;
-}
-
-/* Of C++ its name has parameters; one in a namespace may be a library's, and not meant for us. */
-static void warn_of_unreachable(const struct build *b, const struct unit *u, struct buffer *ret)
-{
-	for (size_t i = u->first_kernel; u->language == LANGUAGE_DEVICE && i < b->figures.n; i++) {
-		const char *kernel = b->figures.at[i].name;
-
-		if (strchr(kernel, '(') && !strstr(kernel, "::") && !is_named(&b->names, kernel))
-			buffer_printf(ret, "%s: warning: no launch can name the kernel %s: make it extern \"C\", or name it in "
-					   "'kernels' of deployment.yaml\n", u->source, kernel);
-	}
-}
-
 /* What ptxas tells are figures, not messages. */
 static void say_text_of(struct build *b, struct unit *u)
 {
@@ -326,7 +306,7 @@ static void say_text_of(struct build *b, struct unit *u)
 	figures_read(&b->figures, buffer_text(&others), &b->names, &rest);
 	u->n_kernels = b->figures.n - u->first_kernel;
 	advice_add(buffer_text(&rest), u->source, &advised);
-	warn_of_unreachable(b, u, &advised);
+	device_warn_of_unreachable(b, u, &advised);
 	build_say(b, buffer_text(&advised));
 }
 

@@ -224,3 +224,15 @@ void device_check_kernels(struct build *b)
 		for (size_t k = i + 1; b->units[i].language == LANGUAGE_DEVICE && k < b->recipe.n_sources; k++)
 			check_pair(b, &b->units[i], &b->units[k]);
 }
+
+/* The name of one of C++ has parameters; one in a namespace may be a library's, and not meant for us. */
+void device_warn_of_unreachable(const struct build *b, const struct unit *u, struct buffer *ret)
+{
+	for (size_t i = u->first_kernel; u->language == LANGUAGE_DEVICE && i < b->figures.n; i++) {
+		const char *kernel = b->figures.at[i].name;
+
+		if (strchr(kernel, '(') && !strstr(kernel, "::") && !is_named(b, kernel))
+			buffer_printf(ret, "%s: warning: no launch can name the kernel %s: make it extern \"C\", or name it in "
+					   "'kernels' of deployment.yaml\n", u->source, kernel);
+	}
+}

@@ -153,6 +153,8 @@ void device_add_headers(const struct builder *b, const struct recipe *r, const c
 void device_check_names(struct build *b);
 /* No kernel is in two sources, for one would be launched by the name of the other, or the build fails. */
 void device_check_kernels(struct build *b);
+/* Append to @ret a warning for each kernel of @u, whose figures are read, that no launch can name. */
+void device_warn_of_unreachable(const struct build *b, const struct unit *u, struct buffer *ret);
 /* The cubins as one file, b->device; the build fails where that can't be. */
 void device_pack(struct build *b);
 
