@@ -32,7 +32,9 @@ LINE = VECTORS.split("for (")[0].count("\n") + 1
 @pytest.fixture
 def server(root, serve):
     root.write("one/one.c", VECTORS)
-    return serve()
+    server = serve()
+    server.status()  # what was told of the first is known before a next one is answered
+    return server
 
 
 def files(server):

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 from devserve import BUILD, PATIENCE, TREE, wait_until_older
 
@@ -249,6 +250,9 @@ class Walkthrough:
         self.screen.seen = 0
         self.screen.wait(r"^ready\b.*\n")
         self.screen.seen = 0
+        # What it knows of loops it takes from its store now: an answer comes behind that.
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v2/health/live", timeout=PATIENCE):
+            pass
         self._terminal(shown)
 
     def _terminal(self, shown):
